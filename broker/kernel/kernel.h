@@ -1,0 +1,92 @@
+/* The kernel is a function: (state, input) -> (state, effects, dirty rows). This is its only door.
+ *
+ *   K0  it never waits, sends, sleeps, logs, or asks the time or the dice: both are in the input;
+ *   K00 the same state and input give the same effects, byte for byte;
+ *   K000 nothing of an effect may leave the process before the rows of its step are durable.
+ *
+ * It holds the whole state in memory, except the bytes of log rows that are applied: those are read
+ * back from the store when a worker asks for them (EFFECT_ROWS). It knows objects, promises, who may
+ * name what, and whose turn it is; it runs no vat code. Semantics: SwingSet's, as listed in
+ * broker/kernel/README.md. Memory that runs out ends the process (wire/base/must.h). */
+#pragma once
+#include "broker/kernel/row.h"
+#include "wire/base/blob.h"
+#include "wire/codec/codec.h"
+
+typedef struct kernel kernel_t;
+
+typedef enum {
+    INPUT_HOST,        /* a message from a vathost; FROM is its host number, 0 for a HELLO */
+    INPUT_HOST_GONE,   /* the session of host FROM ended */
+    INPUT_CLIENT,      /* a request from client connection FROM */
+    INPUT_CLIENT_GONE, /* client connection FROM ended: forget what it waits for */
+} input_kind_t;
+
+typedef struct {
+    input_kind_t kind;
+    uint32_t from;
+    uint64_t now_us;     /* since 1970, by the shell's clock */
+    uint8_t entropy[32]; /* fresh from the system for every input: seeds, traces and runs come from it */
+    const msg_t *msg;    /* borrowed for the call; NULL for *_GONE */
+    hash_t key;          /* for a HELLO: the public key the host proved */
+} input_t;
+
+typedef enum {
+    EFFECT_HOST,   /* send FRAME to host TO; drop it when the host is away */
+    EFFECT_CLIENT, /* send FRAME to client connection TO */
+    EFFECT_WATCH,  /* send FRAME (an EVENT) to every client that watches TOPIC */
+    EFFECT_ROWS,   /* read log rows FIRST..LAST of VAT from the store and send each to host TO as a
+                      DELIVER with the given RUN, INC, PGEN and APPLIED */
+    EFFECT_STOP,   /* end the process, exit code 0 */
+} effect_kind_t;
+
+enum { TOPIC_CONSOLE = 1, TOPIC_TRAFFIC = 2 };
+
+typedef struct {
+    effect_kind_t kind;
+    uint32_t to;
+    unsigned topic;
+    blob_t *frame; /* one count is the effect's own */
+    vat_t vat;
+    uint64_t first, last, run, inc, pgen, applied;
+} effect_t;
+
+typedef struct {
+    effect_t *items;
+    size_t count, room;
+} effects_t;
+
+/* Gives back all frames and the list. */
+void effects_clear(effects_t *effects);
+
+/* Makes an empty kernel. The caller owns it. */
+kernel_t *kernel_new(void);
+void kernel_destroy(kernel_t **self_p);
+
+/* Start: all rows of the store in the order of row.def, then kernel_loaded() once. A new database
+ * has no rows. Fails with STORE_DAMAGED when rows contradict each other. */
+CHECKED err_t kernel_load(kernel_t *self, const row_t *row);
+CHECKED err_t kernel_loaded(kernel_t *self, const uint8_t entropy[32]);
+
+/* Takes one input and adds what follows from it to OUT. Cannot fail: a bad input is answered, an
+ * illegal crank ends its vat. */
+void kernel_step(kernel_t *self, const input_t *input, effects_t *out);
+
+/* Visits every row that changed since the last call, each once, in a fixed order, and forgets that
+ * it changed. What was born and died in between is not visited. */
+typedef void row_visit_t(void *context, const row_t *row);
+void kernel_flush(kernel_t *self, row_visit_t *visit, void *context);
+
+/* Which topics anybody watches (TOPIC_*): events for others are not even built. */
+void kernel_watched(kernel_t *self, unsigned topics);
+
+/* The host that has this public key, 0 when none has. */
+host_t kernel_host(const kernel_t *self, hash_t key);
+
+/* Grows with every start of a kernel on the same store. */
+uint64_t kernel_epoch(const kernel_t *self);
+id128_t kernel_id(const kernel_t *self);
+
+/* Recounts everything from nothing and reports each row that is wrong. Returns how many are. */
+typedef void finding_visit_t(void *context, const char *rule, const char *row, const char *should);
+size_t kernel_audit(const kernel_t *self, finding_visit_t *visit, void *context);

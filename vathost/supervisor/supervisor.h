@@ -1,0 +1,49 @@
+/* The supervisor of one vat: turns krefs into vrefs and back, owns the vat's c-list, collects what
+ * the vat asks during a crank, and makes the crank's RESULT. Pure: no sockets, files, clocks or
+ * threads; the store and the engine are ports. It shares a process with possibly hostile code, so
+ * it protects its own vat only: whatever protects others is checked in the broker.
+ *
+ *   V1  a pair vref <-> kref is one-to-one for as long as it lives;
+ *   V2  an import number is never used twice in the life of the vat; imports start at o-50, p-60;
+ *   V3  new exports take their serials in the order of the syscalls, the fields, the slots;
+ *   V4  a discarded crank leaves nothing behind: pairs, counters and store are as before it;
+ *   V5  after a failed syscall or an exit the rest of the crank is not translated. */
+#pragma once
+#include "vathost/supervisor/engine.h"
+#include "vathost/supervisor/store.h"
+#include "wire/base/hash.h"
+#include "wire/codec/codec.h"
+
+typedef struct supervisor supervisor_t;
+
+/* One crank, done. Owned by the supervisor until its next crank. */
+typedef struct {
+    uint64_t d;
+    hash_t delivery_hash, chain_before, store_digest, result_hash;
+    err_t outcome;
+    const char *reason; /* "" when the outcome is OK */
+    bin_t calls;        /* frames of syscall.def, in krefs */
+    bin_t console;      /* frames of CONSOLE */
+    uint64_t computrons;
+    bool dead;          /* the engine is finished: send the result, then end the worker */
+} crank_t;
+
+/* Makes the supervisor of VAT at the start of its life: delivery 0, c-list {ko<v>.0 <-> o+0}.
+ * Borrows STORE and ENGINE for its whole life. The caller owns it. */
+supervisor_t *supervisor_new(vat_t vat, vatstore_t *store, engine_t *engine);
+void supervisor_destroy(supervisor_t **self_p);
+
+/* Last delivery executed, and chain there. */
+uint64_t supervisor_last(const supervisor_t *self);
+hash_t supervisor_chain(const supervisor_t *self);
+
+/* Runs the delivery DELIVER, whose d must be supervisor_last() + 1. With verdict 1 it is a replay:
+ * no wall clock limit. With verdict 2 the delivery is stepped over, not run; its result hash is EXPECT.
+ * Sets RET, which is borrowed until the next call.
+ * Fails with WIRE_* or NOT_HELD when the delivery makes no sense for this c-list (the broker's
+ * fault), or STORE*; then the worker must end. */
+CHECKED err_t supervisor_run(supervisor_t *self, const msg_deliver_t *deliver, const crank_t **ret);
+
+/* Each pair of the c-list, by ascending kref: for the audit that compares names with authority. */
+typedef void pair_visit_t(void *context, kref_t kref, vref_t vref, uint64_t flags);
+void supervisor_pairs(const supervisor_t *self, pair_visit_t *visit, void *context);

@@ -1,0 +1,32 @@
+/* The XS engine: a JavaScript machine with SES and liveslots, restored from a golden snapshot, that
+ * runs one vat. See vathost/xs/README.md for how the snapshot is made and what a vat finds inside.
+ *
+ * One machine per process and thread; the process must have read the golden snapshot on the thread
+ * that runs cranks (XS remembers the stack's address). */
+#pragma once
+#include "vathost/supervisor/engine.h"
+
+/* What a worker gives the engine when its vat is known. Borrowed for the engine's life. */
+typedef struct {
+    vat_t vat;
+    const char *name;
+    const char *bundle; /* file with the bundle: JSON text */
+    uint64_t dialect;   /* 0 SwingSet, 1 ocap-kernel */
+    uint64_t computrons, wall_ms, heap_bytes;
+} xs_options_t;
+
+/* Which golden snapshot a bundle needs: the lean one, or the one with import-bundle, which alone
+ * can read endoZipBase64. Looks at the start of the file only. */
+typedef enum { XS_LEAN, XS_ZIP } xs_golden_t;
+CHECKED err_t xs_golden_for(const char *bundle_path, xs_golden_t *ret);
+
+/* Reads a golden snapshot into a machine. For the zygote: call once per kind, then fork. The engine
+ * is not ready before xs_engine_open(). Fails with BUNDLE_BROKEN when the snapshot is of another
+ * build. The caller owns it. */
+CHECKED err_t xs_engine_new(const char *golden_path, engine_t **ret);
+
+/* Binds the engine to its vat. The bundle itself is evaluated in the first delivery. */
+CHECKED err_t xs_engine_open(engine_t *engine, const xs_options_t *options);
+
+/* Build id of engine, supervisor and liveslots together: the hash of the golden snapshots' makers. */
+const char *xs_engine_build(void);

@@ -1,0 +1,81 @@
+/* Every maximum in the system. A limit has a unit in its name, a reason, and its relation to the
+ * others as a static assertion: change one and the compiler tells you which promise breaks. */
+#pragma once
+
+enum {
+    /* One message body. liveslots' own limit (it throws above it), so no honest vat meets ours. */
+    CAPDATA_BYTES_MAX = 10 * 1000 * 1000,
+
+    /* Krefs in one message or in one list of a garbage collection delivery. liveslots' own. */
+    SLOTS_MAX = 10 * 1000,
+
+    /* Promises settled by one syscall or one notify. */
+    RESOLUTIONS_MAX = 10 * 1000,
+
+    /* Syscalls one crank may make. A vat that wants more is looping: its crank is illegal. */
+    CRANK_CALLS_MAX = 10 * 1000,
+
+    /* All syscalls of one crank together, encoded. Keeps a RESULT bounded in everybody's memory. */
+    CRANK_BYTES_MAX = 32 * 1024 * 1024,
+
+    /* Console lines of one crank, encoded; what comes after is dropped and counted. */
+    CONSOLE_BYTES_MAX = 64 * 1024,
+
+    /* One delivery, encoded: a notify may carry several resolutions of full size. */
+    DELIVERY_BYTES_MAX = 32 * 1024 * 1024,
+
+    /* One whole message of any kind, and one part of it on the network. A larger message travels
+     * as a ZeroMQ multipart of parts of this size; the socket refuses a larger part unseen. */
+    FRAME_BYTES_MAX = 40 * 1024 * 1024,
+    PART_BYTES_MAX = 1024 * 1024,
+
+    /* One bundle, and the piece of it that one message carries. */
+    BUNDLE_BYTES_MAX = 16 * 1024 * 1024,
+    BUNDLE_PART_BYTES_MAX = 512 * 1024,
+
+    /* Names people give, and texts that explain. */
+    NAME_BYTES_MAX = 255,
+    TEXT_BYTES_MAX = 4096,
+    PATH_BYTES_MAX = 4096,
+
+    /* Vats in one cluster, and all their launch rows together, encoded. */
+    CLUSTER_VATS_MAX = 10 * 1000,
+    LAUNCH_BYTES_MAX = 16 * 1024 * 1024,
+
+    /* Depth of nesting: of a frame (array of arrays of krefs), and of a smallcaps body. */
+    SCAN_DEPTH_MAX = 8,
+    BODY_DEPTH_MAX = 64,
+
+    /* Rows of a log that one FETCH may ask for: bounds what a replay holds in flight. */
+    FETCH_ROWS_MAX = 64,
+
+    /* Deliveries a vat may have in flight. The default is 1 until the simulator is green with more. */
+    WINDOW_MAX = 16,
+    WINDOW_DEFAULT = 1,
+
+    /* A link beats this often; a peer silent for longer than the other is taken for lost. */
+    LINK_BEAT_MS = 1000,
+    LINK_LOST_MS = 6000,
+
+    /* Per vat, unless its options say otherwise. Computrons are XS meter steps (SwingSet's
+     * default is the same 1e8, about 2 s); the wall clock catches native loops that the meter
+     * does not see; the heap is what XS may allocate beyond its start size. */
+    COMPUTRONS_DEFAULT = 100 * 1000 * 1000,
+    WALL_MS_DEFAULT = 10 * 1000,
+    HEAP_BYTES_DEFAULT = 128 * 1024 * 1024,
+
+    /* After the wall limit the worker ends itself; after this much more the vathost kills it. */
+    WALL_GRACE_MS = 1000,
+
+    /* Settled client results kept for `await`; above it the oldest settled one is let go. */
+    CLIENT_HOLDS_MAX = 10 * 1000,
+
+    /* Replies kept so that a repeated request gets the same answer. */
+    REQUESTS_KEPT_MAX = 100 * 1000,
+};
+
+_Static_assert(FRAME_BYTES_MAX > CRANK_BYTES_MAX + CONSOLE_BYTES_MAX + 4096, "a full RESULT fits");
+_Static_assert(FRAME_BYTES_MAX > DELIVERY_BYTES_MAX + 4096, "a full DELIVER fits");
+_Static_assert(DELIVERY_BYTES_MAX > CAPDATA_BYTES_MAX + SLOTS_MAX * 9 + 1024, "one message fits");
+_Static_assert(FRAME_BYTES_MAX > BUNDLE_PART_BYTES_MAX + 1024, "a bundle part fits");
+_Static_assert(LINK_LOST_MS > 2 * LINK_BEAT_MS, "one lost beat is not a lost peer");
