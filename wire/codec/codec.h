@@ -18,7 +18,7 @@ typedef struct {
 
 /* Appends the frame of the message TAG to OUT. BODY points at the struct msg_NAME_t that belongs to
  * TAG; it is only read. Fails with WIRE_LIMIT (a field is longer than its row allows, or OUT is
- * full); OUT is then as before. */
+ * full) or WIRE_TYPE (a text is not UTF-8); OUT is then as before. */
 CHECKED err_t msg_encode(msg_tag_t tag, const void *body, buf_t *out);
 
 /* Decodes one frame from a peer we do not trust. FRAME must be exactly one message. On success the
@@ -36,5 +36,6 @@ uint64_t msg_peek(bin_t frame);
 /* Gives back what decoding allocated. */
 void msg_clear(msg_t *msg);
 
-/* Appends one JSON-like line of MSG to OUT, for people: `deliver {vat: v3, d: 41, ...}`. */
+/* Appends one JSON-like line of the message to OUT, for people: `deliver {vat: v3, d: 41, ...}`. Long
+ * texts and lists are cut. One line of printable UTF-8 whatever BODY holds; no newline at the end. */
 CHECKED err_t msg_print(msg_tag_t tag, const void *body, buf_t *out);
