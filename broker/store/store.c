@@ -1,0 +1,223 @@
+#include "broker/store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/store/store_own.h"
+#include "wire/base/must.h"
+
+enum { APPLICATION_ID = 0x56617479 /* "Vaty" */, BUSY_MS = 5000 };
+
+err_t store_failed(store_t *self, int rc)
+{
+    int cause = self->db ? sqlite3_system_errno(self->db) : 0;
+    snprintf(self->why, sizeof self->why, "%s (%d)%s%s",
+             self->db ? sqlite3_errmsg(self->db) : sqlite3_errstr(rc), rc, cause ? ": " : "",
+             cause ? strerror(cause) : "");
+    switch (rc & 0xff) {
+    case SQLITE_FULL: return ERR_STORE_FULL;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return ERR_STORE_LOCKED;
+    case SQLITE_CORRUPT: return ERR_STORE_DAMAGED;
+    case SQLITE_NOTADB: return ERR_STORE_VERSION;
+    case SQLITE_NOMEM: return ERR_NO_MEMORY;
+    /* Some of SQLite's own files report a full disk as an I/O error. Not from a sync: after a
+     * failed sync nobody knows what is on disk. */
+    case SQLITE_IOERR:
+        if (rc == SQLITE_IOERR_WRITE && (cause == ENOSPC || cause == EDQUOT)) return ERR_STORE_FULL;
+        return ERR_STORE;
+    default: return ERR_STORE;
+    }
+}
+
+const char *store_why(const store_t *self) { return self ? self->why : ""; }
+
+err_t store_prepare(store_t *self, const char *sql, sqlite3_stmt **ret)
+{
+    int rc = sqlite3_prepare_v3(self->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+    return rc == SQLITE_OK ? ERR_OK : store_failed(self, rc);
+}
+
+err_t store_run(store_t *self, sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+    err_t err = rc == SQLITE_DONE ? ERR_OK : store_failed(self, rc);
+    sqlite3_reset(stmt);
+    return err;
+}
+
+static err_t exec(store_t *self, const char *sql)
+{
+    int rc = sqlite3_exec(self->db, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? ERR_OK : store_failed(self, rc);
+}
+
+/* One number that the database says about itself. */
+static err_t ask(store_t *self, const char *sql, int64_t *ret)
+{
+    sqlite3_stmt *stmt = NULL;
+    err_t err = store_prepare(self, sql, &stmt);
+    if (!err) {
+        int rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW)
+            *ret = sqlite3_column_int64(stmt, 0);
+        else
+            err = store_failed(self, rc);
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+static err_t configure(store_t *self, const store_options_t *options)
+{
+    sqlite3_extended_result_codes(self->db, 1);
+    sqlite3_busy_timeout(self->db, BUSY_MS);
+    sqlite3_db_config(self->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+
+    err_t err = exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                           "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
+                           "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;"
+                           "PRAGMA journal_size_limit = 67108864");
+    if (!err && options->pages_max) {
+        char sql[64];
+        snprintf(sql, sizeof sql, "PRAGMA max_page_count = %u", (unsigned)options->pages_max);
+        err = exec(self, sql);
+    }
+    return err;
+}
+
+static err_t create(store_t *self)
+{
+    char sql[128];
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+             APPLICATION_ID, tables_version());
+    err_t err = exec(self, "BEGIN IMMEDIATE");
+    if (!err) err = tables_create(self);
+    if (!err) {
+        err = exec(self, "CREATE TABLE store_gate (one INTEGER PRIMARY KEY CHECK (one = 1),"
+                         " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, chain BLOB NOT NULL);"
+                         "CREATE TABLE store_bundle (id INTEGER PRIMARY KEY,"
+                         " name TEXT NOT NULL UNIQUE, data BLOB NOT NULL)");
+    }
+    if (!err) err = exec(self, sql);
+    return err ? err : exec(self, "COMMIT");
+}
+
+/* A file that is not ours, or has other columns, is left exactly as it is. */
+static err_t recognize(store_t *self)
+{
+    int64_t application = 0, version = 0, tables = 0;
+    err_t err = ask(self, "PRAGMA application_id", &application);
+    if (!err) err = ask(self, "PRAGMA user_version", &version);
+    if (!err) err = ask(self, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (err) return err;
+    if (application == 0 && version == 0 && tables == 0) return create(self);
+    if (application == APPLICATION_ID && version == tables_version()) return ERR_OK;
+    snprintf(self->why, sizeof self->why, "application id %lld, version %lld; this program: %d, %d",
+             (long long)application, (long long)version, APPLICATION_ID, tables_version());
+    return ERR_STORE_VERSION;
+}
+
+static err_t prepare(store_t *self)
+{
+    const struct {
+        sqlite3_stmt **stmt;
+        const char *sql;
+    } all[] = {
+        {&self->begin, "BEGIN IMMEDIATE"},
+        {&self->commit, "COMMIT"},
+        {&self->rollback, "ROLLBACK"},
+        {&self->gate_put, "REPLACE INTO store_gate VALUES (1, ?, ?, ?)"},
+        {&self->log_last, "SELECT coalesce(max(d), 0) FROM log WHERE vat = ?"},
+        {&self->bundle_size, "SELECT length(data) FROM store_bundle WHERE name = ?"},
+        {&self->bundle_rowid, "SELECT id FROM store_bundle WHERE name = ?"},
+        {&self->bundle_put, "INSERT OR IGNORE INTO store_bundle (name, data) VALUES (?, ?)"},
+    };
+    err_t err = tables_prepare(self);
+    for (size_t i = 0; i < sizeof all / sizeof *all && !err; i++) {
+        err = store_prepare(self, all[i].sql, all[i].stmt);
+    }
+    return err;
+}
+
+static err_t read_gate(store_t *self)
+{
+    sqlite3_stmt *stmt = NULL;
+    err_t err = store_prepare(self, "SELECT seq, chain FROM store_gate", &stmt);
+    if (!err && sqlite3_step(stmt) == SQLITE_ROW) {
+        self->seq = (uint64_t)sqlite3_column_int64(stmt, 0);
+        const void *chain = sqlite3_column_blob(stmt, 1);
+        if (sqlite3_column_bytes(stmt, 1) == sizeof self->chain.b) {
+            memcpy(self->chain.b, chain, sizeof self->chain.b);
+        } else {
+            err = ERR_STORE_DAMAGED;
+        }
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+err_t store_open(const store_options_t *options, store_t **ret)
+{
+    store_t *self = *ret = calloc(1, sizeof *self);
+    must(self);
+    mode_t mask = umask(0077);
+    int rc =
+        sqlite3_open_v2(options->path, &self->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        umask(mask);
+        return store_failed(self, rc);
+    }
+    err_t err = configure(self, options);
+    umask(mask);
+    if (!err) err = recognize(self);
+    if (!err) err = prepare(self);
+    if (!err) err = read_gate(self);
+    return err;
+}
+
+void store_destroy(store_t **self_p)
+{
+    store_t *self = *self_p;
+    if (!self) return;
+    sqlite3_stmt *stmt;
+    while (self->db && (stmt = sqlite3_next_stmt(self->db, NULL))) sqlite3_finalize(stmt);
+    sqlite3_close(self->db);
+    free(self);
+    *self_p = NULL;
+}
+
+err_t store_load(store_t *self, store_visit_t *visit, void *context)
+{
+    err_t err = ERR_OK;
+    for (row_table_t i = 0; i < ROW_TABLES && !err; i++) {
+        err = tables_visit(self, self->tables[i].all, i, visit, context);
+    }
+    return err;
+}
+
+err_t store_log(store_t *self, vat_t vat, uint64_t first, uint64_t last, store_visit_t *visit,
+                void *context)
+{
+    sqlite3_bind_int64(self->log_range, 1, vat.n);
+    sqlite3_bind_int64(self->log_range, 2, (sqlite3_int64)first);
+    sqlite3_bind_int64(self->log_range, 3, (sqlite3_int64)last);
+    return tables_visit(self, self->log_range, ROW_log, visit, context);
+}
+
+err_t store_log_last(store_t *self, vat_t vat, uint64_t *ret)
+{
+    sqlite3_bind_int64(self->log_last, 1, vat.n);
+    int rc = sqlite3_step(self->log_last);
+    if (rc == SQLITE_ROW) *ret = (uint64_t)sqlite3_column_int64(self->log_last, 0);
+    err_t err = rc == SQLITE_ROW ? ERR_OK : store_failed(self, rc);
+    sqlite3_reset(self->log_last);
+    return err;
+}

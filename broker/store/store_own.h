@@ -1,0 +1,42 @@
+/* What the files of this folder share. */
+#pragma once
+#include <sqlite3.h>
+
+#include "broker/store/store.h"
+
+typedef struct {
+    sqlite3_stmt *put, *drop, *all; /* all: every row that is loaded at start */
+} table_sql_t;
+
+struct store {
+    sqlite3 *db;
+    char why[256];
+    table_sql_t tables[ROW_TABLES];
+    sqlite3_stmt *begin, *commit, *rollback, *gate_put;
+    sqlite3_stmt *log_range, *log_last;
+    sqlite3_stmt *bundle_size, *bundle_rowid, *bundle_put;
+    const record_t *pending; /* taken in, not on disk yet */
+    uint64_t seq;            /* last on disk */
+    hash_t chain;
+};
+
+/* Remembers what SQLite says and turns its result code into ours. */
+err_t store_failed(store_t *self, int rc);
+
+/* Prepares SQL for the life of the store. */
+err_t store_prepare(store_t *self, const char *sql, sqlite3_stmt **ret);
+
+/* Runs a statement that gives no rows, and makes it ready for the next time. */
+err_t store_run(store_t *self, sqlite3_stmt *stmt);
+
+/* tables.c: makes the tables of row.def, and the statements over them. */
+err_t tables_create(store_t *self);
+err_t tables_prepare(store_t *self);
+int tables_version(void);
+
+/* Puts or deletes one row; inside a transaction. */
+err_t tables_write(store_t *self, const row_t *row);
+
+/* Visits every row that STMT gives, as rows of TABLE. */
+err_t tables_visit(store_t *self, sqlite3_stmt *stmt, row_table_t table, store_visit_t *visit,
+                   void *context);
