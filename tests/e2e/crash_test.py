@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""SIGKILL of workers, of hosts, of the broker and of everything, in the middle of work: every coin
+moves once, every line appears once, and nobody notices more than a delay."""
+
+import os
+import threading
+
+from yard import EXAMPLES, VATS, YardTest, main, wait_for
+
+COINS, EVERY = 60, 5
+LINES = [f"moved {n}" for n in range(EVERY, COINS + 1, EVERY)]
+RESULT = ["0n", f"{COINS}n", "insufficient funds"]
+
+
+class Reader(threading.Thread):
+    """Collects what a child prints on stderr, as it comes."""
+
+    def __init__(self, stream):
+        super().__init__(daemon=True)
+        self.stream, self.text = stream, ""
+        self.start()
+
+    def run(self):
+        for line in self.stream:
+            self.text += line
+
+    def says(self, text, seconds=60):
+        return wait_for(lambda: text in self.text, seconds)
+
+
+class Crash(YardTest):
+    def cluster(self, coins=COINS):
+        return self.yard.cluster({
+            "teller": {"source": os.path.join(VATS, "teller.js"), "parameters": {"coins": coins, "every": EVERY}},
+            "bank": os.path.join(VATS, "bank.js")}, name="bank.json")
+
+    def finish(self, child, reader):
+        self.assertEqual(0, child.wait(timeout=90), reader.text)
+        import json
+        value = json.loads(child.stdout.read())["value"]
+        reader.join(5)
+        self.assertEqual(RESULT, value)
+        lines = [line.split("| ", 1)[1] for line in reader.text.splitlines() if line.startswith("teller | ")]
+        self.assertEqual(LINES, lines)
+        self.assertNothingRuns()
+
+    def test_workers(self):
+        child = self.yard.start("run", self.cluster(), "--json", "--hosts", "2")
+        reader = Reader(child.stderr)
+        killed = 0
+        for line in LINES[:-2:2]:
+            self.assertTrue(reader.says(line), reader.text)
+            workers = self.yard.workers()
+            self.yard.kill(workers)
+            killed += len(workers)
+        self.assertGreater(killed, 5)
+        self.finish(child, reader)
+
+    def test_zygote(self):
+        child = self.yard.start("run", self.cluster(), "--json")
+        reader = Reader(child.stderr)
+        self.assertTrue(reader.says(LINES[2]), reader.text)
+        self.assertTrue(self.yard.zygotes())
+        self.yard.kill(self.yard.zygotes())
+        self.finish(child, reader)
+
+    def test_everything_of_a_run(self):
+        file = self.cluster()
+        state = os.path.join(self.yard.dir, "state")
+        whole = []
+        for stop in (LINES[1], LINES[4], LINES[8]):
+            child = self.yard.start("run", file, "--json", "--state", state)
+            reader = Reader(child.stderr)
+            self.assertTrue(reader.says(stop), reader.text)
+            self.yard.kill(self.yard.processes())
+            self.assertNothingRuns()
+            reader.join(5)
+            whole += [line for line in reader.text.splitlines() if line.startswith("teller | ")]
+        result = self.yard.ctl("run", file, "--json", "--state", state)
+        self.assertExit(0, result)
+        self.assertEqual(RESULT, result.json["value"])
+        whole += [f"teller | {line}" for line in result.lines("teller")]
+        # A line is lost with the eyes that would have read it, but never told twice.
+        self.assertEqual(len(whole), len(set(whole)), whole)
+        self.assertIn(f"teller | {LINES[-1]}", whole)
+        self.assertNothingRuns()
+
+    def test_the_broker_of_a_run(self):
+        file = self.cluster()
+        state = os.path.join(self.yard.dir, "state")
+        child = self.yard.start("run", file, "--json", "--state", state)
+        reader = Reader(child.stderr)
+        self.assertTrue(reader.says(LINES[3]), reader.text)
+        self.yard.kill(self.yard.processes("vatbroker"))
+        self.assertNotEqual(0, child.wait(timeout=60))
+        self.assertEqual("", child.stdout.read())
+        reader.join(5)
+        self.assertRegex(reader.text, r"error E\d{4}: ")
+        self.assertNothingRuns()
+        result = self.yard.ctl("run", file, "--json", "--state", state)
+        self.assertExit(0, result)
+        self.assertEqual(RESULT, result.json["value"])
+
+    def test_the_example_bank(self):
+        example = os.path.join(EXAMPLES, "bank", "cluster.json")
+        state = os.path.join(self.yard.dir, "state")
+        right = self.yard.ok("run", example, "--json").json["value"]
+        for kill in ("vatworker", "vatbroker", None):
+            child = self.yard.start("run", example, "--json", "--state", f"{state}-{kill}")
+            reader = Reader(child.stderr)
+            self.assertTrue(wait_for(lambda: " | " in reader.text, 60), reader.text)
+            self.yard.kill(self.yard.processes(kill))
+            child.wait(timeout=60)
+            result = self.yard.ctl("run", example, "--json", "--state", f"{state}-{kill}")
+            self.assertExit(0, result)
+            self.assertEqual(right, result.json["value"], f"after SIGKILL of {kill or 'everything'}")
+            self.assertNothingRuns()
+
+
+class Background(YardTest):
+    """The same for an instance in the background."""
+
+    def setUp(self):
+        super().setUp()
+        self.yard.ok("up", "--hosts", "2")
+        self.addCleanup(self.yard.ctl, "down")
+
+    def call(self, *args):
+        return self.yard.ok("call", *args, "--json", timeout=60).json["value"]
+
+    def launch(self):
+        file = self.yard.cluster({"bob": os.path.join(VATS, "counter.js"),
+                                  "alice": os.path.join(VATS, "hello.js")}, bootstrap="alice")
+        self.yard.ok("cluster", "launch", file)
+        self.assertEqual(1, self.call("@bob", "count"))
+
+    def test_workers(self):
+        self.launch()
+        for n in range(2, 6):
+            self.yard.kill(self.yard.workers())
+            self.assertEqual(n, self.call("@bob", "count"))
+        self.assertSound()
+
+    def test_hosts(self):
+        self.launch()
+        self.yard.kill(self.yard.processes("vathost"))
+        self.assertTrue(wait_for(lambda: not self.yard.workers(), 10), "workers end with their host")
+        self.yard.ctl("up", "--hosts", "2")
+        self.assertEqual(2, self.call("@bob", "count"))
+        self.assertSound()
+
+    def test_broker(self):
+        self.launch()
+        for n in range(2, 5):
+            self.yard.kill(self.yard.processes("vatbroker"))
+            self.yard.ok("up", "--hosts", "2")
+            self.assertEqual(n, self.call("@bob", "count"))
+        self.assertSound()
+
+    def test_everything(self):
+        self.launch()
+        for n in range(2, 5):
+            self.yard.kill(self.yard.processes())
+            self.assertNothingRuns()
+            self.yard.ok("up", "--hosts", "2")
+            self.assertEqual(n, self.call("@bob", "count"))
+        self.assertSound()
+
+
+if __name__ == "__main__":
+    main()

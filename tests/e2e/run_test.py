@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""`vatctl run`: what it prints, how it ends, what it leaves, and that two of them do not meet."""
+
+import json
+import os
+
+from yard import VATS, YardTest, bundle, main
+
+
+def vat(name):
+    return os.path.join(VATS, name)
+
+
+class Run(YardTest):
+    def test_result_console_and_exit_code(self):
+        result = self.yard.ctl("run", self.yard.cluster({"alice": vat("hello.js")}))
+        self.assertExit(0, result)
+        self.assertIn("hello", result.out)
+        self.assertNotIn("bootstrap runs", result.out)
+        self.assertEqual(["bootstrap runs"], result.lines("alice"))
+        self.assertNothingRuns()
+
+    def test_json_is_one_value(self):
+        result = self.yard.ctl("run", self.yard.cluster({"alice": vat("hello.js")}, name="hello.json"),
+                               "--json", "-q")
+        self.assertExit(0, result)
+        value = result.json
+        self.assertEqual({"cluster", "bootstrap", "rootKref", "status", "result", "value", "messages",
+                          "cranks", "elapsed_ms"}, set(value))
+        self.assertEqual(("v1", "ko1.0", "fulfilled", "hello"),
+                         (value["bootstrap"], value["rootKref"], value["status"], value["value"]))
+        self.assertEqual({"body": '#"hello"', "slots": []}, value["result"])
+        self.assertGreaterEqual(value["cranks"], 2)
+        self.assertEqual("", "".join(result.err.split("alice | bootstrap runs")).strip(),
+                         "-q says nothing but what vats print")
+
+    def test_nothing_stays_behind(self):
+        before = set(os.listdir(self.yard.dir))
+        file = self.yard.cluster({"alice": vat("hello.js")})
+        self.assertExit(0, self.yard.ctl("run", file))
+        self.assertNothingRuns()
+        left = set(os.listdir(self.yard.dir)) - before - {"cluster.json", "home"}
+        self.assertEqual(set(), left)
+        self.assertEqual([], self.yard.vat_databases())
+
+    def test_rejected_bootstrap(self):
+        file = self.yard.cluster({"alice": vat("rejects.js")})
+        result = self.yard.ctl("run", file, "--json")
+        self.assertExit(8, result)
+        self.assertEqual("rejected", result.json["status"])
+        self.assertIn("bootstrap says no", result.json["result"]["body"])
+        self.assertNothingRuns()
+
+    def test_unsettled_bootstrap_names_promise_and_decider(self):
+        result = self.yard.ctl("run", self.yard.cluster({"alice": vat("waits.js")}))
+        self.assertExit(1, result)
+        self.assertEqual("", result.out)
+        self.assertIn("E2302", result.err)
+        self.assertRegex(result.err, r"kp[0-9]+\.[0-9]+")
+        self.assertIn("alice", result.err)
+        self.assertNothingRuns()
+
+    def test_where_vats_stand_makes_no_difference(self):
+        vats = {"teller": {"source": vat("teller.js"), "parameters": {"coins": 12, "every": 4}},
+                "bank": vat("bank.js")}
+        file = self.yard.cluster(vats)
+        seen = []
+        for hosts in (1, 2, 3):
+            result = self.yard.ctl("run", file, "--json", "--hosts", hosts)
+            self.assertExit(0, result)
+            seen.append((result.json["value"], result.json["messages"], result.json["cranks"], result.lines("teller")))
+        self.assertEqual(["0n", "12n", "insufficient funds"], seen[0][0])
+        self.assertEqual([f"moved {n}" for n in (4, 8, 12)], seen[0][3])
+        self.assertEqual(seen[0], seen[1])
+        self.assertEqual(seen[0], seen[2])
+
+    def test_two_at_once_do_not_meet(self):
+        files = [self.yard.cluster({"alice": {"source": vat("hello.js"), "parameters": {"answer": f"run {n}"}}},
+                                   name=f"c{n}.json") for n in range(3)]
+        children = [self.yard.start("run", file, "--json") for file in files]
+        for n, child in enumerate(children):
+            out, err = child.communicate(timeout=90)
+            self.assertEqual(0, child.returncode, err)
+            self.assertEqual(f"run {n}", json.loads(out)["value"])
+            self.assertEqual("v1", json.loads(out)["bootstrap"])
+        self.assertNothingRuns()
+
+    def test_ready_bundles_need_no_node(self):
+        file = self.yard.cluster({"alice": vat("hello.js")})
+        empty = os.path.join(self.yard.dir, "empty-path")
+        os.mkdir(empty)
+        result = self.yard.ctl("run", file, "--json", env=dict(self.yard.env, PATH=empty))
+        self.assertExit(0, result)
+        self.assertEqual("hello", result.json["value"])
+
+    def test_source_without_node_is_told(self):
+        file = self.yard.file("cluster.json", {"bootstrap": "a", "vats": {"a": {"sourceSpec": "a.js"}}})
+        self.yard.file("a.js", "export const buildRootObject = () => {};\n// not seen before\n")
+        empty = os.path.join(self.yard.dir, "empty-path")
+        os.mkdir(empty)
+        result = self.yard.ctl("run", file, env=dict(self.yard.env, PATH=empty))
+        self.assertExit(3, result)
+        self.assertIn("E2107", result.err)
+
+    def test_sources_are_bundled_on_the_spot(self):
+        with open(vat("hello.js"), encoding="utf-8") as file:
+            self.yard.file("vats/hello.js", file.read())
+        file = self.yard.file("cluster.json", {"bootstrap": "a", "vats": {"a": {"sourceSpec": "vats/hello.js"}}})
+        for _ in range(2):  # the second time from the cache
+            result = self.yard.ctl("run", file, "--json")
+            self.assertExit(0, result)
+            self.assertEqual("hello", result.json["value"])
+
+    def test_every_bundle_format(self):
+        formats = ["endoZipBase64", "nestedEvaluate", "getExport", "endoScript", "iife"]
+        for kind in formats:
+            with self.subTest(kind):
+                path = os.path.join(self.yard.dir, f"hello-{kind}.json")
+                self.yard.ok("bundle", "make", vat("hello.js"), "--format", kind, "-o", path)
+                with open(path, encoding="utf-8") as file:
+                    self.assertEqual(kind, json.load(file)["moduleFormat"])
+                cluster = self.yard.file(f"{kind}.json", {"bootstrap": "a", "vats": {"a": {"bundleSpec": path}}})
+                result = self.yard.ctl("run", cluster, "--json")
+                self.assertExit(0, result)
+                self.assertEqual("hello", result.json["value"])
+
+    def test_state_is_kept_and_gone_on_with(self):
+        file = self.yard.cluster({"alice": vat("hello.js")})
+        state = os.path.join(self.yard.dir, "state")
+        for _ in range(2):
+            result = self.yard.ctl("run", file, "--json", "--state", state)
+            self.assertExit(0, result)
+            self.assertEqual("hello", result.json["value"])
+            self.assertNothingRuns()
+        self.assertTrue(os.path.exists(os.path.join(state, "broker", "kernel.db")) or
+                        os.path.exists(os.path.join(state, "kernel.db")), os.listdir(state))
+
+    def test_log_tells_every_message(self):
+        vats = {"teller": {"source": vat("teller.js"), "parameters": {"coins": 2, "every": 1}},
+                "bank": vat("bank.js")}
+        log = os.path.join(self.yard.dir, "run.jsonl")
+        self.assertExit(0, self.yard.ctl("run", self.yard.cluster(vats), "--log", log))
+        with open(log, encoding="utf-8") as file:
+            rows = [json.loads(line) for line in file]
+        types = {row["type"] for row in rows}
+        self.assertLessEqual({"console", "send", "deliver", "done", "resolve"}, types)
+        moves = [row for row in rows if row["type"] == "send" and row.get("method") == "move"]
+        self.assertEqual(3, len(moves), moves)
+        self.assertEqual(1, len({row["trace_id"] for row in moves}), "one root cause")
+
+    def test_what_vats_get(self):
+        for dialect in ("iife", "endoScript"):
+            with self.subTest(dialect):
+                path = os.path.join(self.yard.dir, f"powers-{dialect}.json")
+                self.yard.ok("bundle", "make", vat("powers.js"), "--format", dialect, "-o", path)
+                file = self.yard.cluster({"alice": {"bundleSpec": path, "parameters": {"a": [1, {"b": None}]}}},
+                                         name=f"{dialect}.cluster.json")
+                result = self.yard.ctl("run", file, "--json")
+                self.assertExit(0, result)
+                value = result.json["value"]
+                self.assertLessEqual({"exitVat", "exitVatWithFailure", "logger"}, set(value["powers"]))
+                self.assertEqual({"a": [1, {"b": None}]}, value["parameters"])
+                self.assertEqual((["alice"], [], 1, "öß😀"), tuple(value[k] for k in ("vats", "services", "baggage", "text")))
+                self.assertEqual((True, True), (value["clock"], value["frozen"]))
+                self.assertEqual(("function", "undefined", "undefined"),
+                                 (value["assert"], value["process"], value["require"]))
+                lines = "\n".join(result.lines("alice"))
+                for text in ("logger speaks", "sub-logger warns", "console errs"):
+                    self.assertIn(text, lines)
+
+    def test_send_only_is_sent(self):
+        file = self.yard.cluster({"alice": vat("send-only.js"), "other": vat("send-only.js")})
+        result = self.yard.ctl("run", file, "--json")
+        self.assertExit(0, result)
+        self.assertEqual(7, result.json["value"])
+
+
+class Instance(YardTest):
+    """An instance in the background: up, look, talk, down."""
+
+    def setUp(self):
+        super().setUp()
+        self.yard.ok("up", "--hosts", "2")
+        self.addCleanup(self.yard.ctl, "down")
+
+    def test_life(self):
+        self.assertEqual([], self.yard.ok("ps", "--json").json)
+        file = self.yard.cluster({"alice": vat("hello.js"), "bob": vat("counter.js")}, name="pair.json")
+        self.yard.ok("cluster", "launch", file)
+        rows = self.yard.ok("ps", "--json").json
+        self.assertEqual(["alice", "bob"], [row["name"] for row in rows])
+        self.assertEqual(["running", "running"], [row["state"] for row in rows])
+        self.assertEqual("pong", self.yard.ok("call", "@alice", "ping", "--json").json["value"])
+        self.assertEqual("10n", self.yard.ok("call", "@alice", "echo", "10n", "--json").json["value"])
+        for n in (1, 2, 3):
+            self.assertEqual(n, self.yard.ok("call", "@bob", "count", "--json").json["value"])
+        self.yard.ok("restart", "bob")
+        self.assertEqual(4, self.yard.ok("call", "@bob", "count", "--json").json["value"])
+        self.assertSound()
+        self.yard.ok("kill", "alice", "--yes")
+        refused = self.yard.ctl("call", "@bob", "nosuchmethod")
+        self.assertExit(8, refused)
+        self.yard.ok("cluster", "rm", "pair", "--yes")
+        self.assertEqual([], self.yard.ok("ps", "--json").json)
+        self.assertSound()
+        self.yard.ok("down")
+        self.assertNothingRuns()
+        self.assertEqual([], self.yard.vat_databases())
+
+    def test_two_instances_do_not_meet(self):
+        other = dict(self.yard.env, VATYARD_HOME=os.path.join(self.yard.dir, "other"))
+        self.yard.ok("up", env=other)
+        file = self.yard.cluster({"alice": vat("hello.js")})
+        self.yard.ok("cluster", "launch", file)
+        self.assertEqual([], self.yard.ok("ps", "--json", env=other).json)
+        self.assertEqual(1, len(self.yard.ok("ps", "--json").json))
+        self.yard.ok("down", env=other)
+        self.assertEqual("pong", self.yard.ok("call", "@alice", "ping", "--json").json["value"])
+
+    def test_down_and_up_go_on(self):
+        file = self.yard.cluster({"bob": vat("counter.js")}, name="one.json")
+        self.yard.ctl("cluster", "launch", file)  # bootstrap is rejected: there is none; the vat stays
+        for n in (1, 2, 3):
+            self.assertEqual(n, self.yard.ok("call", "@bob", "count", "--json").json["value"])
+        self.yard.ok("down")
+        self.assertNothingRuns()
+        self.yard.ok("up", "--hosts", "2")
+        self.assertEqual(4, self.yard.ok("call", "@bob", "count", "--json").json["value"])
+        self.assertSound()
+
+
+if __name__ == "__main__":
+    main()

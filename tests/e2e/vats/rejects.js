@@ -1,0 +1,8 @@
+import { Far } from '@endo/far';
+
+export const buildRootObject = () =>
+  Far('root', {
+    bootstrap() {
+      throw RangeError('bootstrap says no');
+    },
+  });

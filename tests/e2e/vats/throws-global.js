@@ -1,0 +1,2 @@
+throw Error('thrown from the module itself');
+export const buildRootObject = () => {};
