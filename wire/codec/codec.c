@@ -199,18 +199,18 @@ static err_t take(scan_t *scan, msgpack_object_type type, msgpack_object *ret)
 {
     bin_t item;
     size_t used = 0;
-    msgpack_unpacked unpacked;
+    msgpack_zone zone = {0}; /* where arrays would go: none comes here, so it stays empty */
+    msgpack_object object;
 
     err_t err = scan_item(scan, &item);
     if (err) return err;
-    msgpack_unpacked_init(&unpacked);
-    if (msgpack_unpack_next(&unpacked, (const char *)item.at, item.len, &used) !=
+    if (msgpack_unpack((const char *)item.at, item.len, &used, &zone, &object) !=
             MSGPACK_UNPACK_SUCCESS ||
-        unpacked.data.type != type) {
+        object.type != type) {
         return ERR_WIRE_TYPE;
     }
-    must(!unpacked.zone && used == item.len);
-    *ret = unpacked.data;
+    must(!zone.chunk_list.head && used == item.len);
+    *ret = object;
     return ERR_OK;
 }
 
