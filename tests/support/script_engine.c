@@ -1,0 +1,220 @@
+#include "tests/support/script_engine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/base/must.h"
+
+enum { SLOTS_TOP = 16, BATCH_TOP = 16 };
+
+typedef struct {
+    engine_t port;
+    script_t *script;
+    void *context;
+    char **heard;
+    size_t count;
+} script_engine_t;
+
+typedef struct {
+    vref_t at[SLOTS_TOP];
+    size_t count;
+} list_t;
+
+/* Cuts at spaces; borrows from TEXT. */
+static list_t cut(const char *text)
+{
+    list_t list = {.count = 0};
+    while (*text) {
+        size_t len = strcspn(text, " ");
+        must(list.count < SLOTS_TOP);
+        if (len) list.at[list.count++] = (vref_t){{text, len}};
+        text += len;
+        if (*text) text++;
+    }
+    return list;
+}
+
+static vcapdata_t capdata(const char *body, const list_t *slots)
+{
+    return (vcapdata_t){{(const uint8_t *)body, strlen(body)}, {slots->at, slots->count}};
+}
+
+static void say_capdata(FILE *out, const vcapdata_t *data)
+{
+    fprintf(out, "%.*s {", (int)data->body.len, (const char *)data->body.at);
+    for (size_t i = 0; i < data->slots.count; i++) {
+        text_t slot = data->slots.at[i].s;
+        fprintf(out, "%s%.*s", i ? " " : "", (int)slot.len, slot.at);
+    }
+    fputc('}', out);
+}
+
+static void say_message(FILE *out, const vdelivery_t *delivery)
+{
+    text_t target = delivery->target.s, result = delivery->result.s;
+    fprintf(out, "message %.*s ", (int)target.len, target.at);
+    say_capdata(out, &delivery->data);
+    if (result.len) fprintf(out, " %.*s", (int)result.len, result.at);
+}
+
+static void say_notify(FILE *out, const vresolutions_t *resolutions)
+{
+    fputs("notify", out);
+    for (size_t i = 0; i < resolutions->count; i++) {
+        const vresolution_t *one = &resolutions->at[i];
+        fprintf(out, "%s %.*s %s ", i ? ";" : "", (int)one->promise.s.len, one->promise.s.at,
+                one->rejected ? "rejected" : "ok");
+        say_capdata(out, &one->data);
+    }
+}
+
+static void say(FILE *out, const vdelivery_t *delivery)
+{
+    switch (delivery->tag) {
+    case TAG_deliver_start:
+        fputs("start ", out);
+        say_capdata(out, &delivery->data);
+        return;
+    case TAG_deliver_message: say_message(out, delivery); return;
+    case TAG_deliver_notify: say_notify(out, &delivery->resolutions); return;
+    case TAG_deliver_drop_exports: fputs("drop_exports", out); break;
+    case TAG_deliver_retire_exports: fputs("retire_exports", out); break;
+    case TAG_deliver_retire_imports: fputs("retire_imports", out); break;
+    default: fputs("reap", out); return;
+    }
+    for (size_t i = 0; i < delivery->refs.count; i++) {
+        fprintf(out, " %.*s", (int)delivery->refs.at[i].s.len, delivery->refs.at[i].s.at);
+    }
+}
+
+static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t *host,
+                bool metered_only, engine_report_t *ret)
+{
+    script_engine_t *self = (script_engine_t *)port;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    (void)metered_only;
+    must(out);
+    say(out, delivery);
+    must(fclose(out) == 0);
+    self->heard = realloc(self->heard, (self->count + 1) * sizeof(char *));
+    must(self->heard);
+    self->heard[self->count++] = text;
+
+    *ret = (engine_report_t){.computrons = 1};
+    if (self->script) self->script(self->context, delivery, host, ret);
+}
+
+static void destroy(engine_t **self_p)
+{
+    script_engine_t *self = (script_engine_t *)*self_p;
+    for (size_t i = 0; i < self->count; i++) free(self->heard[i]);
+    free(self->heard);
+    free(self);
+    *self_p = NULL;
+}
+
+engine_t *script_engine_new(script_t *script, void *context)
+{
+    script_engine_t *self = calloc(1, sizeof *self);
+    must(self);
+    self->port = (engine_t){run, destroy};
+    self->script = script;
+    self->context = context;
+    return &self->port;
+}
+
+size_t script_count(const engine_t *engine) { return ((const script_engine_t *)engine)->count; }
+
+const char *script_heard(const engine_t *engine, size_t n)
+{
+    const script_engine_t *self = (const script_engine_t *)engine;
+    return n < self->count ? self->heard[n] : NULL;
+}
+
+bool script_method(const vdelivery_t *delivery, const char *method)
+{
+    char start[64];
+    int len = snprintf(start, sizeof start, "#[\"%s\",", method);
+    return delivery->tag == TAG_deliver_message && delivery->data.body.len >= (size_t)len &&
+           memcmp(delivery->data.body.at, start, (size_t)len) == 0;
+}
+
+static err_t make_call(const engine_host_t *host, const vcall_t *call)
+{
+    return host->call(host->self, call);
+}
+
+err_t script_send(const engine_host_t *host, const char *target, const char *body,
+                  const char *slots, const char *result)
+{
+    list_t list = cut(slots);
+    vcall_t call = {.tag = TAG_send};
+    call.body.send = (vcall_send_t){
+        {text_of(target)}, capdata(body, &list), {text_of(result)}};
+    return make_call(host, &call);
+}
+
+err_t script_subscribe(const engine_host_t *host, const char *promise)
+{
+    vcall_t call = {.tag = TAG_subscribe};
+    call.body.subscribe.promise = (vref_t){text_of(promise)};
+    return make_call(host, &call);
+}
+
+err_t script_resolve_batch(const engine_host_t *host, const script_resolution_t *batch,
+                           size_t count)
+{
+    list_t slots[BATCH_TOP];
+    vresolution_t list[BATCH_TOP];
+    vcall_t call = {.tag = TAG_resolve};
+
+    must(count <= BATCH_TOP);
+    for (size_t i = 0; i < count; i++) {
+        slots[i] = cut(batch[i].slots);
+        list[i] = (vresolution_t){
+            {text_of(batch[i].promise)}, batch[i].rejected, capdata(batch[i].body, &slots[i])};
+    }
+    call.body.resolve.resolutions = (vresolutions_t){list, count};
+    return make_call(host, &call);
+}
+
+err_t script_resolve(const engine_host_t *host, const char *promise, bool rejected,
+                     const char *body, const char *slots)
+{
+    return script_resolve_batch(host, &(script_resolution_t){promise, rejected, body, slots}, 1);
+}
+
+err_t script_exit(const engine_host_t *host, bool failure, const char *body, const char *slots)
+{
+    list_t list = cut(slots);
+    vcall_t call = {.tag = TAG_exit};
+    call.body.exit = (vcall_exit_t){failure, capdata(body, &list)};
+    return make_call(host, &call);
+}
+
+err_t script_refs(const engine_host_t *host, msg_tag_t tag, const char *vrefs)
+{
+    list_t list = cut(vrefs);
+    vcall_t call = {.tag = tag};
+    call.body.drop_imports.refs = (vrefs_t){list.at, list.count}; /* all lists lie alike */
+    return make_call(host, &call);
+}
+
+err_t script_set(const engine_host_t *host, const char *key, const char *value)
+{
+    return host->store_set(host->self, text_of(key), text_of(value));
+}
+
+err_t script_delete(const engine_host_t *host, const char *key)
+{
+    return host->store_delete(host->self, text_of(key));
+}
+
+void script_print(const engine_host_t *host, const char *text)
+{
+    host->console(host->self, 1, text_of("vat"), text_of(text));
+}

@@ -1,0 +1,2 @@
+vatyard_unit_test(supervisor_test supervisor_test.c test_support)
+vatyard_unit_test(clist_test clist_test.c test_support)

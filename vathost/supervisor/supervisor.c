@@ -1,0 +1,267 @@
+#include "vathost/supervisor/supervisor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vathost/supervisor/translate.h"
+#include "wire/base/must.h"
+
+enum {
+    VERDICT_LIVE,
+    VERDICT_REPLAY,
+    VERDICT_SKIP,
+
+    /* Kept free of console lines for the one that says how many were dropped. */
+    CONSOLE_TAIL_BYTES = 128,
+    LEVEL_WARN = 3,
+};
+
+struct supervisor {
+    vatstore_t *store;
+    engine_t *engine;
+    clist_t *clist;
+    scratch_t scratch;
+    uint64_t last;
+    hash_t chain;
+
+    /* The crank that runs, or ran last. */
+    crank_t crank;
+    buf_t calls, console;
+    size_t call_count;
+    uint64_t lines_dropped;
+    hash_t store_digest;
+    err_t illegal, broken; /* first failure: the vat's own, the store's */
+    bool exited, exit_failed;
+    char reason[REASON_BYTES_MAX];
+};
+
+supervisor_t *supervisor_new(vat_t vat, vatstore_t *store, engine_t *engine)
+{
+    supervisor_t *self = calloc(1, sizeof *self);
+    must(self);
+    self->store = store;
+    self->engine = engine;
+    self->clist = clist_new(vat, store);
+    self->calls = buf_of(CRANK_BYTES_MAX);
+    self->console = buf_of(CONSOLE_BYTES_MAX);
+    return self;
+}
+
+void supervisor_destroy(supervisor_t **self_p)
+{
+    must(self_p);
+    supervisor_t *self = *self_p;
+    if (!self) return;
+
+    clist_destroy(&self->clist);
+    scratch_free(&self->scratch);
+    buf_clear(&self->calls);
+    buf_clear(&self->console);
+    free(self);
+    *self_p = NULL;
+}
+
+uint64_t supervisor_last(const supervisor_t *self) { return self->last; }
+hash_t supervisor_chain(const supervisor_t *self) { return self->chain; }
+
+void supervisor_pairs(const supervisor_t *self, pair_visit_t *visit, void *context)
+{
+    clist_each(self->clist, visit, context);
+}
+
+/* ---- what the engine calls ---- */
+
+static bool store_failed(err_t err) { return err == ERR_STORE || err == ERR_STORE_FULL; }
+
+/* Once anything went wrong the rest of the crank is worthless: every later call gets the same. */
+static err_t worthless(const supervisor_t *self)
+{
+    return self->broken ? self->broken : self->illegal;
+}
+
+static void blame(supervisor_t *self, err_t err, msg_tag_t tag, vref_t vref)
+{
+    if (store_failed(err)) {
+        self->broken = err;
+        return;
+    }
+    self->illegal = err;
+    snprintf(self->reason, sizeof self->reason, "illegal syscall %s: %s%s%.*s%s",
+             vcall_find(tag)->name, err_text(err), vref_none(vref) ? "" : " (",
+             (int)(vref.s.len < VREF_BYTES_MAX ? vref.s.len : VREF_BYTES_MAX), vref.s.at,
+             vref_none(vref) ? "" : ")");
+}
+
+static err_t on_call(void *context, const vcall_t *call)
+{
+    supervisor_t *self = context;
+    translate_t up = {.clist = self->clist, .scratch = &self->scratch};
+    msg_body_t body;
+
+    if (worthless(self)) return worthless(self);
+    if (self->exited) return ERR_OK; /* V5: it runs on to its end, and nobody listens */
+
+    err_t err = self->call_count < CRANK_CALLS_MAX ? ERR_OK : ERR_CALLS_LIMIT;
+    if (!err) err = translate_up(&up, call, &body);
+    if (!err && msg_encode(call->tag, &body, &self->calls)) {
+        up.blamed = (vref_t){{NULL, 0}};
+        err = ERR_CALLS_LIMIT;
+    }
+    if (err) {
+        blame(self, err, call->tag, up.blamed);
+        return err;
+    }
+    self->call_count++;
+    if (call->tag == TAG_exit) {
+        self->exited = true;
+        self->exit_failed = call->body.exit.failure;
+    }
+    return ERR_OK;
+}
+
+static err_t stored(supervisor_t *self, err_t err)
+{
+    if (err) self->broken = err;
+    return err;
+}
+
+static err_t on_get(void *context, text_t key, text_t *ret, bool *ret_found)
+{
+    supervisor_t *self = context;
+    if (worthless(self)) return worthless(self);
+    return stored(self, self->store->get(self->store, key, ret, ret_found));
+}
+
+static err_t on_next(void *context, text_t prior, text_t *ret, bool *ret_found)
+{
+    supervisor_t *self = context;
+    if (worthless(self)) return worthless(self);
+    return stored(self, self->store->next(self->store, prior, ret, ret_found));
+}
+
+static err_t on_set(void *context, text_t key, text_t value)
+{
+    supervisor_t *self = context;
+    if (worthless(self)) return worthless(self);
+    if (!value.at) value.at = ""; /* no address is the mark of a delete */
+    self->store_digest = hash_store_write(self->store_digest, key, value);
+    return stored(self, self->store->set(self->store, key, value));
+}
+
+static err_t on_delete(void *context, text_t key)
+{
+    supervisor_t *self = context;
+    if (worthless(self)) return worthless(self);
+    self->store_digest = hash_store_write(self->store_digest, key, (text_t){NULL, 0});
+    return stored(self, self->store->remove(self->store, key));
+}
+
+static void on_console(void *context, unsigned level, text_t source, text_t text)
+{
+    supervisor_t *self = context;
+    msg_console_t line = {.level = level, .source = source, .text = text};
+
+    self->console.max = CONSOLE_BYTES_MAX - CONSOLE_TAIL_BYTES;
+    if (self->lines_dropped || msg_encode(TAG_console, &line, &self->console)) {
+        self->lines_dropped++;
+    }
+}
+
+static void end_console(supervisor_t *self)
+{
+    char text[CONSOLE_TAIL_BYTES / 2];
+    if (!self->lines_dropped) return;
+
+    snprintf(text, sizeof text, "%llu lines dropped", (unsigned long long)self->lines_dropped);
+    msg_console_t line = {.level = LEVEL_WARN, .source = text_of("vat"), .text = text_of(text)};
+    self->console.max = CONSOLE_BYTES_MAX;
+    must(msg_encode(TAG_console, &line, &self->console) == ERR_OK);
+}
+
+/* ---- one crank ---- */
+
+static void crank_reset(supervisor_t *self, uint64_t d)
+{
+    scratch_clear(&self->scratch);
+    buf_reset(&self->calls);
+    buf_reset(&self->console);
+    self->call_count = 0;
+    self->lines_dropped = 0;
+    self->store_digest = (hash_t){{0}};
+    self->illegal = self->broken = ERR_OK;
+    self->exited = self->exit_failed = false;
+    self->reason[0] = '\0';
+    self->crank = (crank_t){.d = d, .chain_before = self->chain, .reason = self->reason};
+}
+
+static void crank_end(supervisor_t *self, const engine_report_t *report)
+{
+    crank_t *crank = &self->crank;
+
+    end_console(self);
+    if (self->illegal) {
+        crank->outcome = ERR_VAT_ILLEGAL;
+    } else if (report->outcome) {
+        crank->outcome = report->outcome;
+        memcpy(self->reason, report->reason, sizeof self->reason);
+        self->reason[sizeof self->reason - 1] = '\0';
+    }
+    if (crank->outcome) { /* a discarded crank asks for nothing, and writes nothing */
+        buf_reset(&self->calls);
+        self->store_digest = (hash_t){{0}};
+    }
+    crank->calls = (bin_t){self->calls.at, self->calls.len};
+    crank->console = (bin_t){self->console.at, self->console.len};
+    crank->store_digest = self->store_digest;
+    crank->computrons = report->computrons;
+    crank->ended = crank->outcome || self->exited;
+    crank->dead = report->dead;
+    crank->result_hash = hash_result(crank->outcome, crank->calls, crank->store_digest);
+}
+
+static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
+{
+    const engine_host_t host = {.self = self, .call = on_call, .store_get = on_get,
+        .store_next = on_next, .store_set = on_set, .store_delete = on_delete,
+        .console = on_console};
+    translate_t down = {.clist = self->clist, .scratch = &self->scratch};
+    engine_report_t report = {0};
+    vdelivery_t delivery;
+
+    err_t err = clist_begin(self->clist);
+    if (err) return err;
+    err = translate_down(&down, msg, &delivery);
+    if (err) {
+        err_t undone = clist_undo(self->clist);
+        return undone ? undone : err;
+    }
+    self->engine->run(self->engine, &delivery, &host, replay, &report);
+    if (self->broken) return self->broken;
+
+    crank_end(self, &report);
+    bool discard = self->crank.outcome || self->exit_failed;
+    return discard ? clist_undo(self->clist) : clist_keep(self->clist); /* V4 */
+}
+
+err_t supervisor_run(supervisor_t *self, const msg_deliver_t *deliver, const crank_t **ret)
+{
+    must(deliver->d == self->last + 1);
+    msg_t msg;
+
+    crank_reset(self, deliver->d);
+    self->crank.delivery_hash = hash_of(deliver->delivery);
+    if (deliver->verdict == VERDICT_SKIP) {
+        self->crank.result_hash = deliver->expect;
+    } else {
+        err_t err = msg_decode(deliver->delivery, &msg);
+        if (err) return err;
+        err = crank_run(self, &msg, deliver->verdict == VERDICT_REPLAY);
+        msg_clear(&msg);
+        if (err) return err;
+    }
+    self->last = deliver->d;
+    self->chain = hash_chain(self->chain, self->crank.delivery_hash, self->crank.result_hash);
+    *ret = &self->crank;
+    return ERR_OK;
+}
