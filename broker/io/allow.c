@@ -1,0 +1,128 @@
+#include "broker/io/allow.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "broker/io/keys.h"
+#include "wire/base/must.h"
+
+struct allow {
+    char *path;
+    pthread_mutex_t lock;
+    struct stat seen; /* of the file as last read; zeros: there was none */
+    bool settled;     /* it was old enough then: a later change must show in its time */
+    hash_t *keys;
+    size_t count, room, bad;
+};
+
+allow_t *allow_new(const char *path)
+{
+    allow_t *self = calloc(1, sizeof *self);
+    must(self);
+    self->path = strdup(path);
+    must(self->path);
+    must(pthread_mutex_init(&self->lock, NULL) == 0);
+    allow_refresh(self);
+    return self;
+}
+
+void allow_destroy(allow_t **self_p)
+{
+    allow_t *self = *self_p;
+    if (!self) return;
+    pthread_mutex_destroy(&self->lock);
+    free(self->keys);
+    free(self->path);
+    free(self);
+    *self_p = NULL;
+}
+
+static void take_line(allow_t *self, char *line)
+{
+    char *word = line + strspn(line, " \t\r\n");
+    size_t len = strcspn(word, " \t\r\n");
+    hash_t key;
+    if (len == 0 || (len == 1 && *word == '#')) return;
+    if (!key_parse((text_t){word, len}, &key)) {
+        self->bad++;
+        return;
+    }
+    if (self->count == self->room) {
+        self->room = self->room ? 2 * self->room : 16;
+        self->keys = reallocarray(self->keys, self->room, sizeof *self->keys);
+        must(self->keys);
+    }
+    self->keys[self->count++] = key;
+}
+
+static void read_file(allow_t *self)
+{
+    self->count = self->bad = 0;
+    FILE *file = fopen(self->path, "re");
+    if (!file) return;
+    char line[1024];
+    while (fgets(line, sizeof line, file)) {
+        bool whole = strchr(line, '\n') || feof(file);
+        take_line(self, line);
+        for (int c = whole ? '\n' : 0; c != '\n' && c != EOF;) c = fgetc(file);
+    }
+    fclose(file);
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Two changes within one tick of the file system's clock have the same time: what was read while
+ * it was that young is read again. */
+static bool is_settled(const struct stat *st)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return st->st_ino == 0 || now.tv_sec - st->st_ctim.tv_sec > 1;
+}
+
+static void refresh(allow_t *self)
+{
+    struct stat st;
+    if (stat(self->path, &st) != 0) st = (struct stat){0};
+    if (self->settled && st.st_ino == self->seen.st_ino && st.st_dev == self->seen.st_dev &&
+        st.st_size == self->seen.st_size && same_time(st.st_mtim, self->seen.st_mtim) &&
+        same_time(st.st_ctim, self->seen.st_ctim)) {
+        return;
+    }
+    self->settled = is_settled(&st);
+    self->seen = st;
+    read_file(self);
+}
+
+void allow_refresh(allow_t *self)
+{
+    pthread_mutex_lock(&self->lock);
+    refresh(self);
+    pthread_mutex_unlock(&self->lock);
+}
+
+bool allow_has(allow_t *self, hash_t key)
+{
+    bool found = false;
+    pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; i < self->count && !found; i++) {
+        found = memcmp(self->keys[i].b, key.b, sizeof key.b) == 0;
+    }
+    pthread_mutex_unlock(&self->lock);
+    return found;
+}
+
+size_t allow_bad_lines(allow_t *self)
+{
+    pthread_mutex_lock(&self->lock);
+    size_t bad = self->bad;
+    pthread_mutex_unlock(&self->lock);
+    return bad;
+}

@@ -1,0 +1,291 @@
+#include "broker/io/doors.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/io/zap.h"
+#include "wire/base/buf.h"
+#include "wire/base/limits.h"
+#include "wire/base/must.h"
+
+/* libzmq weighs a part as it is on the wire, with CURVE's 33 bytes; peers may send full parts, and
+ * we send parts that pass where a peer allows PART_BYTES_MAX and not a byte more. */
+enum {
+    PART_SLACK_BYTES = 1024,
+    PART_SEND_BYTES = PART_BYTES_MAX - PART_SLACK_BYTES,
+    PARTS_MAX = 48,
+    GOODBYE_MS = 500,
+    ENFORCE_DOMAIN = 93, /* ZMQ_ZAP_ENFORCE_DOMAIN: in libzmq 4.3, not in its header */
+};
+_Static_assert(PARTS_MAX > FRAME_BYTES_MAX / PART_SEND_BYTES, "the largest frame fits");
+
+struct doors {
+    zap_t *zap;
+    zsock_t *socks[DOORS];
+    char endpoints[DOORS][512];
+    char why[640];
+    allow_t *allow;
+    door_t turn; /* where take() looks first: neither door starves the other */
+};
+
+static void set(zsock_t *sock, int option, int value)
+{
+    must(zmq_setsockopt(zsock_resolve(sock), option, &value, sizeof value) == 0);
+}
+
+static zsock_t *router(void)
+{
+    zsock_t *sock = zsock_new(ZMQ_ROUTER);
+    must(sock);
+    int64_t part_max = PART_BYTES_MAX + PART_SLACK_BYTES;
+    must(zmq_setsockopt(zsock_resolve(sock), ZMQ_MAXMSGSIZE, &part_max, sizeof part_max) == 0);
+    set(sock, ZMQ_ROUTER_HANDOVER, 0);
+    set(sock, ZMQ_ROUTER_MANDATORY, 1);
+    set(sock, ZMQ_SNDHWM, 0);
+    set(sock, ZMQ_RCVHWM, 0);
+    set(sock, ZMQ_LINGER, 0);
+    set(sock, ZMQ_BACKLOG, 64);
+    set(sock, ZMQ_HANDSHAKE_IVL, 3000);
+    set(sock, ZMQ_HEARTBEAT_IVL, 2000);
+    set(sock, ZMQ_HEARTBEAT_TIMEOUT, LINK_LOST_MS);
+    set(sock, ZMQ_HEARTBEAT_TTL, LINK_LOST_MS);
+    return sock;
+}
+
+static err_t bind_failed(doors_t *self, const char *endpoint)
+{
+    snprintf(self->why, sizeof self->why, "%.500s: %s", endpoint, zmq_strerror(errno));
+    return errno == EADDRINUSE ? ERR_ADDRESS_IN_USE : ERR_BAD_VALUE;
+}
+
+static err_t bind_door(doors_t *self, door_t door, const char *endpoint)
+{
+    void *sock = zsock_resolve(self->socks[door]);
+    if (zmq_bind(sock, endpoint) != 0) return bind_failed(self, endpoint);
+    size_t len = sizeof self->endpoints[door];
+    must(zmq_getsockopt(sock, ZMQ_LAST_ENDPOINT, self->endpoints[door], &len) == 0);
+    return ERR_OK;
+}
+
+static err_t open_hosts(doors_t *self, const doors_options_t *options)
+{
+    if (strncmp(options->listen, "tcp://", 6) != 0) {
+        snprintf(self->why, sizeof self->why, "%.500s: hosts connect over tcp://", options->listen);
+        return ERR_BAD_VALUE;
+    }
+    zsock_t *sock = self->socks[DOOR_HOSTS] = router();
+    void *raw = zsock_resolve(sock);
+    const keys_t *keys = options->keys;
+    set(sock, ZMQ_IPV6, 1);
+    set(sock, ZMQ_CURVE_SERVER, 1);
+    must(zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, keys->secret_key, KEY_TEXT_BYTES + 1) == 0);
+    must(zmq_setsockopt(raw, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)) == 0);
+    set(sock, ENFORCE_DOMAIN, 1);
+    return bind_door(self, DOOR_HOSTS, options->listen);
+}
+
+/* Whoever can write the directory can put another socket in place of ours. */
+static err_t check_directory(doors_t *self, const char *path)
+{
+    char copy[512];
+    snprintf(copy, sizeof copy, "%s", path);
+    const char *dir = dirname(copy);
+    struct stat st;
+    if (mkdir(dir, 0700) != 0 && errno != EEXIST) return bind_failed(self, dir);
+    if (stat(dir, &st) != 0) return bind_failed(self, dir);
+    bool ours = st.st_uid == geteuid() || st.st_uid == 0;
+    bool closed = !(st.st_mode & 022) || (st.st_mode & S_ISVTX);
+    if (ours && closed) return ERR_OK;
+    snprintf(self->why, sizeof self->why, "others can write the directory of %.400s", path);
+    return ERR_KEY_FILE;
+}
+
+/* libzmq removes whatever lies where it binds: right for the socket of a dead broker, wrong for
+ * that of a living one. */
+static err_t check_unused(doors_t *self, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return bind_failed(self, path);
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(fd >= 0);
+    bool used = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    close(fd);
+    if (!used) return ERR_OK;
+    errno = EADDRINUSE;
+    return bind_failed(self, path);
+}
+
+static err_t open_clients(doors_t *self, const char *endpoint)
+{
+    if (strncmp(endpoint, "ipc:///", 7) != 0) {
+        snprintf(self->why, sizeof self->why, "%.500s: must be ipc:// and an absolute path",
+                 endpoint);
+        return ERR_BAD_VALUE;
+    }
+    const char *path = endpoint + 6;
+    err_t err = check_unused(self, path);
+    if (!err) err = check_directory(self, path);
+    if (err) return err;
+    self->socks[DOOR_CLIENTS] = router();
+    mode_t mask = umask(0177); /* the socket is born with 0600: no moment at which it is open */
+    err = bind_door(self, DOOR_CLIENTS, endpoint);
+    umask(mask);
+    return err;
+}
+
+err_t doors_open(const doors_options_t *options, doors_t **ret)
+{
+    doors_t *self = *ret = calloc(1, sizeof *self);
+    must(self);
+    self->allow = options->allow;
+    zsys_handler_set(NULL); /* signals belong to main() */
+    zsys_set_logstream(stderr);
+    self->zap = zap_new(options->allow);
+    err_t err = open_hosts(self, options);
+    return err || !options->control ? err : open_clients(self, options->control);
+}
+
+const char *doors_why(const doors_t *self) { return self->why; }
+
+const char *doors_endpoint(const doors_t *self, door_t door) { return self->endpoints[door]; }
+
+void doors_destroy(doors_t **self_p)
+{
+    doors_t *self = *self_p;
+    if (!self) return;
+    if (self->socks[DOOR_CLIENTS]) set(self->socks[DOOR_CLIENTS], ZMQ_LINGER, GOODBYE_MS);
+    for (door_t i = 0; i < DOORS; i++) zsock_destroy(&self->socks[i]);
+    zap_destroy(&self->zap);
+    free(self);
+    *self_p = NULL;
+}
+
+/* ---- the port ---- */
+
+static void port_wait(void *context, int timeout_ms)
+{
+    doors_t *self = context;
+    zmq_pollitem_t items[DOORS];
+    int count = 0;
+    for (door_t i = 0; i < DOORS; i++) {
+        if (!self->socks[i]) continue;
+        items[count++] = (zmq_pollitem_t){zsock_resolve(self->socks[i]), 0, ZMQ_POLLIN, 0};
+    }
+    int rc = zmq_poll(items, count, timeout_ms);
+    must(rc >= 0 || errno == EINTR);
+    allow_refresh(self->allow);
+}
+
+static void port_pause(void *context, int ms)
+{
+    (void)context;
+    struct timespec time = {ms / 1000, (ms % 1000) * 1000000L};
+    nanosleep(&time, NULL);
+}
+
+/* Who sent PART: what our ZAP handler said about its connection, in Z85. */
+static void read_key(doors_t *self, zmq_msg_t *part, arrival_t *ret)
+{
+    const char *user = zmq_msg_gets(part, "User-Id");
+    ret->admitted = user && key_parse(text_of(user), &ret->key) && allow_has(self->allow, ret->key);
+}
+
+/* Takes the next part of a message that has begun to arrive. True: there are more. */
+static bool next_part(void *sock, zmq_msg_t *ret)
+{
+    must(zmq_msg_init(ret) == 0);
+    while (zmq_msg_recv(ret, sock, 0) < 0) must(errno == EINTR);
+    return zmq_msg_more(ret);
+}
+
+/* Adds the parts of a message to WHOLE. All of them have arrived when the first has. */
+static bool read_parts(doors_t *self, void *sock, arrival_t *ret, buf_t *whole)
+{
+    bool ok = true, more = true;
+    for (int parts = 0; more; parts++) {
+        zmq_msg_t part;
+        more = next_part(sock, &part);
+        if (parts == 0 && ret->door == DOOR_HOSTS) read_key(self, &part, ret);
+        ok = ok && parts < PARTS_MAX &&
+             buf_add(whole, zmq_msg_data(&part), zmq_msg_size(&part)) == ERR_OK;
+        zmq_msg_close(&part);
+    }
+    return ok;
+}
+
+static bool take_from(doors_t *self, door_t door, arrival_t *ret)
+{
+    void *sock = self->socks[door] ? zsock_resolve(self->socks[door]) : NULL;
+    zmq_msg_t route;
+    if (!sock) return false;
+    must(zmq_msg_init(&route) == 0);
+    if (zmq_msg_recv(&route, sock, ZMQ_DONTWAIT) < 0) {
+        must(errno == EAGAIN || errno == EINTR);
+        zmq_msg_close(&route);
+        return false;
+    }
+    *ret = (arrival_t){.door = door, .admitted = door == DOOR_CLIENTS};
+    ret->route.len = (uint8_t)zmq_msg_size(&route);
+    memcpy(ret->route.at, zmq_msg_data(&route), ret->route.len);
+    int more = zmq_msg_more(&route);
+    zmq_msg_close(&route);
+
+    buf_t whole = buf_of(FRAME_BYTES_MAX);
+    if (more && read_parts(self, sock, ret, &whole))
+        ret->frame = blob_new(whole.at, whole.len);
+    else
+        ret->too_large = true;
+    buf_clear(&whole);
+    return true;
+}
+
+static bool port_take(void *context, arrival_t *ret)
+{
+    doors_t *self = context;
+    self->turn = self->turn == DOOR_HOSTS ? DOOR_CLIENTS : DOOR_HOSTS;
+    if (take_from(self, self->turn, ret)) return true;
+    return take_from(self, self->turn == DOOR_HOSTS ? DOOR_CLIENTS : DOOR_HOSTS, ret);
+}
+
+static int send_part(void *sock, const void *at, size_t len, int flags)
+{
+    int rc;
+    do rc = zmq_send(sock, at, len, flags);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
+static bool port_send(void *context, door_t door, const route_t *route, bin_t frame)
+{
+    doors_t *self = context;
+    void *sock = zsock_resolve(self->socks[door]);
+    must(frame.len > 0 && frame.len <= FRAME_BYTES_MAX);
+    if (send_part(sock, route->at, route->len, ZMQ_SNDMORE) < 0) {
+        must(errno == EHOSTUNREACH || errno == EAGAIN);
+        return false;
+    }
+    /* When the connection ends from here on, libzmq drops the rest and says nothing. */
+    for (size_t at = 0; at < frame.len; at += PART_SEND_BYTES) {
+        size_t left = frame.len - at;
+        size_t len = left < PART_SEND_BYTES ? left : PART_SEND_BYTES;
+        must(send_part(sock, frame.at + at, len, len < left ? ZMQ_SNDMORE : 0) >= 0);
+    }
+    return true;
+}
+
+port_t doors_port(doors_t *self)
+{
+    return (port_t){
+        .self = self, .wait = port_wait, .pause = port_pause, .take = port_take, .send = port_send};
+}

@@ -1,0 +1,48 @@
+/* Where frames arrive and leave, as broker.c sees it. doors.h makes one over ZeroMQ, tests make one
+ * over memory.
+ *
+ * A route is how one connection is addressed, and says nothing about who is behind it: hosts are
+ * known by the key they proved, on every single message. */
+#pragma once
+#include "wire/base/blob.h"
+
+typedef enum { DOOR_HOSTS, DOOR_CLIENTS, DOORS } door_t;
+
+typedef struct {
+    uint8_t len, at[255];
+} route_t;
+
+typedef struct {
+    door_t door;
+    route_t route;
+    hash_t key;     /* hosts: the public key this message's connection proved */
+    bool admitted;  /* hosts: whether the allow-list has that key now; clients: true */
+    bool too_large; /* it was larger than FRAME_BYTES_MAX: FRAME is NULL */
+    blob_t *frame;  /* one count is the taker's */
+} arrival_t;
+
+typedef struct {
+    void *self;
+
+    /* Waits until something can be taken, TIMEOUT_MS have passed, or a signal came. */
+    void (*wait)(void *self, int timeout_ms);
+
+    /* Waits that long, whatever arrives, unless a signal comes. */
+    void (*pause)(void *self, int ms);
+
+    /* Takes the next whole message; false when none has arrived. */
+    bool (*take)(void *self, arrival_t *ret);
+
+    /* Hands a frame on to be sent; copies it. False: the connection is gone. True says nothing
+     * about arrival. */
+    bool (*send)(void *self, door_t door, const route_t *route, bin_t frame);
+} port_t;
+
+static inline bool route_same(const route_t *a, const route_t *b)
+{
+    if (a->len != b->len) return false;
+    for (unsigned i = 0; i < a->len; i++) {
+        if (a->at[i] != b->at[i]) return false;
+    }
+    return true;
+}
