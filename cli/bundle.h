@@ -1,0 +1,22 @@
+/* Bundles: ready ones from a file or a data: URL, and those made from a source by Node.
+ *
+ *   N1  a bundle's name is b1-<sha512 of its bytes>;
+ *   N2  Node runs only when the source or one of its inputs changed: bundles made are cached. */
+#pragma once
+#include "cli/plan.h"
+
+typedef struct {
+    char name[NAME_BYTES_MAX + 1]; /* b1-... */
+    char *data;                    /* NULL: only the hash is known (bundleHash) */
+    size_t len;
+    bool ocap_kernel; /* moduleFormat "iife": ocap-kernel's dialect */
+    bool cached;
+} bundle_t;
+
+/* Loads the code of VAT. The caller clears RET. Fails with FILE_MISSING, URL_REFUSED,
+ * BUNDLE_BROKEN, BUNDLE_FORMAT, BUNDLE_FAILED, NO_NODE, with the place in the cluster file. */
+CHECKED err_t bundle_load(const plan_t *plan, const cluster_vat_t *vat, bundle_t *ret, fail_t *f);
+void bundle_clear(bundle_t *self);
+
+/* Checks that DATA is a bundle of a known format; its name goes to RET. */
+CHECKED err_t bundle_check(char *data, size_t len, const char *file, bundle_t *ret, fail_t *f);

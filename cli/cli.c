@@ -1,0 +1,77 @@
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void say(const cli_t *cli, const char *format, ...)
+{
+    va_list list;
+
+    if (cli->quiet) return;
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
+}
+
+void out_json(json_t *value)
+{
+    json_print(value, stdout);
+    putchar('\n');
+    json_decref(value);
+}
+
+static bool color_wanted(const args_t *args)
+{
+    const char *when = args_text(args, "color"), *never = getenv("NO_COLOR");
+
+    if (when && strcmp(when, "auto") != 0) return strcmp(when, "always") == 0;
+    if (never && *never) return false;
+    return isatty(STDERR_FILENO) == 1;
+}
+
+static err_t dispatch(cli_t *cli)
+{
+    switch (cli->args.command->id) {
+#define COMMAND(id, name, group, arguments, least, most, summary, example) \
+    case COMMAND_##id:                                                     \
+        return cmd_##id(cli);
+#define FLAG(id, name, letter, kind, argument, doc)
+#include "cli/commands.def"
+#undef COMMAND
+#undef FLAG
+    default: return fail(&cli->f, ERR_INTERNAL, "no such row");
+    }
+}
+
+int cli_main(int argc, char **argv)
+{
+    static cli_t cli;
+    err_t err = args_parse(argc, argv, &cli.args, &cli.f);
+
+    signal(SIGPIPE, SIG_IGN);
+    cli.json = args_yes(&cli.args, "json");
+    cli.quiet = args_yes(&cli.args, "quiet");
+    cli.color = color_wanted(&cli.args);
+    /* One instance for this process and all that it starts. */
+    if (args_text(&cli.args, "home")) setenv("VATYARD_HOME", args_text(&cli.args, "home"), 1);
+
+    if (!err) {
+        if (!cli.args.command)
+            help_all(stdout);
+        else if (args_yes(&cli.args, "help"))
+            help_command(cli.args.command, stdout);
+        else
+            err = dispatch(&cli);
+    }
+    if (fflush(stdout) != 0 && !err) err = fail(&cli.f, ERR_STORE, "stdout cannot be written");
+    if (!err) return cli.exit;
+    if (cli.json)
+        fail_print_json(&cli.f, stderr);
+    else
+        fail_print(&cli.f, stderr, cli.color);
+    return fail_exit(&cli.f);
+}

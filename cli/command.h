@@ -1,0 +1,78 @@
+/* The command table and the parser that it makes. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/fail.h"
+
+typedef enum { FLAG_YES, FLAG_TEXT, FLAG_COUNT, FLAG_TIME, FLAG_CHOICE } flag_kind_t;
+
+typedef enum {
+    COMMAND_all, /* owner of the flags that every command takes; no command itself */
+#define COMMAND(id, name, group, arguments, least, most, summary, example) COMMAND_##id,
+#define FLAG(id, name, letter, kind, argument, doc)
+#include "cli/commands.def"
+#undef COMMAND
+#undef FLAG
+    COMMANDS
+} command_id_t;
+
+typedef enum {
+    GROUP_START,
+    GROUP_TALK,
+    GROUP_VATS,
+    GROUP_LOOK,
+    GROUP_MANAGE,
+    GROUP_SETUP,
+    GROUPS
+} group_t;
+
+typedef struct {
+    command_id_t id;
+    const char *name; /* "cluster launch" */
+    group_t group;
+    const char *arguments;
+    int least, most;
+    const char *summary, *example;
+} command_t;
+
+typedef struct {
+    command_id_t owner;
+    const char *name;
+    char letter;
+    flag_kind_t kind;
+    const char *argument, *doc;
+} flag_t;
+
+enum { FLAG_ROWS_MAX = 64 };
+
+/* A parsed command line. Everything borrows from argv. */
+typedef struct {
+    const command_t *command;         /* NULL: none was given */
+    const char *flags[FLAG_ROWS_MAX]; /* by row of the table; "" for a YES flag that is set */
+    char **words;                     /* the arguments; points into argv, which is reordered */
+    int word_count;
+} args_t;
+
+/* Parses ARGV. A word that begins with '-' and a digit, or is -Infinity, is an argument (it is a
+ * value of `call`); behind "--" all are. Fails with UNKNOWN_COMMAND, UNKNOWN_FLAG, BAD_VALUE or
+ * USAGE; RET then still has the flags met before, so that --json governs the error's form. */
+CHECKED err_t args_parse(int argc, char **argv, args_t *ret, fail_t *f);
+
+/* The flag NAME of the command, or of all; NULL when it was not given. */
+const char *args_text(const args_t *args, const char *name);
+bool args_yes(const args_t *args, const char *name);
+uint64_t args_count(const args_t *args, const char *name, uint64_t otherwise);
+uint64_t args_ms(const args_t *args, const char *name, uint64_t otherwise);
+
+/* The command whose name is TEXT ("cluster launch"); NULL when none is. */
+const command_t *command_find(const char *text);
+const command_t *command_at(unsigned i); /* NULL behind the last one */
+
+/* The help screen; fits 80 columns and 40 lines. */
+void help_all(FILE *out);
+/* Usage, flags and example of COMMAND. */
+void help_command(const command_t *command, FILE *out);
+
+/* "10ms", "5s", "1m30s", or a number of seconds. */
+bool duration_read(const char *text, uint64_t *ret_ms);

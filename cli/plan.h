@@ -1,0 +1,54 @@
+/* A cluster file: read, checked, and made into the list of vats to launch.
+ *
+ *   C1  the form is what cluster.schema.json says, no more and no less;
+ *   C2  a key that the schema knows and this version does not honour is an error, never ignored;
+ *   C3  every error names line, column and JSON pointer;
+ *   C4  paths in the file are relative to the file. */
+#pragma once
+#include <jansson.h>
+
+#include "cli/fail.h"
+#include "wire/base/buf.h"
+#include "wire/base/limits.h"
+
+typedef enum { CODE_SOURCE, CODE_BUNDLE, CODE_HASH } code_kind_t;
+
+typedef struct {
+    char name[NAME_BYTES_MAX + 1];
+    code_kind_t code;
+    const char *spec;            /* path, URL or hash as the file has it; borrowed from the file */
+    char pointer[FAIL_NAME_MAX]; /* where SPEC stands in the file */
+    buf_t parameters;            /* smallcaps body, '#' included */
+    uint64_t computrons, wall_ms, heap_bytes; /* 0: the broker's defaults */
+    bool critical;
+    char host[NAME_BYTES_MAX + 1]; /* "": round robin */
+} cluster_vat_t;
+
+typedef struct {
+    char path[FAIL_NAME_MAX]; /* as the user named it */
+    char name[NAME_BYTES_MAX + 1];
+    char *text;
+    size_t len;
+    json_t *root;
+    cluster_vat_t *vats;
+    size_t vat_count, bootstrap;
+    uint64_t hosts_min, hosts_wait_ms;
+    char **warnings; /* for people: what is read and has no effect, by ocap-kernel's own habit */
+    size_t warning_count;
+} plan_t;
+
+/* Reads and checks the file PATH; form only when SCHEMA_ONLY, vats are then not made. The caller
+ * owns the plan. NULL and F on failure: FILE_MISSING, JSON_*, KEY_*, VALUE_TYPE, CODE_SOURCES,
+ * NOT_SUPPORTED, REFERENCE, all the writer's fault. */
+plan_t *plan_new(const char *path, bool schema_only, fail_t *f);
+void plan_destroy(plan_t **self_p);
+
+/* Gives F the place of the value at POINTER of the file, or of its key when KEY. */
+void plan_place(const plan_t *self, const char *pointer, bool key, fail_t *f);
+
+/* Reads a whole file of at most MAX bytes. NULL and FILE_MISSING in F on failure. */
+char *file_read(const char *path, size_t max, size_t *ret_len, fail_t *f);
+
+/* For plan.c alone: C2. */
+CHECKED err_t plan_honour(plan_t *self, fail_t *f);
+void plan_warn(plan_t *self, const char *format, ...) LIKE_PRINTF(2);

@@ -1,0 +1,111 @@
+/* The parser, through its table: every row must be usable as its help says. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+static fail_t f;
+
+static err_t parse(const char *line, args_t *ret)
+{
+    static char copy[512];
+    static char *argv[32];
+    int argc = 0;
+
+    strcpy(copy, line);
+    for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
+    argv[argc] = NULL;
+    return args_parse(argc, argv, ret, &f);
+}
+
+Test(command, every_example_parses)
+{
+    for (unsigned i = 0; command_at(i); i++) {
+        args_t args;
+        const command_t *command = command_at(i);
+        cr_assert_eq(strncmp(command->example, "vatctl ", 7), 0);
+        if (strchr(command->example, '"')) continue; /* quotes are the shell's */
+        cr_assert_eq(parse(command->example, &args), ERR_OK, "%s: %s", command->example, f.what);
+        cr_assert_eq(args.command, command, "%s", command->example);
+    }
+}
+
+Test(command, flags_stand_anywhere_and_in_every_form)
+{
+    args_t args;
+
+    cr_assert_eq(
+        parse("vatctl --json cluster --color=never validate -q FILE --timeout 1m30s", &args),
+        ERR_OK, "%s", f.what);
+    cr_assert_eq(args.command, command_find("cluster validate"));
+    cr_assert(args_yes(&args, "json"));
+    cr_assert(args_yes(&args, "quiet"));
+    cr_assert_eq(args_ms(&args, "timeout", 0), 90000);
+    cr_assert_str_eq(args_text(&args, "color"), "never");
+    cr_assert_eq(args.word_count, 1);
+    cr_assert_str_eq(args.words[0], "FILE");
+}
+
+Test(command, a_flag_before_the_command_takes_its_value)
+{
+    args_t args;
+
+    cr_assert_eq(parse("vatctl --home /tmp/x version", &args), ERR_OK);
+    cr_assert_str_eq(args_text(&args, "home"), "/tmp/x");
+    cr_assert_eq(args.command, command_find("version"));
+}
+
+Test(command, wrong_words_are_told_and_helped)
+{
+    args_t args;
+
+    cr_assert_eq(parse("vatctl versoin", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert(strstr(f.what, "did you mean \"version\"?"), "%s", f.what);
+    cr_assert_eq(parse("vatctl validate x", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert(strstr(f.what, "cluster validate"), "%s", f.what);
+    cr_assert_eq(parse("vatctl cluster x", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert_gt(f.try_count, 0);
+    cr_assert_eq(parse("vatctl version --jsno", &args), ERR_UNKNOWN_FLAG);
+    cr_assert(strstr(f.what, "--json"), "%s", f.what);
+    cr_assert_eq(parse("vatctl version x", &args), ERR_USAGE);
+    cr_assert_eq(parse("vatctl cluster validate", &args), ERR_USAGE);
+    cr_assert_eq(parse("vatctl version --timeout soon", &args), ERR_BAD_VALUE);
+    cr_assert_eq(parse("vatctl version --color pink", &args), ERR_BAD_VALUE);
+    cr_assert_eq(parse("vatctl version --json=1", &args), ERR_BAD_VALUE);
+    cr_assert_eq(parse("vatctl version --timeout", &args), ERR_BAD_VALUE);
+    cr_assert_eq(parse("vatctl versoin --json", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert(args_yes(&args, "json"), "the form of the error is known all the same");
+}
+
+Test(command, the_help_screen_fits_80_by_40)
+{
+    char *text = NULL;
+    size_t len = 0, lines = 0, width = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    help_all(out);
+    fclose(out);
+    for (const char *at = text; *at; at++) {
+        width = *at == '\n' ? 0 : width + 1;
+        lines += *at == '\n';
+        cr_assert_leq(width, 80, "%s", text);
+    }
+    cr_assert_leq(lines, 40);
+    free(text);
+}
+
+Test(command, durations)
+{
+    uint64_t ms;
+
+    cr_assert(duration_read("500ms", &ms) && ms == 500);
+    cr_assert(duration_read("1m30s", &ms) && ms == 90000);
+    cr_assert(duration_read("1.5", &ms) && ms == 1500);
+    cr_assert(duration_read("250us", &ms) && ms == 1);
+    cr_assert_not(duration_read("", &ms));
+    cr_assert_not(duration_read("s", &ms));
+    cr_assert_not(duration_read("-1s", &ms));
+    cr_assert_not(duration_read("1s5", &ms));
+    cr_assert_not(duration_read("1e3s", &ms));
+    cr_assert_not(duration_read("0x10", &ms));
+}

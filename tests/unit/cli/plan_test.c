@@ -1,0 +1,146 @@
+/* Cluster files, from real files: the corpus, and small ones written here. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/plan.h"
+#include "wire/base/own.h"
+
+static fail_t f;
+
+static plan_t *plan_from(const char *text)
+{
+    char path[] = "/tmp/plan-XXXXXX";
+    int fd = mkstemp(path);
+
+    cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    plan_t *plan = plan_new(path, false, &f);
+    unlink(path);
+    return plan;
+}
+
+static void refused(const char *text, err_t err, const char *pointer)
+{
+    cr_assert_null(plan_from(text), "%s", text);
+    cr_assert_eq(f.err, err, "%s: E%d %s (%s)", text, f.err, f.what, f.why);
+    cr_assert_str_eq(f.pointer, pointer);
+    cr_assert_gt(f.line, 0);
+}
+
+Test(plan, a_misspelt_key_is_found_and_helped)
+{
+    cr_assert_null(plan_new(CORPUS "/invalid/misspelt.json", false, &f));
+    cr_assert_eq(f.err, ERR_KEY_UNKNOWN);
+    cr_assert_str_eq(f.what, "\"paramaters\": did you mean \"parameters\"?");
+    cr_assert_str_eq(f.pointer, "/vats/a/paramaters");
+    cr_assert(f.line == 1 && f.column == 54, "%u:%u", f.line, f.column);
+}
+
+Test(plan, what_the_form_forbids)
+{
+    refused("{\"vats\":{\"a\":{\"bundleSpec\":\"x\"}}}", ERR_KEY_MISSING, "");
+    refused("{\"bootstrap\":\"a\",\"vats\":{}}", ERR_KEY_MISSING, "/vats");
+    refused("{\"bootstrap\":1,\"vats\":{\"a\":{\"bundleSpec\":\"x\"}}}", ERR_VALUE_TYPE,
+            "/bootstrap");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{}}}", ERR_CODE_SOURCES, "/vats/a");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\",\"sourceSpec\":\"y\"}}}",
+            ERR_CODE_SOURCES, "/vats/a");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\",\"count\":0}}}",
+            ERR_VALUE_TYPE, "/vats/a/count");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\"}},\"deploy\":{\"limits\":{"
+            "\"heap\":\"1MiB\"}}}",
+            ERR_VALUE_TYPE, "/deploy/limits/heap");
+}
+
+#define VAT "{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\""
+
+Test(plan, known_keys_that_are_not_honoured_are_errors)
+{
+    refused(VAT "}},\"io\":{}}", ERR_NOT_SUPPORTED, "/io");
+    refused(VAT "}},\"services\":[\"timer\"]}", ERR_NOT_SUPPORTED, "/services/0");
+    refused(VAT "}},\"snapshotInterval\":3}", ERR_NOT_SUPPORTED, "/snapshotInterval");
+    refused(VAT ",\"globals\":[\"TextEncoder\",\"Date\"]}}}", ERR_NOT_SUPPORTED,
+            "/vats/a/globals/1");
+    refused(VAT ",\"network\":{\"allowedHosts\":[]}}}}", ERR_NOT_SUPPORTED, "/vats/a/network");
+    refused(VAT ",\"platformConfig\":{}}}}", ERR_NOT_SUPPORTED, "/vats/a/platformConfig");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
+            "/vats/a/nativeSpec");
+    refused(VAT ",\"creationOptions\":{\"managerType\":\"native\"}}}}", ERR_NOT_SUPPORTED,
+            "/vats/a/creationOptions/managerType");
+    refused(VAT ",\"deploy\":{\"placement\":{\"labels\":{}}}}}}", ERR_NOT_SUPPORTED,
+            "/vats/a/deploy/placement/labels");
+    refused(VAT "}},\"deploy\":{\"placement\":{\"prefer\":\"pack\"}}}", ERR_NOT_SUPPORTED,
+            "/deploy/placement/prefer");
+    refused(VAT "}},\"deploy\":{\"restart\":{\"policy\":\"never\"}}}", ERR_NOT_SUPPORTED,
+            "/deploy/restart/policy");
+    refused(VAT "}},\"deploy\":{\"vats\":{\"a\":{\"persistence\":{\"mode\":\"ephemeral\"}}}}}",
+            ERR_NOT_SUPPORTED, "/deploy/vats/a/persistence/mode");
+    refused(VAT "}},\"deploy\":{\"limits\":{\"queue\":3}}}", ERR_NOT_SUPPORTED,
+            "/deploy/limits/queue");
+    refused(VAT "}},\"bundles\":{\"b\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
+            "/bundles/b/nativeSpec");
+}
+
+Test(plan, names_must_be_defined)
+{
+    refused("{\"bootstrap\":\"b\",\"vats\":{\"a\":{\"bundleSpec\":\"x\"}}}", ERR_REFERENCE,
+            "/bootstrap");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleName\":\"x\"}}}", ERR_REFERENCE,
+            "/vats/a/bundleName");
+    refused(VAT "}},\"deploy\":{\"vats\":{\"b\":{}}}}", ERR_REFERENCE, "/deploy/vats/b");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\"},\"w\":{\"bundleSpec\":"
+            "\"x\",\"count\":2},"
+            "\"w1\":{\"bundleSpec\":\"x\"}}}",
+            ERR_REFERENCE, "/vats/w1");
+}
+
+Test(plan, copies_parameters_and_limits)
+{
+    AUTO(plan)
+    plan = plan_from(
+        "{\"bootstrap\":\"w1\",\"name\":\"n\",\"forceReset\":true,\"vats\":{"
+        "\"a\":{\"sourceSpec\":\"a.js\",\"creationOptions\":{\"critical\":true,\"reapInterval\":3},"
+        "\"parameters\":{\"z\":\"#x\",\"#b\":[1.50,null,true,\"-\"],\"10\":1,\"9\":-0}},"
+        "\"w\":{\"bundleName\":\"b\",\"count\":2,\"parameters\":{\"k\":1},\"deploy\":{\"limits\":{"
+        "\"heap\":\"1Mi\"}}}},"
+        "\"bundles\":{\"b\":{\"bundleSpec\":\"w.json\"}},"
+        "\"deploy\":{\"hosts\":{\"min\":2,\"wait\":\"5s\"},\"placement\":{\"host\":\"h9\"},"
+        "\"limits\":{\"wallPerDelivery\":\"1.5s\",\"computronsPerDelivery\":7,\"heap\":\"2k\"},"
+        "\"vats\":{\"w\":{\"placement\":{\"host\":\"h2\"}}}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+
+    cr_assert_eq(plan->vat_count, 3);
+    cr_assert_eq(plan->bootstrap, 2);
+    cr_assert_str_eq(plan->name, "n");
+    cr_assert_eq(plan->hosts_min, 2);
+    cr_assert_eq(plan->hosts_wait_ms, 5000);
+    cr_assert_eq(plan->warning_count, 2);
+    const cluster_vat_t *a = &plan->vats[0], *w = &plan->vats[2];
+    const char *body = "#{\"9\":0,\"10\":1,\"!#b\":[1.5,null,true,\"!-\"],\"z\":\"!#x\"}";
+    cr_assert(a->parameters.len == strlen(body) &&
+                  memcmp(a->parameters.at, body, strlen(body)) == 0,
+              "%.*s", (int)a->parameters.len, (const char *)a->parameters.at);
+    cr_assert(a->critical && !w->critical);
+    cr_assert_eq(a->heap_bytes, 2000);
+    cr_assert_eq(a->wall_ms, 1500);
+    cr_assert_eq(a->computrons, 7);
+    cr_assert_str_eq(a->host, "h9");
+    cr_assert_str_eq(w->name, "w1");
+    cr_assert_eq(w->heap_bytes, 1 << 20);
+    cr_assert_str_eq(w->host, "h2");
+    cr_assert_str_eq(w->spec, "w.json");
+    cr_assert_eq(w->code, CODE_BUNDLE);
+    cr_assert_str_eq(w->pointer, "/bundles/b/bundleSpec");
+    body = "#{\"index\":1,\"k\":1}";
+    cr_assert(w->parameters.len == strlen(body) &&
+              memcmp(w->parameters.at, body, strlen(body)) == 0);
+}
+
+Test(plan, a_missing_file_is_told)
+{
+    cr_assert_null(plan_new("/nowhere/cluster.json", false, &f));
+    cr_assert_eq(f.err, ERR_FILE_MISSING);
+    cr_assert_gt(f.try_count, 0);
+}
