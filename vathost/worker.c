@@ -1,0 +1,299 @@
+#include "vathost/worker.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "vathost/frames.h"
+#include "vathost/supervisor/supervisor.h"
+#include "wire/base/log.h"
+#include "wire/base/must.h"
+
+enum { VERDICT_LIVE, VERDICT_REPLAY };
+
+/* A result that the broker may ask for again. */
+typedef struct kept kept_t;
+struct kept {
+    kept_t *next;
+    msg_result_t result; /* run: set when it is sent */
+    char bytes[];        /* what RESULT borrows: calls, console, reason */
+};
+
+typedef struct {
+    int fd;
+    const worker_ports_t *ports;
+    msg_start_t start; /* numbers only; its texts are gone */
+    engine_t *engine;
+    vatstore_t *store;
+    supervisor_t *supervisor;
+    id128_t nonce;
+    bool attached, ended;
+    uint64_t run, applied;
+    uint64_t fetched; /* last row of the batch that was asked for; 0: none */
+    kept_t *kept;     /* ascending d */
+    frames_t in;
+    buf_t out;
+    worker_exit_t exit;
+    bool over;
+} worker_t;
+
+static void end(worker_t *self, worker_exit_t code)
+{
+    self->over = true;
+    self->exit = code;
+}
+
+static void fail(worker_t *self, const char *event, err_t err)
+{
+    log_error(event, kv_num("vat", self->start.vat.n), kv_str("why", err_name(err)));
+    end(self, WORKER_BROKEN);
+}
+
+static void write_all(worker_t *self, const void *bytes, size_t len)
+{
+    const char *at = bytes;
+    while (len > 0) {
+        ssize_t sent = send(self->fd, at, len, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) {
+            end(self, WORKER_DONE); /* nobody is there any more */
+            return;
+        }
+        at += sent;
+        len -= (size_t)sent;
+    }
+}
+
+static void tell(worker_t *self, msg_tag_t tag, const void *body)
+{
+    uint8_t head[FRAME_HEAD_BYTES] = {0};
+
+    buf_reset(&self->out);
+    must(buf_add(&self->out, head, sizeof head) == ERR_OK);
+    must(msg_encode(tag, body, &self->out) == ERR_OK);
+    frames_head(self->out.len - sizeof head, self->out.at);
+    write_all(self, self->out.at, self->out.len);
+    if (self->out.room > PART_BYTES_MAX) buf_clear(&self->out);
+}
+
+static uint64_t last(const worker_t *self) { return supervisor_last(self->supervisor); }
+
+/* ---- attaching and fetching ---- */
+
+static void attach(worker_t *self)
+{
+    must(getrandom(&self->nonce, sizeof self->nonce, 0) == sizeof self->nonce);
+    self->attached = false;
+    self->fetched = 0;
+    msg_attach_t attach = {self->start.vat, self->start.inc, self->start.pgen, self->run,
+                           self->nonce, 0, last(self), supervisor_chain(self->supervisor)};
+    tell(self, TAG_attach, &attach);
+}
+
+static void on_start(worker_t *self, const msg_start_t *start)
+{
+    if (self->supervisor) { /* the link came back */
+        if (start->vat.n != self->start.vat.n || start->inc != self->start.inc ||
+            start->pgen != self->start.pgen) {
+            fail(self, "worker_start", ERR_WIRE_TURN);
+            return;
+        }
+        attach(self);
+        return;
+    }
+    self->start = (msg_start_t){.vat = start->vat, .inc = start->inc, .pgen = start->pgen};
+    err_t err = self->ports->store(self->ports->context, start, &self->store);
+    if (!err) err = self->ports->engine(self->ports->context, start, &self->engine);
+    if (err) {
+        fail(self, "worker_open", err);
+        return;
+    }
+    self->supervisor = supervisor_new(start->vat, self->store, self->engine);
+    attach(self);
+}
+
+/* Asks for what comes next in the log. Behind the applied rows there is nothing to fetch, but asking
+ * tells the broker that the worker is where live deliveries begin. */
+static void fetch(worker_t *self)
+{
+    uint64_t first = last(self) + 1;
+    uint64_t rest = self->applied > last(self) ? self->applied - last(self) : 0;
+    uint64_t count = rest && rest < FETCH_ROWS_MAX ? rest : FETCH_ROWS_MAX;
+
+    self->fetched = rest ? last(self) + count : 0;
+    msg_fetch_t fetch = {self->start.vat, self->start.inc, self->start.pgen, self->run, first,
+                         count};
+    tell(self, TAG_fetch, &fetch);
+}
+
+static void forget_applied(worker_t *self, uint64_t applied)
+{
+    if (applied > self->applied) self->applied = applied;
+    while (self->kept && self->kept->result.d <= self->applied) {
+        kept_t *gone = self->kept;
+        self->kept = gone->next;
+        free(gone);
+    }
+}
+
+static void on_attached(worker_t *self, const msg_attached_t *attached)
+{
+    if (self->attached || !id_same(attached->nonce, self->nonce)) return;
+
+    self->attached = true;
+    self->run = attached->run;
+    forget_applied(self, attached->applied);
+    if (last(self) < self->applied) fetch(self);
+}
+
+/* ---- cranks ---- */
+
+static void tell_result(worker_t *self, kept_t *kept)
+{
+    kept->result.run = self->run;
+    tell(self, TAG_result, &kept->result);
+}
+
+static bin_t move_in(char **at, bin_t from)
+{
+    bin_t moved = {(const uint8_t *)*at, from.len};
+    if (from.len) memcpy(*at, from.at, from.len);
+    *at += from.len;
+    return moved;
+}
+
+static void keep_result(worker_t *self, const crank_t *crank, uint64_t run_us)
+{
+    size_t reason = strlen(crank->reason);
+    kept_t *kept = malloc(sizeof *kept + crank->calls.len + crank->console.len + reason), **end_p;
+    must(kept);
+    char *at = kept->bytes;
+    bin_t calls = move_in(&at, crank->calls), console = move_in(&at, crank->console);
+    bin_t why = move_in(&at, (bin_t){(const uint8_t *)crank->reason, reason});
+
+    kept->next = NULL;
+    kept->result = (msg_result_t){
+        .vat = self->start.vat, .inc = self->start.inc, .pgen = self->start.pgen, .d = crank->d,
+        .delivery_hash = crank->delivery_hash, .chain = crank->chain_before,
+        .outcome = crank->outcome, .reason = {(const char *)why.at, why.len}, .calls = calls,
+        .store_digest = crank->store_digest, .console = console,
+        .computrons = crank->computrons, .run_us = run_us};
+    for (end_p = &self->kept; *end_p; end_p = &(*end_p)->next) {}
+    *end_p = kept;
+    tell_result(self, kept);
+}
+
+static void compare(worker_t *self, const msg_deliver_t *deliver, const crank_t *crank)
+{
+    if (hash_same(crank->result_hash, deliver->expect)) return;
+
+    log_error("worker_diverged", kv_num("vat", self->start.vat.n), kv_num("d", crank->d));
+    msg_diverged_t diverged = {self->start.vat, self->start.inc, self->start.pgen, self->run,
+                               crank->d, crank->outcome, crank->calls};
+    tell(self, TAG_diverged, &diverged);
+    end(self, WORKER_DIVERGED);
+}
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void run_crank(worker_t *self, const msg_deliver_t *deliver)
+{
+    const crank_t *crank;
+    uint64_t began = now_us();
+
+    err_t err = supervisor_run(self->supervisor, deliver, &crank);
+    if (err) {
+        fail(self, "worker_crank", err);
+        return;
+    }
+    uint64_t run_us = now_us() - began;
+    self->ended = crank->ended;
+    if (deliver->verdict == VERDICT_LIVE) {
+        keep_result(self, crank, run_us);
+    } else if (deliver->verdict == VERDICT_REPLAY) {
+        compare(self, deliver, crank);
+    }
+    /* Parsing the bundle leaves a large free arena behind that the vat never needs again. */
+    if (crank->d == 1) malloc_trim(0);
+    if (crank->dead && !self->over) end(self, WORKER_DONE);
+}
+
+static void on_deliver(worker_t *self, const msg_deliver_t *deliver)
+{
+    if (!self->attached || deliver->run != self->run) return;
+
+    forget_applied(self, deliver->applied);
+    if (deliver->d <= last(self)) {
+        for (kept_t *kept = self->kept; kept; kept = kept->next) {
+            if (kept->result.d == deliver->d) tell_result(self, kept);
+        }
+        return;
+    }
+    if (deliver->d != last(self) + 1 || self->ended) return;
+
+    run_crank(self, deliver);
+    bool batch_done = self->fetched && last(self) >= self->fetched;
+    if (batch_done && !self->over) fetch(self);
+}
+
+/* ---- the loop ---- */
+
+static void take(worker_t *self, bin_t frame)
+{
+    msg_t msg;
+    err_t err = msg_decode(frame, &msg);
+    if (err) {
+        fail(self, "worker_frame", err);
+        return;
+    }
+    if (msg.tag == TAG_start) {
+        on_start(self, &msg.body.start);
+    } else if (!self->supervisor) {
+        fail(self, "worker_frame", ERR_WIRE_TURN);
+    } else if (msg.tag == TAG_attached) {
+        on_attached(self, &msg.body.attached);
+    } else if (msg.tag == TAG_deliver) {
+        on_deliver(self, &msg.body.deliver);
+    } else {
+        fail(self, "worker_frame", ERR_WIRE_TURN);
+    }
+    msg_clear(&msg);
+}
+
+static void read_more(worker_t *self)
+{
+    ssize_t got = frames_read(&self->in, self->fd);
+    if (got < 0 && errno == EINTR) return;
+    if (got <= 0) end(self, WORKER_DONE);
+}
+
+worker_exit_t worker_run(int fd, const worker_ports_t *ports)
+{
+    worker_t self = {.fd = fd, .ports = ports};
+    self.out = buf_of(FRAME_BYTES_MAX + FRAME_HEAD_BYTES);
+    bin_t frame;
+
+    while (!self.over) {
+        switch (frames_next(&self.in, &frame)) {
+        case FRAMES_ONE: take(&self, frame); break;
+        case FRAMES_MORE: read_more(&self); break;
+        case FRAMES_BROKEN: fail(&self, "worker_frame", ERR_WIRE_LIMIT); break;
+        }
+    }
+    forget_applied(&self, UINT64_MAX);
+    supervisor_destroy(&self.supervisor);
+    engine_destroy(&self.engine);
+    vatstore_destroy(&self.store);
+    frames_clear(&self.in);
+    buf_clear(&self.out);
+    return self.exit;
+}

@@ -1,0 +1,32 @@
+/* The loop of one vat's worker: frames from the vathost go in, cranks run, results go out.
+ *
+ *   W1  delivery d runs when d == last+1. One that ran is answered again; behind a gap, nothing runs;
+ *   W2  a result is kept until the broker says it is applied, and carries the run it is sent in;
+ *   W3  rows the broker has applied already are replayed: no result leaves, its hash is compared,
+ *       and a difference ends the worker with DIVERGED;
+ *   W4  after a discarded crank or an exit nothing more is run;
+ *   W5  any error of the store, and any frame that makes no sense, ends the worker: the log is with
+ *       the broker, and a new worker re-runs it.
+ *
+ * One thread; blocks on its socket. */
+#pragma once
+#include "vathost/supervisor/engine.h"
+#include "vathost/supervisor/store.h"
+#include "wire/codec/codec.h"
+
+/* What a worker needs from the process it runs in. START is borrowed for the call. */
+typedef struct {
+    void *context;
+    CHECKED err_t (*engine)(void *context, const msg_start_t *start, engine_t **ret);
+    CHECKED err_t (*store)(void *context, const msg_start_t *start, vatstore_t **ret);
+} worker_ports_t;
+
+/* What the process exits with, for the vathost to read. */
+typedef enum {
+    WORKER_DONE = 0,     /* the vathost closed the socket, or the engine ended after a RESULT */
+    WORKER_BROKEN = 40,  /* an error that a new worker may not have; a log line says which */
+    WORKER_DIVERGED = 41,
+} worker_exit_t;
+
+/* Runs the vat that the START on the socket FD names, until it ends. Owns neither FD nor PORTS. */
+worker_exit_t worker_run(int fd, const worker_ports_t *ports);
