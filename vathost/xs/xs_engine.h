@@ -6,13 +6,19 @@
 #pragma once
 #include "vathost/supervisor/engine.h"
 
+/* Exit codes of a process in which XS ran: what the vathost reads from a worker that ended without a
+ * result. Anything else is a crash. */
+enum {
+    XS_EXIT_WALL = 18, /* VAT_LIMIT_WALL: a native loop that never looks at the meter */
+};
+
 /* What a worker gives the engine when its vat is known. Borrowed for the engine's life. */
 typedef struct {
     vat_t vat;
     const char *name;
     const char *bundle; /* file with the bundle: JSON text */
     uint64_t dialect;   /* 0 SwingSet, 1 ocap-kernel */
-    uint64_t computrons, wall_ms, heap_bytes;
+    uint64_t computrons, wall_ms, heap_bytes; /* heap: beyond the golden snapshot; 0: no limit */
 } xs_options_t;
 
 /* Which golden snapshot a bundle needs: the lean one, or the one with import-bundle, which alone
@@ -21,11 +27,12 @@ typedef enum { XS_LEAN, XS_ZIP } xs_golden_t;
 CHECKED err_t xs_golden_for(const char *bundle_path, xs_golden_t *ret);
 
 /* Reads a golden snapshot into a machine. For the zygote: call once per kind, then fork. The engine
- * is not ready before xs_engine_open(). Fails with BUNDLE_BROKEN when the snapshot is of another
- * build. The caller owns it. */
+ * is not ready before xs_engine_open(). Fails with FILE_MISSING, or BUNDLE_BROKEN when the
+ * snapshot is of another build. The caller owns it. */
 CHECKED err_t xs_engine_new(const char *golden_path, engine_t **ret);
 
-/* Binds the engine to its vat. The bundle itself is evaluated in the first delivery. */
+/* Binds the engine to its vat; once. The bundle's text is read now and evaluated in the first
+ * delivery. Fails with FILE_MISSING, or BUNDLE_BROKEN when the file is larger than a bundle may be. */
 CHECKED err_t xs_engine_open(engine_t *engine, const xs_options_t *options);
 
 /* Build id of engine, supervisor and liveslots together: the hash of the golden snapshots' makers. */

@@ -1,0 +1,4 @@
+import './boot.js';
+import { supervise } from './supervisor.js';
+
+supervise({});

@@ -1,0 +1,59 @@
+/* One XS machine and the vat in it: what engine.c, crank.c and host.c share. Not for others. */
+#pragma once
+#include "vathost/xs/arena.h"
+#include "vathost/xs/xs_engine.h"
+#include "xsnap.h"
+
+typedef struct {
+    engine_t port; /* first: an engine_t * is an xs_engine_t * */
+    xsMachine *machine;
+
+    /* The vat, once it is known. */
+    char vat_id[16];
+    char *bundle; /* JSON text, until the vat is started */
+    size_t bundle_len;
+    uint64_t computrons, wall_ms, heap_bytes;
+
+    /* The crank that runs. */
+    const engine_host_t *host;
+    arena_t arena;      /* what one syscall says, in C */
+    err_t failed;       /* what the host answered first; nothing is asked of it after that */
+    uint64_t meter_max; /* of this crank; 0: none */
+    unsigned meter_off; /* depth of sections that are not metered */
+} xs_engine_t;
+
+static inline xs_engine_t *engine_of(xsMachine *machine) { return xsGetContext(machine); }
+
+/* A new machine with our host functions in it and nothing else. The caller owns it. NULL when there
+ * is no memory. */
+xsMachine *machine_new(void);
+
+/* Evaluates SCRIPT and runs until nothing is left. Returns false and says why in ERROR (as much of it
+ * as fits) when it threw or was stopped. */
+bool machine_eval(xsMachine *machine, text_t script, char *error, size_t error_room);
+
+/* Writes a snapshot of MACHINE, readable by this build only. Fails with FILE_MISSING. */
+CHECKED err_t machine_save(xsMachine *machine, const char *path);
+
+/* Reads one. Fails with FILE_MISSING, or BUNDLE_BROKEN when it was written by another build. The
+ * caller owns RET. */
+CHECKED err_t machine_load(const char *path, xsMachine **ret);
+
+/* Every C function that JavaScript can reach. The order is part of the snapshot's format. */
+extern xsCallback host_callbacks[];
+extern const int host_callback_count;
+
+/* Gives MACHINE the host functions, under the names that supervisor.js knows. */
+void host_install(xsMachine *machine);
+
+/* TEXT as a JavaScript string, in xsResult: the caller moves it from there. */
+void host_string(xsMachine *machine, text_t text);
+
+/* Runs DELIVERY of a machine that is not dead and fills RET in; but for the wall clock. */
+void crank_run(xs_engine_t *self, const vdelivery_t *delivery, engine_report_t *ret);
+
+/* The wall clock of the crank that runs: after MS the meter stops it, a little later the process
+ * ends by itself with XS_EXIT_WALL. */
+void clock_start(uint64_t ms);
+void clock_stop(void);
+bool clock_is_over(void);

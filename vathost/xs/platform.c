@@ -1,0 +1,153 @@
+/* What XS asks of the machine it runs on: memory, the run loop, the end of a crank that must not go
+ * on. Takes the place of xsnap's own platform file, so that
+ *
+ *   X1  there is no clock in here: a job that waits runs when nothing else can, in the order of its
+ *       making (the queue is in JavaScript, vathost/xs/js/turns.js);
+ *   X2  no debugger is ever dialled, whatever the environment says;
+ *   X3  limits belong to one machine: allocationLimit is set by whoever made it;
+ *   X4  an unhandled rejection is reported and nothing more.
+ *
+ * Compiled into libxs, in XS's own terms. */
+#include "xsAll.h"
+#include "xsScript.h"
+#include "xsSnapshot.h"
+
+#include "vathost/xs/platform.h"
+
+/* Address space for strings and buffers of one machine; pages are taken as they are needed. */
+static const size_t chunk_reserve_bytes = (size_t)1 << 30;
+
+/* ---- the end of a crank ---- */
+
+/* XS has no place in a machine for it; set only while rejections are checked. */
+static _Thread_local void (*rejection_report)(void *machine);
+
+void fxAbort(txMachine *the, int status)
+{
+    if (status == XS_UNHANDLED_REJECTION_EXIT) {
+        if (rejection_report) rejection_report(the);
+        mxException = mxUndefined;
+        return;
+    }
+    the->abortStatus = status;
+    fxExitToHost(the);
+}
+
+/* ---- memory ---- */
+
+static void space_take(txMachine *the, size_t bytes)
+{
+    the->allocatedSpace += bytes;
+    if (the->allocatedSpace > the->allocationLimit) fxAbort(the, XS_NOT_ENOUGH_MEMORY_EXIT);
+}
+
+static size_t page_round(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
+}
+
+void *fxAllocateChunks(txMachine *the, txSize size)
+{
+    space_take(the, (size_t)size);
+    txByte *base, *end;
+    if (the->firstBlock) {
+        base = (txByte *)the->firstBlock;
+        end = (txByte *)the->firstBlock->limit;
+    } else {
+        base = mmap(NULL, chunk_reserve_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
+        if (base == MAP_FAILED) return NULL;
+        end = base;
+    }
+    size_t used = page_round((size_t)(end - base));
+    size_t wanted = page_round((size_t)(end - base) + (size_t)size);
+    if (wanted > chunk_reserve_bytes) return NULL;
+    if (wanted > used && mprotect(base + used, wanted - used, PROT_READ | PROT_WRITE)) return NULL;
+    return end;
+}
+
+void fxFreeChunks(txMachine *the, void *chunks)
+{
+    (void)the;
+    munmap(chunks, chunk_reserve_bytes);
+}
+
+txSlot *fxAllocateSlots(txMachine *the, txSize count)
+{
+    space_take(the, (size_t)count * sizeof(txSlot));
+    return c_malloc((size_t)count * sizeof(txSlot));
+}
+
+void fxFreeSlots(txMachine *the, void *slots)
+{
+    (void)the;
+    c_free(slots);
+}
+
+void fxCreateMachinePlatform(txMachine *the)
+{
+    the->connection = mxNoSocket;
+    the->allocationLimit = SIZE_MAX;
+}
+
+void fxDeleteMachinePlatform(txMachine *the) { (void)the; }
+
+/* ---- jobs ---- */
+
+void fxQueuePromiseJobs(txMachine *the) { the->promiseJobs = 1; }
+
+void fxRunLoop(txMachine *the)
+{
+    do {
+        while (the->promiseJobs) {
+            the->promiseJobs = 0;
+            fxRunPromiseJobs(the);
+        }
+        fxEndJob(the); /* finalizers, which may make promise jobs */
+    } while (the->promiseJobs);
+}
+
+void platform_check_rejections(void *machine, void (*report)(void *machine))
+{
+    rejection_report = report;
+    fxCheckUnhandledRejections(machine, 1);
+    rejection_report = NULL;
+}
+
+/* ---- the meter ---- */
+
+txUnsigned fxGetCurrentMeter(txMachine *the) { return the->meterIndex; }
+
+/* The next check comes at the next branch: otherwise a meter set back would leave the clock unread
+ * for as many steps as it was set back by. */
+void fxSetCurrentMeter(txMachine *the, txUnsigned value)
+{
+    the->meterIndex = value;
+    the->meterCount = value;
+}
+
+size_t platform_space(void *machine) { return ((txMachine *)machine)->allocatedSpace; }
+
+void platform_limit_space(void *machine, size_t bytes)
+{
+    ((txMachine *)machine)->allocationLimit = bytes;
+}
+
+/* ---- modules: there are no files in here ---- */
+
+txID fxFindModule(txMachine *the, txSlot *realm, txID module, txSlot *name)
+{
+    (void)the, (void)realm, (void)module, (void)name;
+    return XS_NO_ID;
+}
+
+void fxLoadModule(txMachine *the, txSlot *module, txID name) { (void)the, (void)module, (void)name; }
+
+/* ---- the debugger that is never there ---- */
+
+void fxConnect(txMachine *the) { (void)the; }
+void fxDisconnect(txMachine *the) { (void)the; }
+txBoolean fxIsConnected(txMachine *the) { return (void)the, 0; }
+txBoolean fxIsReadable(txMachine *the) { return (void)the, 0; }
+void fxReceive(txMachine *the) { (void)the; }
+void fxSend(txMachine *the, txBoolean more) { (void)the, (void)more; }

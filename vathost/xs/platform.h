@@ -1,0 +1,14 @@
+/* What our platform layer of XS offers beside xs.h. MACHINE is an xsMachine, which XS itself
+ * knows under another name. */
+#pragma once
+#include <stddef.h>
+
+/* Bytes that MACHINE has taken so far, its start size included; never falls. */
+size_t platform_space(void *machine);
+
+/* Ends any crank of MACHINE that takes more than BYTES, start size included. */
+void platform_limit_space(void *machine, size_t bytes);
+
+/* Calls REPORT for each promise that was rejected and that nobody has looked at. The reason is in
+ * XS's exception (xsException). */
+void platform_check_rejections(void *machine, void (*report)(void *machine));
