@@ -1,0 +1,267 @@
+#include "broker/broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "broker/broker_own.h"
+#include "wire/base/log.h"
+#include "wire/base/must.h"
+
+enum {
+    /* What one batch takes in, so that nobody waits for ever behind a flood. */
+    BATCH_FRAMES_MAX = 512,
+    BATCH_BYTES_MAX = 8 * 1024 * 1024,
+
+    CHECK_MS = 250, /* how often links are looked at */
+    STALE_MS = 10 * LINK_LOST_MS,
+    PAUSE_FIRST_MS = 10, /* before a commit is tried again; doubled up to the other */
+    PAUSE_LAST_MS = 2000,
+};
+
+static uint64_t system_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t broker_now_ms(const broker_t *self) { return self->is.clock_ms(); }
+
+static uint64_t now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static void fill_random(uint8_t *at, size_t len)
+{
+    must(getrandom(at, len, 0) == (ssize_t)len); /* up to 256 bytes come whole */
+}
+
+broker_t *broker_new(const broker_options_t *options)
+{
+    broker_t *self = calloc(1, sizeof *self);
+    must(self);
+    self->is = *options;
+    if (!self->is.clock_ms) self->is.clock_ms = system_ms;
+    self->kernel = kernel_new();
+    self->peers = peers_new();
+    self->frame = buf_of(FRAME_BYTES_MAX);
+    return self;
+}
+
+void broker_destroy(broker_t **self_p)
+{
+    broker_t *self = *self_p;
+    if (!self) return;
+    outbox_clear(self);
+    free(self->outbox);
+    effects_clear(&self->effects);
+    record_clear(&self->record);
+    buf_clear(&self->frame);
+    peers_destroy(&self->peers);
+    kernel_destroy(&self->kernel);
+    free(self);
+    *self_p = NULL;
+}
+
+bool broker_stopped(const broker_t *self) { return self->stopped; }
+
+const char *broker_why(const broker_t *self) { return self->why; }
+
+static err_t store_error(broker_t *self, err_t err)
+{
+    snprintf(self->why, sizeof self->why, "%s", store_why(self->is.store));
+    return err;
+}
+
+/* ---- steps ---- */
+
+bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *msg,
+                 const arrival_t *arrival)
+{
+    input_t input = {.kind = kind, .from = from, .now_us = now_us(), .msg = msg};
+    fill_random(input.entropy, sizeof input.entropy);
+    if (arrival) input.key = arrival->key;
+    kernel_step(self->kernel, &input, &self->effects);
+    return outbox_take(self, arrival);
+}
+
+void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const void *body)
+{
+    outbox_frame(self, arrival->door, &arrival->route, tag, body);
+}
+
+void broker_refuse(broker_t *self, const arrival_t *arrival, err_t err, uint64_t tag)
+{
+    broker_reply(self, arrival, TAG_refuse,
+                 &(msg_refuse_t){(uint64_t)err, tag, text_of(err_text(err))});
+}
+
+void broker_end_session(broker_t *self, peer_t *peer)
+{
+    uint32_t number = peer->number;
+    bool host = peer->door == DOOR_HOSTS;
+    log_info(host ? "host_down" : "client_gone", kv_num("number", number));
+    if (host)
+        peers_number(self->peers, peer, 0);
+    else
+        peers_remove(self->peers, peer);
+    broker_step(self, host ? INPUT_HOST_GONE : INPUT_CLIENT_GONE, number, NULL, NULL);
+}
+
+/* ---- links ---- */
+
+static void end_if_gone(void *context, peer_t *peer)
+{
+    broker_t *self = context;
+    if (!peer->gone) return;
+    if (peer->number)
+        broker_end_session(self, peer);
+    else
+        peers_remove(self->peers, peer);
+}
+
+/* A host that is silent is gone. A client may be silent for as long as it likes; it gets a PING it
+ * need not answer, and that it cannot be sent is how we learn of its end. */
+static void check_peer(void *context, peer_t *peer)
+{
+    broker_t *self = context;
+    uint64_t now = broker_now_ms(self);
+    uint64_t silent = now - peer->heard_ms, idle = now - peer->sent_ms;
+    msg_ping_t ping = {.epoch = kernel_epoch(self->kernel)};
+    if (peer->door == DOOR_CLIENTS) {
+        if (silent > LINK_LOST_MS && idle > LINK_LOST_MS) {
+            outbox_frame(self, peer->door, &peer->route, TAG_ping, &ping);
+        }
+    } else if (peer->number == 0) {
+        if (silent > STALE_MS) peers_remove(self->peers, peer);
+    } else if (silent > LINK_LOST_MS) {
+        broker_end_session(self, peer);
+    } else if (idle > LINK_BEAT_MS) {
+        outbox_frame(self, peer->door, &peer->route, TAG_ping, &ping);
+    }
+}
+
+/* Only called when everything that arrived was taken: what waits in our own sockets while we were
+ * busy is no silence. */
+static void check_links(broker_t *self)
+{
+    uint64_t now = broker_now_ms(self);
+    if (now - self->checked_ms < CHECK_MS) return;
+    self->checked_ms = now;
+    peers_each(self->peers, check_peer, self);
+}
+
+/* ---- the commit ---- */
+
+static void add_row(void *context, const row_t *row) { record_add(context, row); }
+
+/* Asks the gate; when it says yes, everything leaves. */
+static err_t settle(broker_t *self)
+{
+    uint64_t seq = 0;
+    err_t err = self->is.gate.durable(self->is.gate.self, &seq);
+    if (err && err != ERR_STORE_FULL) return store_error(self, err);
+    if (err && !self->full) log_error("disk_full", kv_str("why", store_why(self->is.store)));
+    self->full = err == ERR_STORE_FULL;
+    if (err || seq < self->record.seq) {
+        self->pause_ms = self->pause_ms ? 2 * self->pause_ms : PAUSE_FIRST_MS;
+        if (self->pause_ms > PAUSE_LAST_MS) self->pause_ms = PAUSE_LAST_MS;
+        return ERR_OK;
+    }
+    self->waiting = false;
+    self->pause_ms = 0;
+    err = outbox_release(self);
+    return err ? store_error(self, err) : ERR_OK;
+}
+
+static err_t commit(broker_t *self)
+{
+    record_t *record = &self->record;
+    record_begin(record, kernel_epoch(self->kernel));
+    kernel_flush(self->kernel, add_row, record);
+    if (record->count == 0) {
+        record->seq--; /* nothing changed: what there is to say may be said */
+        err_t err = outbox_release(self);
+        return err ? store_error(self, err) : ERR_OK;
+    }
+    self->waiting = true;
+    err_t err = self->is.gate.append(self->is.gate.self, record);
+    return err ? store_error(self, err) : settle(self);
+}
+
+/* ---- start ---- */
+
+static err_t load_row(void *context, const row_t *row)
+{
+    broker_t *self = context;
+    err_t err = kernel_load(self->kernel, row);
+    if (err) snprintf(self->why, sizeof self->why, "table %s", row_tables[row->table].name);
+    return err;
+}
+
+static void add_finding(void *context, const char *rule, const char *row, const char *should)
+{
+    broker_t *self = context;
+    log_error("audit", kv_str("rule", rule), kv_str("row", row), kv_str("should", should));
+    if (self->why[0]) return;
+    snprintf(self->why, sizeof self->why, "%s: %.200s should be %.200s", rule, row, should);
+}
+
+err_t broker_load(broker_t *self)
+{
+    uint8_t entropy[32];
+    fill_random(entropy, sizeof entropy);
+    self->is.gate.last(self->is.gate.self, &self->record.seq, &self->record.chain);
+    err_t err = store_load(self->is.store, load_row, self);
+    if (!err) err = kernel_loaded(self->kernel, entropy);
+    if (err) return self->why[0] ? err : store_error(self, err);
+    if (kernel_audit(self->kernel, add_finding, self)) return ERR_STORE_DAMAGED;
+    return commit(self);
+}
+
+/* ---- one turn ---- */
+
+/* True: nothing is left to take. */
+static err_t drain(broker_t *self, bool *ret_empty)
+{
+    size_t bytes = 0;
+    err_t err = ERR_OK;
+    *ret_empty = false;
+    for (int frames = 0; !err && frames < BATCH_FRAMES_MAX && bytes < BATCH_BYTES_MAX; frames++) {
+        arrival_t arrival;
+        if (!self->is.port.take(self->is.port.self, &arrival)) {
+            *ret_empty = true;
+            break;
+        }
+        bytes += blob_bin(arrival.frame).len;
+        err = judge(self, &arrival);
+        blob_destroy(&arrival.frame);
+    }
+    return err ? store_error(self, err) : ERR_OK;
+}
+
+err_t broker_turn(broker_t *self, int timeout_ms)
+{
+    const port_t *port = &self->is.port;
+    if (self->waiting) {
+        port->pause(port->self, self->pause_ms < timeout_ms ? self->pause_ms : timeout_ms);
+        return settle(self);
+    }
+    if (self->someone_gone) {
+        self->someone_gone = false;
+        peers_each(self->peers, end_if_gone, self);
+    } else {
+        int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
+        port->wait(port->self, most_ms);
+    }
+    bool empty = false;
+    err_t err = drain(self, &empty);
+    if (err) return err;
+    if (empty) check_links(self);
+    return commit(self);
+}

@@ -1,0 +1,48 @@
+/* One turn of the broker: take everything that has arrived, change the kernel, put what changed on
+ * disk, then tell the world.
+ *
+ *   B1  nothing leaves before the rows of the batch it came from are durable (broker/store/gate.h);
+ *       while the gate says "not yet", nothing is taken in either;
+ *   B2  a frame is judged by who sent it (the key its connection proved, the session of its route),
+ *       never by what it says about its sender; a bad frame is refused to that peer alone;
+ *   B3  STORE_FULL is waited for, with back-off; after any other failure of the store the process
+ *       ends: the next start reads the last good state;
+ *   B4  a batch is what arrived during the last commit: no timer makes anybody wait for company;
+ *   B5  the shell decides nothing about vats. It answers alone only what is no business of the
+ *       kernel: PING, hello of clients, WATCH, and pieces of bundles.
+ *
+ * One thread. */
+#pragma once
+#include "broker/io/port.h"
+#include "broker/kernel/kernel.h"
+#include "broker/store/store.h"
+
+typedef struct broker broker_t;
+
+typedef struct {
+    port_t port;
+    gate_t gate;
+    store_t *store;             /* bundles and log rows; borrowed */
+    const char *hosts_endpoint; /* told to clients; borrowed */
+    const char *key;            /* the broker's public key, Z85; told to clients; borrowed */
+    uint64_t (*clock_ms)(void); /* monotonic; NULL: the system's */
+} broker_options_t;
+
+/* Makes a broker with an empty kernel. The caller owns it. */
+broker_t *broker_new(const broker_options_t *options);
+void broker_destroy(broker_t **self_p);
+
+/* Loads the kernel from the store, audits it, and opens a new epoch; when this returns the epoch is
+ * durable or waits for room on the disk. Fails as the store does, or with STORE_DAMAGED when the
+ * rows contradict each other: every finding is logged, broker_why() has the first. */
+CHECKED err_t broker_load(broker_t *self);
+
+/* One turn; waits at most TIMEOUT_MS for something to arrive. Fails only with errors after which
+ * the process must end. */
+CHECKED err_t broker_turn(broker_t *self, int timeout_ms);
+
+/* Whether a client asked for the end and everything it may hear has left. */
+bool broker_stopped(const broker_t *self);
+
+/* What the last failure was about, for people. */
+const char *broker_why(const broker_t *self);

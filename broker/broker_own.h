@@ -1,0 +1,65 @@
+/* What the files of the shell share. */
+#pragma once
+#include "broker/broker.h"
+#include "broker/peers.h"
+
+/* Something that leaves when the batch is durable. */
+typedef struct {
+    effect_t effect;
+    door_t door;
+    route_t *route; /* set: to this route and nowhere else; owned */
+} parcel_t;
+
+struct broker {
+    broker_options_t is;
+    kernel_t *kernel;
+    peers_t *peers;
+    uint32_t next_client;
+    effects_t effects; /* of one step, moved to the outbox at once */
+    parcel_t *outbox;
+    size_t outbox_count, outbox_room;
+    record_t record;
+    bool waiting; /* RECORD is with the gate and not durable yet */
+    bool full;    /* the disk was full at the last try */
+    int pause_ms; /* before the next try */
+    uint64_t checked_ms;
+    bool someone_gone;
+    bool stopped;
+    char why[512];
+    buf_t frame; /* for encoding one frame; its memory is kept */
+};
+
+uint64_t broker_now_ms(const broker_t *self);
+
+/* Gives one input to the kernel and puts its effects into the outbox. Effects for host 0 (answers to
+ * a HELLO that opened no session) go back to where ARRIVAL came from; NULL: the input is our own.
+ * True: a WELCOME was among them. */
+bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *msg,
+                 const arrival_t *arrival);
+
+/* Puts a frame of the shell's own into the outbox, for the peer that ARRIVAL came from. */
+void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const void *body);
+void broker_refuse(broker_t *self, const arrival_t *arrival, err_t err, uint64_t tag);
+
+/* The session of PEER ends: the kernel is told, and the peer has no number any more. */
+void broker_end_session(broker_t *self, peer_t *peer);
+
+/* outbox.c: moves the effects of a step into the outbox; ARRIVAL and the result: as broker_step(). */
+bool outbox_take(broker_t *self, const arrival_t *arrival);
+
+/* Puts one frame of the shell's own into the outbox. */
+void outbox_frame(broker_t *self, door_t door, const route_t *route, msg_tag_t tag,
+                  const void *body);
+
+/* Sends everything, in order. Only called when the batch is durable. */
+err_t outbox_release(broker_t *self);
+void outbox_clear(broker_t *self);
+
+/* judge.c: what becomes of one arrival. Fails only with errors of the store. */
+err_t judge(broker_t *self, const arrival_t *arrival);
+
+/* answer.c: requests that the shell answers alone. DONE says whether MSG was one. */
+err_t answer_host(broker_t *self, const arrival_t *arrival, const msg_t *msg, bool *done);
+err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, const msg_t *msg,
+                    bool *done);
+bool client_hello(broker_t *self, const arrival_t *arrival, const msg_client_hello_t *hello);

@@ -1,0 +1,141 @@
+/* One arrival: who sent it, may they, and who deals with it (B2). */
+#include <string.h>
+
+#include "broker/broker_own.h"
+#include "wire/base/log.h"
+
+static void log_refusal(const arrival_t *arrival, const peer_t *peer, err_t err, uint64_t tag)
+{
+    const message_t *row = message_find(tag);
+    log_warn("frame_refused", kv_str("from", arrival->door == DOOR_HOSTS ? "host" : "client"),
+             kv_num("number", peer ? peer->number : 0), kv_str("why", err_name(err)),
+             kv_str("frame", row ? row->name : "?"));
+}
+
+static void refuse(broker_t *self, const arrival_t *arrival, const peer_t *peer, err_t err,
+                   uint64_t tag)
+{
+    /* A peer that starts over is no news, and two that refuse each other's refusals never end. */
+    if (err != ERR_NEED_HELLO) log_refusal(arrival, peer, err, tag);
+    if (tag != TAG_refuse) broker_refuse(self, arrival, err, tag);
+}
+
+static bool from_client(msg_tag_t tag)
+{
+    const message_t *row = message_find(tag);
+    return row && strncmp(row->direction, "vatctl >", 8) == 0;
+}
+
+static bool from_host(msg_tag_t tag)
+{
+    const message_t *row = message_find(tag);
+    return row && (strncmp(row->direction, "host > broker", 13) == 0 ||
+                   strncmp(row->direction, "worker > broker", 15) == 0);
+}
+
+/* The newest session of a host wins. The one before ended, whether we heard of that or not: the
+ * kernel gets to know both in order. */
+static void host_hello(broker_t *self, const arrival_t *arrival, const msg_t *msg)
+{
+    peer_t *peer = peers_add(self->peers, DOOR_HOSTS, &arrival->route);
+    uint32_t number = kernel_host(self->kernel, arrival->key).n;
+    peer_t *before = peers_at(self->peers, DOOR_HOSTS, number);
+    if (before) {
+        broker_end_session(self, before);
+        before->stale = before != peer;
+    }
+    peer->key = arrival->key;
+    peer->stale = false;
+    peer->gone = false;
+    peer->heard_ms = broker_now_ms(self);
+    if (!broker_step(self, INPUT_HOST, 0, msg, arrival)) {
+        log_warn("host_refused", kv_text("name", msg->body.hello.name));
+        return;
+    }
+    number = kernel_host(self->kernel, arrival->key).n;
+    peers_number(self->peers, peer, number);
+    log_info("host_up", kv_num("number", number), kv_text("name", msg->body.hello.name));
+}
+
+static err_t host_message(broker_t *self, const arrival_t *arrival, const msg_t *msg)
+{
+    if (msg->tag == TAG_hello) {
+        host_hello(self, arrival, msg);
+        return ERR_OK;
+    }
+    peer_t *peer = peers_find(self->peers, DOOR_HOSTS, &arrival->route);
+    bool known = peer && peer->number && hash_same(peer->key, arrival->key);
+    if (peer) peer->heard_ms = broker_now_ms(self);
+    if (msg->tag == TAG_refuse) {
+        log_warn("host_refuses", kv_num("number", known ? peer->number : 0),
+                 kv_str("why", err_name((err_t)msg->body.refuse.error)),
+                 kv_text("text", msg->body.refuse.text));
+        return ERR_OK;
+    }
+    if (!known) {
+        bool stale = peer && peer->stale;
+        refuse(self, arrival, peer, stale ? ERR_STALE_SESSION : ERR_NEED_HELLO, msg->tag);
+        return ERR_OK;
+    }
+    bool done = false;
+    err_t err = answer_host(self, arrival, msg, &done);
+    if (err || done) return err;
+    if (from_host(msg->tag))
+        broker_step(self, INPUT_HOST, peer->number, msg, arrival);
+    else
+        refuse(self, arrival, peer, ERR_WIRE_TURN, msg->tag);
+    return ERR_OK;
+}
+
+static err_t client_message(broker_t *self, const arrival_t *arrival, const msg_t *msg)
+{
+    if (msg->tag == TAG_client_hello) {
+        if (!client_hello(self, arrival, &msg->body.client_hello)) {
+            refuse(self, arrival, NULL, ERR_PROTOCOL_RANGE, msg->tag);
+        }
+        return ERR_OK;
+    }
+    peer_t *peer = peers_find(self->peers, DOOR_CLIENTS, &arrival->route);
+    if (peer) peer->heard_ms = broker_now_ms(self);
+    if (msg->tag == TAG_refuse || msg->tag == TAG_pong) return ERR_OK;
+    if (!peer) {
+        refuse(self, arrival, NULL, ERR_NEED_HELLO, msg->tag);
+        return ERR_OK;
+    }
+    bool done = false;
+    err_t err = answer_client(self, arrival, peer, msg, &done);
+    if (err || done) return err;
+    if (from_client(msg->tag))
+        broker_step(self, INPUT_CLIENT, peer->number, msg, arrival);
+    else
+        refuse(self, arrival, peer, ERR_WIRE_TURN, msg->tag);
+    return ERR_OK;
+}
+
+/* The key was taken off the list: its session ends with the first message that comes after. */
+static void not_admitted(broker_t *self, const arrival_t *arrival, uint64_t tag)
+{
+    peer_t *peer = peers_find(self->peers, DOOR_HOSTS, &arrival->route);
+    refuse(self, arrival, peer, ERR_KEY_REFUSED, tag);
+    if (peer && peer->number) broker_end_session(self, peer);
+}
+
+err_t judge(broker_t *self, const arrival_t *arrival)
+{
+    bin_t frame = blob_bin(arrival->frame);
+    uint64_t tag = frame.len ? msg_peek(frame) : 0;
+    if (!arrival->admitted) {
+        not_admitted(self, arrival, tag);
+        return ERR_OK;
+    }
+    msg_t msg;
+    err_t err = arrival->too_large ? ERR_WIRE_LIMIT : msg_decode(frame, &msg);
+    if (err) {
+        refuse(self, arrival, peers_find(self->peers, arrival->door, &arrival->route), err, tag);
+        return ERR_OK;
+    }
+    err = arrival->door == DOOR_HOSTS ? host_message(self, arrival, &msg)
+                                      : client_message(self, arrival, &msg);
+    msg_clear(&msg);
+    return err;
+}

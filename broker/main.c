@@ -1,0 +1,256 @@
+/* vatbroker: options, wiring, signals. The work is done in broker.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/home.h"
+#include "broker/io/doors.h"
+#include "wire/base/log.h"
+
+enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */ };
+
+typedef struct {
+    const char *state, *listen, *control;
+    int ready_fd;
+} options_t;
+
+/* Everything the process holds. Fields are filled in this order and given back in the other. */
+typedef struct {
+    char dir[PATH_MAX], control[PATH_MAX + 32], why[512];
+    const char *where; /* what `why` is about */
+    int lock_fd;
+    keys_t keys;
+    store_t *store;
+    allow_t *allow;
+    doors_t *doors;
+    broker_t *broker;
+} process_t;
+
+static const char usage[] =
+    "vatbroker " VATYARD_VERSION " - the kernel of a Vatyard cluster\n"
+    "\n"
+    "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH] [--ready-fd "
+    "N]\n"
+    "\n"
+    "  --state DIR      keys, allow-list and database; made when it is missing\n"
+    "  --listen URL     where vathosts connect; * takes a free port (tcp://127.0.0.1:*)\n"
+    "  --control URL    where vatctl connects (ipc://DIR/control.sock)\n"
+    "  --ready-fd N     descriptor that gets one line when the broker is ready (1)\n"
+    "  --version, --help\n"
+    "\n"
+    "DIR/hosts.allow names the vathosts that may connect, one per line: PUBLIC-KEY NAME.\n"
+    "VATYARD_LOG_FORMAT=text|json, VATYARD_LOG_LEVEL=error|warn|info|debug\n";
+
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int number) { signalled = number; }
+
+static int fail(err_t err, const char *where, const char *why)
+{
+    const err_row_t *row = err_row(err);
+    fprintf(stderr, "error E%04u: %s%s%s\n", (unsigned)row->err, row->text, *where ? ": " : "",
+            where);
+    if (*why) fprintf(stderr, "  why     %s\n", why);
+    if (*row->hint) fprintf(stderr, "  try     %s\n", row->hint);
+    return row->exit;
+}
+
+/* ---- options ---- */
+
+static int wrong_use(err_t err, const char *what)
+{
+    fail(err, what, "");
+    fputs("  try     vatbroker --help\n", stderr);
+    return err_row(err)->exit;
+}
+
+/* -1: go on; otherwise the exit code. */
+static int read_options(int argc, char **argv, options_t *ret)
+{
+    static const struct option table[] = {
+        {"state", required_argument, 0, 's'},
+        {"listen", required_argument, 0, 'l'},
+        {"control", required_argument, 0, 'c'},
+        {"ready-fd", required_argument, 0, 'r'},
+        {"version", no_argument, 0, 'V'},
+        {"help", no_argument, 0, 'h'},
+        {0, 0, 0, 0},
+    };
+    *ret = (options_t){.listen = "tcp://127.0.0.1:*", .ready_fd = STDOUT_FILENO};
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
+        char *end = NULL;
+        switch (c) {
+        case 's': ret->state = optarg; break;
+        case 'l': ret->listen = optarg; break;
+        case 'c': ret->control = optarg; break;
+        case 'r':
+            ret->ready_fd = (int)strtol(optarg, &end, 10);
+            if (!*optarg || *end || fcntl(ret->ready_fd, F_GETFD) < 0) {
+                return wrong_use(ERR_BAD_VALUE, "--ready-fd");
+            }
+            break;
+        case 'V': puts("vatbroker " VATYARD_VERSION); return 0;
+        case 'h': fputs(usage, stdout); return 0;
+        case ':': return wrong_use(ERR_BAD_VALUE, argv[optind - 1]);
+        default: return wrong_use(ERR_UNKNOWN_FLAG, argv[optind - 1]);
+        }
+    }
+    if (optind < argc) return wrong_use(ERR_USAGE, argv[optind]);
+    return ret->state ? -1 : wrong_use(ERR_USAGE, "--state is required");
+}
+
+/* ---- start ---- */
+
+static err_t open_home(process_t *self, const options_t *options)
+{
+    self->where = options->state;
+    err_t err = home_open(options->state, &self->lock_fd, self->why);
+    if (err) return err;
+    if (!realpath(options->state, self->dir)) {
+        snprintf(self->why, sizeof self->why, "%s", strerror(errno));
+        return ERR_BAD_VALUE;
+    }
+    self->where = self->dir;
+    return keys_open(self->dir, &self->keys, self->why);
+}
+
+static err_t open_store(process_t *self)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/kernel.db", self->dir);
+    self->where = self->dir;
+    err_t err = store_open(&(store_options_t){.path = path}, &self->store);
+    if (err) snprintf(self->why, sizeof self->why, "kernel.db: %s", store_why(self->store));
+    return err;
+}
+
+static err_t open_doors(process_t *self, const options_t *options)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/hosts.allow", self->dir);
+    self->allow = allow_new(path);
+    if (allow_bad_lines(self->allow)) {
+        log_warn("allow_list", kv_str("file", path),
+                 kv_num("bad_lines", allow_bad_lines(self->allow)));
+    }
+    if (options->control)
+        snprintf(self->control, sizeof self->control, "%s", options->control);
+    else
+        snprintf(self->control, sizeof self->control, "ipc://%s/control.sock", self->dir);
+
+    err_t err = doors_open(&(doors_options_t){.listen = options->listen,
+                                              .control = self->control,
+                                              .keys = &self->keys,
+                                              .allow = self->allow},
+                           &self->doors);
+    self->where = err ? doors_why(self->doors) : "";
+    return err;
+}
+
+static err_t open_broker(process_t *self)
+{
+    self->broker = broker_new(&(broker_options_t){
+        .port = doors_port(self->doors),
+        .gate = store_gate(self->store),
+        .store = self->store,
+        .hosts_endpoint = doors_endpoint(self->doors, DOOR_HOSTS),
+        .key = self->keys.public_key,
+    });
+    self->where = self->dir;
+    err_t err = broker_load(self->broker);
+    if (err) snprintf(self->why, sizeof self->why, "%s", broker_why(self->broker));
+    return err;
+}
+
+/* The database comes before the doors: a broker that cannot read its state is not to be found. */
+static err_t start(process_t *self, const options_t *options)
+{
+    err_t err = open_home(self, options);
+    if (!err) err = open_store(self);
+    if (!err) err = open_doors(self, options);
+    if (!err) err = open_broker(self);
+    return err;
+}
+
+static void give_back(process_t *self)
+{
+    broker_destroy(&self->broker);
+    doors_destroy(&self->doors);
+    allow_destroy(&self->allow);
+    store_destroy(&self->store);
+    if (self->lock_fd >= 0) close(self->lock_fd);
+}
+
+/* ---- ready ---- */
+
+static void print_quoted(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') fputc('\\', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void say_ready(const process_t *self, int fd)
+{
+    char *line = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&line, &len);
+    if (!out) return;
+    fputs("ready {\"hosts\":", out);
+    print_quoted(out, doors_endpoint(self->doors, DOOR_HOSTS));
+    fputs(",\"control\":", out);
+    print_quoted(out, doors_endpoint(self->doors, DOOR_CLIENTS));
+    fprintf(out, ",\"key\":\"%s\"}\n", self->keys.public_key);
+    fclose(out);
+    if (write(fd, line, len) < 0) log_warn("ready_line", kv_str("why", strerror(errno)));
+    free(line);
+}
+
+static err_t serve(process_t *self)
+{
+    err_t err = ERR_OK;
+    while (!err && !signalled && !broker_stopped(self->broker)) {
+        err = broker_turn(self->broker, TURN_MS);
+    }
+    self->where = self->dir;
+    if (err) snprintf(self->why, sizeof self->why, "%s", broker_why(self->broker));
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    options_t options;
+    int done = read_options(argc, argv, &options);
+    if (done >= 0) return done;
+
+    struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART: a wait must end */
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    log_open("broker", NULL);
+    home_raise_files();
+
+    process_t process = {.lock_fd = -1, .where = ""};
+    err_t err = start(&process, &options);
+    if (!err) {
+        say_ready(&process, options.ready_fd);
+        log_info("start", kv_str("hosts", doors_endpoint(process.doors, DOOR_HOSTS)),
+                 kv_str("control", doors_endpoint(process.doors, DOOR_CLIENTS)));
+        err = serve(&process);
+    }
+    int code = err ? fail(err, process.where, process.why) : 0;
+    give_back(&process);
+    if (!err) log_info("stop");
+    return code;
+}
