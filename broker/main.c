@@ -52,13 +52,14 @@ static volatile sig_atomic_t signalled;
 
 static void on_signal(int number) { signalled = number; }
 
-static int fail(err_t err, const char *where, const char *why)
+/* The shape that vatctl's errors have. HINT: NULL takes the table's. */
+static int fail(err_t err, const char *where, const char *why, const char *hint)
 {
     const err_row_t *row = err_row(err);
     fprintf(stderr, "error E%04u: %s%s%s\n", (unsigned)row->err, row->text, *where ? ": " : "",
             where);
     if (*why) fprintf(stderr, "  why     %s\n", why);
-    if (*row->hint) fprintf(stderr, "  try     %s\n", row->hint);
+    fprintf(stderr, "  try     %s\n", hint ? hint : row->hint);
     return row->exit;
 }
 
@@ -66,9 +67,7 @@ static int fail(err_t err, const char *where, const char *why)
 
 static int wrong_use(err_t err, const char *what)
 {
-    fail(err, what, "");
-    fputs("  try     vatbroker --help\n", stderr);
-    return err_row(err)->exit;
+    return fail(err, what, "", "vatbroker --help");
 }
 
 /* -1: go on; otherwise the exit code. */
@@ -249,7 +248,7 @@ int main(int argc, char **argv)
                  kv_str("control", doors_endpoint(process.doors, DOOR_CLIENTS)));
         err = serve(&process);
     }
-    int code = err ? fail(err, process.where, process.why) : 0;
+    int code = err ? fail(err, process.where, process.why, NULL) : 0;
     give_back(&process);
     if (!err) log_info("stop");
     return code;

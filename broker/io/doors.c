@@ -83,7 +83,7 @@ static err_t open_hosts(doors_t *self, const doors_options_t *options)
     zsock_t *sock = self->socks[DOOR_HOSTS] = router();
     void *raw = zsock_resolve(sock);
     const keys_t *keys = options->keys;
-    set(sock, ZMQ_IPV6, 1);
+    set(sock, ZMQ_IPV6, strchr(options->listen, '[') != NULL);
     set(sock, ZMQ_CURVE_SERVER, 1);
     must(zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, keys->secret_key, KEY_TEXT_BYTES + 1) == 0);
     must(zmq_setsockopt(raw, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)) == 0);
