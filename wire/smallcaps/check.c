@@ -17,7 +17,7 @@ enum {
     HAS_ID = 1 << 5,
     NOT_PLAIN = 1 << 6,  /* a property name that a plain record cannot have */
     NOT_TAGGED = 1 << 7, /* a property besides "#tag" and "payload", or a tag that is no string */
-    NOT_ERROR = 1 << 8,  /* "message", or a message, name or errorId that is no string */
+    NOT_ERROR = 1 << 8,  /* a further property, or a message, name or errorId that is no string */
     TWICE = 1 << 9,      /* one of the names above appears twice */
 };
 
@@ -157,7 +157,7 @@ static void note_name(check_t *c, const string_t *name, uint16_t *flags)
         role_t role;
     } known[] = {
         {"#tag", HAS_TAG, NOT_PLAIN | NOT_ERROR, ROLE_TAG},
-        {"payload", HAS_PAYLOAD, 0, ROLE_NONE},
+        {"payload", HAS_PAYLOAD, NOT_ERROR, ROLE_NONE},
         {"#error", HAS_ERROR, NOT_PLAIN | NOT_TAGGED, ROLE_ERROR_TEXT},
         {"name", HAS_NAME, NOT_TAGGED, ROLE_ERROR_TEXT},
         {"errorId", HAS_ID, NOT_TAGGED, ROLE_ERROR_TEXT},
@@ -172,14 +172,11 @@ static void note_name(check_t *c, const string_t *name, uint16_t *flags)
         return;
     }
 
-    *flags |= NOT_TAGGED;
+    /* The decoder tolerates further properties of an error, but throws on some of them ("message", a
+     * "toString" that is no function, some values of "cause"), and no encoder writes any. */
+    *flags |= NOT_TAGGED | NOT_ERROR;
     size_t unused;
     if (string_kind(name, &unused) != STRING_TEXT) *flags |= NOT_PLAIN;
-    /* The decoder refuses "message". "cause" and "errors" it takes, but only some values of them,
-     * and no encoder writes them: refusing spares the receiver the rest of that question. */
-    if (string_is(name, "message") || string_is(name, "cause") || string_is(name, "errors")) {
-        *flags |= NOT_ERROR;
-    }
 }
 
 static bool take_name(check_t *c, uint16_t *flags)

@@ -56,6 +56,20 @@ static bool char_scan(const uint8_t **at, const uint8_t *end, char *ret)
     return true;
 }
 
+/* Are the next eight bytes ASCII that stands for itself? Long strings are nearly always that. */
+static bool plain_eight(const uint8_t *at, const uint8_t *end)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), tops = ones << 7;
+    uint64_t x;
+
+    if (end - at < 8) return false;
+    memcpy(&x, at, sizeof x);
+    uint64_t quote = x ^ ones * '"', backslash = x ^ ones * '\\';
+    /* Sets the top bit of each byte that is below 0x20, or zero; carries only ever say "no" wrongly. */
+    uint64_t stops = (x - ones * 0x20) | (quote - ones) | (backslash - ones) | x;
+    return !(stops & tops);
+}
+
 bool string_scan(const uint8_t **at_p, const uint8_t *end, string_t *ret)
 {
     const uint8_t *at = *at_p + 1, *begin = at, *second = at;
@@ -63,6 +77,10 @@ bool string_scan(const uint8_t **at_p, const uint8_t *end, string_t *ret)
     ret->len = 0;
     ret->rest_digits = true;
     for (;;) {
+        while (ret->len >= STRING_HEAD_MAX && !ret->rest_digits && plain_eight(at, end)) {
+            at += 8;
+            ret->len += 8;
+        }
         if (at == end) return false;
         if (*at == '"') break;
 

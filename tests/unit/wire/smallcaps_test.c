@@ -114,8 +114,6 @@ static const char *const fine[] = {
     "#{\"#error\":\"msg\",\"name\":\"TypeError\"}",
     "#{\"#error\":\"\",\"errorId\":\"error:liveSlots:v1#70001\",\"name\":\"Error\"}",
     "#{\"name\":\"!#x\",\"#error\":\"!$0\"}",
-    "#{\"#error\":\"m\",\"name\":\"E\",\"extra\":{\"a\":[1]}}",
-    "#{\"#error\":\"m\",\"name\":\"E\",\"+1\":1}",
 };
 
 static const char *const broken[] = {
@@ -252,7 +250,11 @@ static const char *const broken[] = {
     "#{\"#error\":\"#NaN\",\"name\":\"E\"}",
     "#{\"#error\":\"m\",\"name\":\"E\",\"message\":\"x\"}",
     "#{\"#error\":[],\"name\":\"E\"}",
-    /* stricter: identifiers are strings, and no encoder writes causes */
+    "#{\"#error\":\"m\",\"name\":\"E\",\"toString\":1}",
+    /* stricter: identifiers are strings, and no encoder writes more than these */
+    "#{\"#error\":\"m\",\"name\":\"E\",\"extra\":1}",
+    "#{\"payload\":1,\"#error\":\"m\",\"name\":\"E\"}",
+    "#{\"+1\":1,\"#error\":\"m\",\"name\":\"E\"}",
     "#{\"#error\":\"m\",\"name\":\"E\",\"errorId\":{}}",
     "#{\"#error\":\"m\",\"name\":\"E\",\"cause\":null}",
     "#{\"#error\":\"m\",\"name\":\"E\",\"errors\":[]}",
@@ -280,6 +282,27 @@ Test(smallcaps, cut_anywhere)
         for (size_t cut = 0; cut < len; cut++) {
             cr_expect_eq(check(fine[i], cut, SHAPE_ANY), ERR_BODY_BROKEN, "%s at %zu", fine[i],
                          cut);
+        }
+    }
+}
+
+/* Long strings are read eight bytes at a time: whatever is wrong with one byte must still be seen. */
+Test(smallcaps, long_strings)
+{
+    static const char bad[] = {'"', '\\', '\n', '\0', '\x1f', (char)0x80, (char)0xff};
+    char body[100] = "#\"";
+
+    for (size_t len = 1; len < 90; len++) {
+        memset(body + 2, '~', len);
+        body[2 + len] = '"';
+        cr_expect_eq(check(body, len + 3, SHAPE_ANY), ERR_OK);
+        for (size_t at = 0; at < len; at++) {
+            for (size_t i = 0; i < sizeof bad; i++) {
+                body[2 + at] = bad[i];
+                cr_expect_eq(check(body, len + 3, SHAPE_ANY), ERR_BODY_BROKEN, "%zu of %zu", at,
+                             len);
+            }
+            body[2 + at] = '~';
         }
     }
 }
