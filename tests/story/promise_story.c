@@ -105,7 +105,7 @@ Test(story_promise, notifies_come_before_what_waited)
                      "message o+0 #[\"settle\",[\"$0\"]] {o-50}\n"
                      "notify p-60 ok #\"$0\" {o+0}\n"
                      "message o+0 #[\"one\",[]] {}\n"
-                     "message o+0 #[\"two\",[]] {} p-61\n");
+                     "message o+0 #[\"two\",[]] {} p+5\n"); /* his own promise comes home */
     world_destroy(&world);
 }
 
