@@ -8,6 +8,11 @@
 #include "vathost/xs/platform.h"
 #include "xs_build.h"
 
+/* For LeakSanitizer, in builds that have it: XS leaves a crank that must end by longjmp, and what its parser held at that moment is lost; the
+ * process ends soon after. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:fxParserCode\n"; }
+
 /* Small at the start, because 10,000 vats sleep; grown in steps that do not thrash while a bundle is
  * read. A snapshot carries these numbers, so that a machine read from it has them as well. */
 static xsCreation creation = {

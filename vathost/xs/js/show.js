@@ -23,23 +23,14 @@ const dataOf = (o, key) => {
   const descriptor = getOwnPropertyDescriptor(o, key);
   return descriptor && 'value' in descriptor ? descriptor.value : undefined;
 };
-/* Looks along the prototypes, for data only: an error's name is inherited. */
-const inherited = (o, key) => {
-  for (let at = o, i = 0; at && i < 10; at = getPrototypeOf(at), i += 1) {
-    const value = dataOf(at, key);
-    if (value !== undefined) return value;
-  }
-  return undefined;
-};
-
 const showSymbol = s => {
   const name = Symbol.keyFor(s);
   return name === undefined ? String(s) : `Symbol.for(${quote(name)})`;
 };
 const isError = o => o instanceof Error;
+/* The lockdown made names and messages accessors along the prototypes, so these are read plainly. */
 const showError = e => {
-  const name = inherited(e, 'name');
-  const message = inherited(e, 'message');
+  const { name, message } = e;
   const head = typeof name === 'string' && name ? name : 'Error';
   return typeof message === 'string' && message ? `${head}: ${message}` : head;
 };
@@ -69,7 +60,7 @@ const showObject = (o, depth, seen) => {
   if (typeof o === 'function') return `[Function ${safely(() => dataOf(o, 'name'), '') || 'anonymous'}]`;
   if (depth >= DEPTH_MAX) return isArray(o) ? '[Array]' : '[Object]';
   if (style === 'tagged') {
-    return `tagged(${quote(String(inherited(o, Symbol.toStringTag)))}, ${show(o.payload, depth + 1, seen)})`;
+    return `tagged(${quote(String(o[Symbol.toStringTag]))}, ${show(o.payload, depth + 1, seen)})`;
   }
   return showMembers(o, depth, [...seen, o]);
 };

@@ -1,0 +1,3 @@
+throw RangeError('no luck');
+
+export const buildRootObject = () => {};

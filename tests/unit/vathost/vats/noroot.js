@@ -1,0 +1,2 @@
+export const build = 1;
+export const other = 2;

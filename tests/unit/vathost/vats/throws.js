@@ -1,0 +1,3 @@
+export function buildRootObject() {
+  throw TypeError('not today');
+}
