@@ -1,0 +1,41 @@
+/* An instance: a folder with a broker's and its hosts' state, and the processes over it.
+ *
+ *   HOME/broker/      kernel.db, keys, hosts.allow      HOME/host-1/ ...  vat databases, keys
+ *   HOME/NAME.log      what the processes say            HOME/pids         who they are
+ *   HOME/lock         held while `up` or `down` works   HOME/endpoint     where the control socket is
+ *
+ * `run` makes one in a temporary folder and removes it; its processes die with it. */
+#pragma once
+#include <limits.h>
+#include <sys/types.h>
+
+#include "cli/fail.h"
+
+enum { READY_MS = 30 * 1000 };
+
+typedef struct {
+    char folder[PATH_MAX];  /* state and logs */
+    char control[PATH_MAX]; /* ipc://... */
+    char hosts_endpoint[256], key[64];
+    pid_t broker, *hosts;
+    size_t host_count;
+    bool daemon;
+} instance_t;
+
+/* VATYARD_HOME, or the user's own folder for state. */
+void instance_home(char ret[PATH_MAX]);
+
+/* Where the broker of HOME listens: from HOME/endpoint when it is there. */
+void instance_endpoint(const char *home, char ret[PATH_MAX]);
+
+/* Starts a broker and HOSTS vathosts over FOLDER, which exists; its control socket is SOCKET (a
+ * path). All are ready on return. On failure nothing of it runs: PROCESS_FAILED, TIMED_OUT, or
+ * what a process said (STORE_LOCKED, ADDRESS_IN_USE, ...). */
+CHECKED err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
+                             bool daemon, unsigned ms, fail_t *f);
+
+/* Ends all its processes, hosts first. */
+void instance_stop(instance_t *self);
+
+/* The process that ended although nobody asked it to: its name goes to RET. False: all run. */
+bool instance_broken(instance_t *self, char *ret, size_t room);

@@ -1,0 +1,268 @@
+#include "cli/link.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "wire/base/must.h"
+#include "wire/base/own.h"
+
+struct link {
+    zsock_t *socket;
+    char *endpoint;
+    buf_t frame;
+    msg_t msg;
+    bool has_msg;
+    link_event_t *call;
+    void *context;
+    char version[NAME_BYTES_MAX + 1], key[NAME_BYTES_MAX + 1], hosts[PATH_BYTES_MAX + 1];
+};
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number) { caught = number; }
+
+void signals_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+int signal_caught(void) { return caught; }
+
+uint64_t now_ms(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+id128_t request_id(void)
+{
+    id128_t id;
+
+    randombytes_buf(id.b, sizeof id.b);
+    return id;
+}
+
+/* ZeroMQ would wait for ever for a socket that nobody made: ask the system first. */
+static err_t door_check(const char *endpoint, fail_t *f)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (strncmp(endpoint, "ipc://", 6) != 0) {
+        fail(f, ERR_BAD_VALUE, "the endpoint %.200s is not one of a control socket", endpoint);
+        fail_why(f, "ipc://PATH is wanted");
+        return ERR_BAD_VALUE;
+    }
+    if (strlen(endpoint + 6) >= sizeof address.sun_path) {
+        fail(f, ERR_BAD_VALUE, "the path of the control socket %.200s is too long", endpoint);
+        fail_why(f, "%zu bytes are the system's limit", sizeof address.sun_path - 1);
+        return ERR_BAD_VALUE;
+    }
+    strcpy(address.sun_path, endpoint + 6);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int bad = connect(fd, (struct sockaddr *)&address, sizeof address);
+    int error = errno;
+    close(fd);
+    if (!bad) return ERR_OK;
+
+    if (error == EACCES || error == EPERM) {
+        fail(f, ERR_KEY_FILE, "the control socket %.200s belongs to somebody else", endpoint + 6);
+    } else {
+        fail(f, ERR_NO_BROKER, "no broker at %.200s", endpoint);
+    }
+    fail_why(f, "%s",
+             error == ENOENT ? "the socket does not exist: nothing was started here"
+                             : strerror(error));
+    if (f->err == ERR_NO_BROKER) {
+        fail_try(f, "vatctl up         start one in the background");
+        fail_try(f, "vatctl run FILE   or run a cluster in one go");
+    }
+    return f->err;
+}
+
+static void text_copy(char *to, text_t text, size_t room)
+{
+    snprintf(to, room, "%.*s", (int)text.len, text.at);
+}
+
+static err_t hello(link_t *self, unsigned ms, fail_t *f)
+{
+    msg_client_hello_t greeting = {.proto_min = PROTO_MIN, .proto_max = PROTO_MAX};
+    const msg_t *msg;
+
+    link_send(self, TAG_client_hello, &greeting);
+    err_t err = link_next(self, ms, &msg, f);
+    if (err == ERR_TIMED_OUT) {
+        fail(f, ERR_NO_BROKER, "the broker at %.200s does not answer", self->endpoint);
+        fail_why(f, "nothing came within %u ms", ms);
+        return ERR_NO_BROKER;
+    }
+    if (err) return err;
+    if (msg->tag == TAG_failed) return link_failed(&msg->body.failed, f);
+    if (msg->tag != TAG_client_welcome) return fail(f, ERR_WIRE_TURN, "the broker does not greet");
+    text_copy(self->version, msg->body.client_welcome.version, sizeof self->version);
+    text_copy(self->hosts, msg->body.client_welcome.hosts_endpoint, sizeof self->hosts);
+    text_copy(self->key, msg->body.client_welcome.key, sizeof self->key);
+    return ERR_OK;
+}
+
+link_t *link_new(const char *endpoint, unsigned timeout_ms, fail_t *f)
+{
+    if (door_check(endpoint, f)) return NULL;
+
+    AUTO(link) self = calloc(1, sizeof *self);
+    must(self);
+    self->endpoint = strdup(endpoint);
+    self->frame = buf_of(FRAME_BYTES_MAX);
+    zsys_handler_set(NULL);
+    self->socket = zsock_new(ZMQ_DEALER);
+    must(self->socket && self->endpoint);
+    zsock_set_sndhwm(self->socket, 0);
+    zsock_set_rcvhwm(self->socket, 0);
+    zsock_set_linger(self->socket, 0);
+    zsock_set_maxmsgsize(self->socket, PART_BYTES_MAX);
+    if (zsock_connect(self->socket, "%s", endpoint) != 0) {
+        fail(f, ERR_NO_BROKER, "%.200s cannot be reached", endpoint);
+        return NULL;
+    }
+    return hello(self, timeout_ms, f) ? NULL : TAKE(self);
+}
+
+void link_destroy(link_t **self_p)
+{
+    link_t *self = *self_p;
+    if (!self) return;
+
+    if (self->has_msg) msg_clear(&self->msg);
+    zsock_destroy(&self->socket);
+    buf_clear(&self->frame);
+    free(self->endpoint);
+    free(self);
+    *self_p = NULL;
+}
+
+void link_on_event(link_t *self, link_event_t *call, void *context)
+{
+    self->call = call;
+    self->context = context;
+}
+
+const char *link_version(const link_t *self) { return self->version; }
+const char *link_hosts_endpoint(const link_t *self) { return self->hosts; }
+const char *link_key(const link_t *self) { return self->key; }
+
+void link_send(link_t *self, msg_tag_t tag, const void *body)
+{
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    void *socket = zsock_resolve(self->socket);
+
+    must(!msg_encode(tag, body, &frame));
+    for (size_t at = 0; at < frame.len;) {
+        size_t part = frame.len - at < PART_BYTES_MAX ? frame.len - at : PART_BYTES_MAX;
+        bool more = at + part < frame.len;
+        while (zmq_send(socket, frame.at + at, part, more ? ZMQ_SNDMORE : 0) < 0)
+            must(errno == EINTR);
+        at += part;
+    }
+    buf_clear(&frame);
+}
+
+/* One frame, all its parts. False: a signal, or a frame beyond every limit. */
+static bool frame_receive(link_t *self)
+{
+    void *socket = zsock_resolve(self->socket);
+    bool more = true, fits = true;
+
+    buf_reset(&self->frame);
+    while (more) {
+        zmq_msg_t part;
+        zmq_msg_init(&part);
+        if (zmq_msg_recv(&part, socket, 0) < 0) {
+            zmq_msg_close(&part);
+            if (self->frame.len == 0) return false;
+            continue;
+        }
+        fits = fits && !buf_add(&self->frame, zmq_msg_data(&part), zmq_msg_size(&part));
+        more = zmq_msg_more(&part);
+        zmq_msg_close(&part);
+    }
+    return fits;
+}
+
+static err_t timed_out(fail_t *f, unsigned ms)
+{
+    fail(f, ERR_TIMED_OUT, "no answer in time");
+    fail_why(f, "nothing came within %u ms", ms);
+    return ERR_TIMED_OUT;
+}
+
+err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
+{
+    uint64_t end = now_ms() + ms;
+
+    for (;;) {
+        uint64_t now = now_ms();
+        zmq_pollitem_t item = {zsock_resolve(self->socket), 0, ZMQ_POLLIN, 0};
+        if (signal_caught()) return timed_out(f, ms);
+        int ready = zmq_poll(&item, 1, now < end ? (long)(end - now) : 0);
+        if (ready < 0) continue;
+        if (ready == 0) {
+            if (now >= end) return timed_out(f, ms);
+            continue;
+        }
+        if (!frame_receive(self)) continue;
+        if (self->has_msg) msg_clear(&self->msg);
+        self->has_msg = false;
+        err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
+        if (err) return fail(f, err, "the broker's answer cannot be read");
+        self->has_msg = true;
+        if (self->msg.tag != TAG_event) {
+            *ret = &self->msg;
+            return ERR_OK;
+        }
+        if (self->call) self->call(self->context, &self->msg.body.event);
+    }
+}
+
+err_t link_failed(const msg_failed_t *failed, fail_t *f)
+{
+    err_t err = (err_t)failed->error;
+
+    /* A newer broker may know errors that we do not. */
+    if (err_row(err)->err != err || !err) err = ERR_INTERNAL;
+    fail(f, err, "%.*s", (int)failed->what.len, failed->what.at);
+    if (failed->why.len) fail_why(f, "%.*s", (int)failed->why.len, failed->why.at);
+    return err;
+}
+
+err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, unsigned ms,
+               const msg_t **ret, fail_t *f)
+{
+    uint64_t end = now_ms() + ms;
+    id128_t id;
+
+    memcpy(&id, body, sizeof id);
+    link_send(self, tag, body);
+    for (;;) {
+        uint64_t now = now_ms();
+        const msg_t *msg;
+        err_t err = link_next(self, now < end ? (unsigned)(end - now) : 0, &msg, f);
+        if (err) return err;
+        if (memcmp(&msg->body, &id, sizeof id) != 0) continue;
+        if (msg->tag == TAG_failed) return link_failed(&msg->body.failed, f);
+        if (msg->tag != want)
+            return fail(f, ERR_WIRE_TURN, "the broker gave another answer than asked");
+        *ret = msg;
+        return ERR_OK;
+    }
+}

@@ -1,0 +1,50 @@
+/* The connection to a broker: requests out, answers and events in. The only user of czmq in cli. */
+#pragma once
+#include "cli/fail.h"
+#include "wire/codec/codec.h"
+
+typedef struct link link_t;
+
+/* Called for each EVENT; it borrows the frame. */
+typedef void link_event_t(void *context, const msg_event_t *event);
+
+enum { FOREVER_MS = INT32_MAX, ANSWER_MS = 10 * 1000 };
+
+/* Connects to ENDPOINT (ipc://PATH), says CLIENT_HELLO and waits for CLIENT_WELCOME. The caller
+ * owns the link. NULL and NO_BROKER, PROTOCOL_RANGE, TIMED_OUT or BAD_VALUE in F on failure. */
+link_t *link_new(const char *endpoint, unsigned timeout_ms, fail_t *f);
+void link_destroy(link_t **self_p);
+
+/* Who gets the events from now on. Without one they are dropped. */
+void link_on_event(link_t *self, link_event_t *call, void *context);
+
+/* What the broker said of itself; the texts live as long as the link. */
+const char *link_version(const link_t *self);
+const char *link_hosts_endpoint(const link_t *self);
+const char *link_key(const link_t *self);
+
+/* A fresh request id. */
+id128_t request_id(void);
+
+/* Sends one message. */
+void link_send(link_t *self, msg_tag_t tag, const void *body);
+
+/* The next message that is no EVENT, within MS. It lives until the next call. Fails with TIMED_OUT;
+ * also when a signal came in (link_stopped() is then true). */
+CHECKED err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f);
+
+/* Sends a request, whose first field is its id, and waits for the answer that repeats the id and
+ * has the tag WANT. Fails as the FAILED that came instead says, or with TIMED_OUT. */
+CHECKED err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, unsigned ms,
+                       const msg_t **ret, fail_t *f);
+
+/* Fills F from a FAILED. */
+err_t link_failed(const msg_failed_t *failed, fail_t *f);
+
+/* SIGINT and SIGTERM are remembered from now on instead of ending the process. */
+void signals_catch(void);
+/* The signal that came in; 0 when none did. */
+int signal_caught(void);
+
+/* Milliseconds of a clock that never goes back. */
+uint64_t now_ms(void);

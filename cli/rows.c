@@ -1,0 +1,81 @@
+#include "cli/rows.h"
+
+#include <string.h>
+
+#include "wire/base/must.h"
+
+err_t rows_get(link_t *link, rows_what_t what, bool ended, kref_t kref, rows_t *ret, fail_t *f)
+{
+    msg_list_t list = {request_id(), what, ended, kref};
+    const msg_t *msg;
+    err_t err = link_ask(link, TAG_list, &list, TAG_rows, ANSWER_MS, &msg, f);
+
+    *ret = (rows_t){.bytes = buf_of(FRAME_BYTES_MAX)};
+    if (err) return err;
+    must(!buf_add(&ret->bytes, msg->body.rows.rows.at, msg->body.rows.rows.len));
+    ret->rest = (bin_t){ret->bytes.at, ret->bytes.len};
+    return ERR_OK;
+}
+
+const msg_t *rows_next(rows_t *self)
+{
+    if (self->has_row) msg_clear(&self->row);
+    self->has_row = self->rest.len > 0 && !msg_next(&self->rest, &self->row);
+    return self->has_row ? &self->row : NULL;
+}
+
+void rows_clear(rows_t *self)
+{
+    if (self->has_row) msg_clear(&self->row);
+    buf_clear(&self->bytes);
+    *self = (rows_t){0};
+}
+
+static bool same(text_t text, const char *name, size_t len)
+{
+    return text.len == len && memcmp(text.at, name, len) == 0;
+}
+
+err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
+{
+    const char *slash = strchr(name, '/'), *own = slash ? slash + 1 : name;
+    uint32_t number = 0;
+    bool by_number = id_parse('v', name, strlen(name), &number);
+    size_t matches = 0;
+    rows_t rows;
+    err_t err = rows_get(link, ROWS_VATS, by_number, (kref_t){0}, &rows, f);
+
+    for (const msg_t *row; !err && (row = rows_next(&rows));) {
+        const msg_vat_row_t *vat = &row->body.vat_row;
+        if (row->tag != TAG_vat_row) continue;
+        if (by_number ? vat->vat.n != number : !same(vat->name, own, strlen(own))) continue;
+        if (!by_number && slash && !same(vat->cluster_name, name, (size_t)(slash - name))) continue;
+        ret->vat = vat->vat;
+        ret->cluster = vat->cluster;
+        snprintf(ret->name, sizeof ret->name, "%.*s", (int)vat->name.len, vat->name.at);
+        matches++;
+    }
+    if (!err) rows_clear(&rows);
+    if (err || matches == 1) return err;
+    fail(f, ERR_VAT_UNKNOWN, matches ? "several vats are called \"%.200s\"" : "no vat \"%.200s\"",
+         name);
+    if (matches) fail_try(f, "CLUSTER/%.200s, or its number: vatctl ps", own);
+    return ERR_VAT_UNKNOWN;
+}
+
+err_t ref_named(link_t *link, const char *ref, kref_t *ret, fail_t *f)
+{
+    found_t found;
+
+    if (kref_parse(ref, strlen(ref), ret)) return ERR_OK;
+    uint32_t number;
+    bool is_vat = id_parse('v', ref, strlen(ref), &number);
+    if (*ref != '@' && !is_vat && !strchr(ref, '/')) {
+        fail(f, ERR_BARE_WORD, "\"%.200s\" is a bare word", ref);
+        fail_try(f, "@%.200s   the root object of the vat of that name", ref);
+        return ERR_BARE_WORD;
+    }
+    err_t err = vat_named(link, *ref == '@' ? ref + 1 : ref, &found, f);
+    if (!err) *ret = kref_root(found.vat);
+    return err;
+}

@@ -1,0 +1,93 @@
+/* Events as JSON Lines: fixed order, and ids that follow from the event alone. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/events.h"
+
+static char *line_of(const msg_event_t *event)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+
+    event_line(out, event, 7);
+    fclose(out);
+    return text;
+}
+
+Test(events, a_send_has_its_fields_in_order)
+{
+    const char *body = "#[\"gr\\\"eet\",[\"Bob\",\"+42\",{\"a\":\"$0\"}]]";
+    kref_t slot = kref_object((vat_t){4}, 4);
+    msg_event_t event = {.type = text_of("send"),
+                         .time_us = 1767225601200000,
+                         .msg = {{3}, 41, 2},
+                         .parent_vat = 3,
+                         .parent_d = 41,
+                         .from = {3},
+                         .vat = {3},
+                         .target = kref_object((vat_t){1}, 0),
+                         .method = text_of("greet"),
+                         .promise = kref_promise((vat_t){3}, 9),
+                         .data = {{(const uint8_t *)body, strlen(body)}, {&slot, 1}}};
+    char *text = line_of(&event), *again = line_of(&event);
+
+    cr_assert_str_eq(text, again);
+    cr_assert_eq(strncmp(text,
+                         "{\"time\":1767225601.200000,\"type\":\"send\",\"sev\":\"INFO\",\"svc\":"
+                         "\"broker\",\"seq\":7,\"trace_id\":\"",
+                         80),
+                 0, "%s", text);
+    json_t *json = json_loads(text, 0, NULL);
+    cr_assert(json, "%s", text);
+    cr_assert_str_eq(json_string_value(json_object_get(json, "msg")), "v3/41#2");
+    cr_assert_str_eq(json_string_value(json_object_get(json, "to")), "v1");
+    cr_assert_str_eq(json_string_value(json_object_get(json, "args")),
+                     "[\"Bob\", 42n, {a: <ko4.4>}]");
+    cr_assert_str_eq(json_string_value(json_object_get(json, "result")), "kp3.9");
+    cr_assert_eq(strlen(json_string_value(json_object_get(json, "span_id"))), 16);
+    json_decref(json);
+    free(text);
+    free(again);
+}
+
+Test(events, a_delivery_is_the_child_of_its_message_and_the_parent_of_what_it_sends)
+{
+    msg_event_t send = {
+        .type = text_of("send"), .msg = {{3}, 41, 2}, .parent_vat = 3, .parent_d = 41, .from = {3}};
+    msg_event_t deliver = {.type = text_of("deliver"),
+                           .kind = text_of("message"),
+                           .msg = {{3}, 41, 2},
+                           .vat = {1},
+                           .d = 5};
+    msg_event_t next = {
+        .type = text_of("send"), .msg = {{1}, 5, 1}, .parent_vat = 1, .parent_d = 5, .from = {1}};
+    char *texts[] = {line_of(&send), line_of(&deliver), line_of(&next)};
+    json_t *json[3];
+
+    for (int i = 0; i < 3; i++)
+        cr_assert((json[i] = json_loads(texts[i], 0, NULL)), "%s", texts[i]);
+    cr_assert(json_equal(json_object_get(json[0], "span_id"), json_object_get(json[1], "parent")));
+    cr_assert(json_equal(json_object_get(json[1], "span_id"), json_object_get(json[2], "parent")));
+    cr_assert_not(
+        json_equal(json_object_get(json[0], "span_id"), json_object_get(json[2], "span_id")));
+    for (int i = 0; i < 3; i++) json_decref(json[i]), free(texts[i]);
+}
+
+Test(events, what_a_vat_prints_cannot_drive_the_terminal)
+{
+    char *shown = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&shown, &len);
+    events_t events = {.people = out};
+    msg_event_t event = {
+        .type = text_of("console"), .name = text_of("al"), .text = text_of("a\033[2J\nb\xc2\x9b")};
+
+    events_take(&events, &event);
+    fclose(out);
+    cr_assert_str_eq(shown, "al | a?[2J\nal | b?\n");
+    free(shown);
+}
