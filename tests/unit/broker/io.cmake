@@ -1,0 +1,1 @@
+vatyard_unit_test(broker_io_test io_test.c broker_io PkgConfig::CZMQ)

@@ -1,0 +1,435 @@
+/* The doors with real sockets: who comes in, what a big frame looks like, who may open the control
+ * socket.
+ *
+ * Method: a host here is a bare DEALER with a CURVE key. "Never delivered" is checked by a second,
+ * allowed host that sends later: when its message is there, the other one's would be as well. */
+#include <criterion/criterion.h>
+#include <czmq.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "broker/io/doors.h"
+#include "broker/io/zap.h"
+#include "wire/base/limits.h"
+
+static char dir[64], allow_path[96], control[96];
+static keys_t keys;
+static allow_t *allow;
+static doors_t *doors;
+static port_t port;
+
+static void set_up(void)
+{
+    char why[256] = "";
+    zsys_handler_set(NULL);
+    strcpy(dir, "/tmp/vatyard-io-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    snprintf(allow_path, sizeof allow_path, "%s/hosts.allow", dir);
+    snprintf(control, sizeof control, "ipc://%s/control.sock", dir);
+    cr_assert_eq(keys_open(dir, &keys, why), ERR_OK, "%s", why);
+    allow = allow_new(allow_path);
+}
+
+static void open_doors(void)
+{
+    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow};
+    err_t err = doors_open(&options, &doors);
+    cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), doors_why(doors));
+    port = doors_port(doors);
+}
+
+static void tear_down(void)
+{
+    doors_destroy(&doors);
+    allow_destroy(&allow);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    cr_expect_eq(system(command), 0);
+}
+
+TestSuite(io, .init = set_up, .fini = tear_down, .timeout = 60);
+
+/* ---- hosts ---- */
+
+typedef struct {
+    zsock_t *sock;
+    char public_key[41], secret_key[41];
+} guest_t;
+
+static guest_t guest_new(void)
+{
+    guest_t guest = {.sock = zsock_new(ZMQ_DEALER)};
+    cr_assert_eq(zmq_curve_keypair(guest.public_key, guest.secret_key), 0);
+    return guest;
+}
+
+static void guest_connect(guest_t *guest)
+{
+    zsock_set_curve_serverkey(guest->sock, keys.public_key);
+    zsock_set_curve_publickey(guest->sock, guest->public_key);
+    zsock_set_curve_secretkey(guest->sock, guest->secret_key);
+    zsock_set_linger(guest->sock, 0);
+    zsock_set_rcvtimeo(guest->sock, 5000);
+    cr_assert_eq(zsock_connect(guest->sock, "%s", doors_endpoint(doors, DOOR_HOSTS)), 0);
+}
+
+static void guest_say(guest_t *guest, const char *text)
+{
+    cr_assert_eq(zmq_send(zsock_resolve(guest->sock), text, strlen(text), 0), (int)strlen(text));
+}
+
+static void allow_only(const guest_t *one, const guest_t *two)
+{
+    char fresh[128];
+    snprintf(fresh, sizeof fresh, "%s.new", allow_path);
+    FILE *file = fopen(fresh, "w");
+    fprintf(file, "# hosts that may connect\n\n");
+    if (one) fprintf(file, "%s one\n", one->public_key);
+    if (two) fprintf(file, "%s two # the other\n", two->public_key);
+    fclose(file);
+    cr_assert_eq(rename(fresh, allow_path), 0);
+}
+
+static bool arrives_within(arrival_t *ret, int ms)
+{
+    int64_t end = zclock_mono() + ms;
+    while (!port.take(port.self, ret)) {
+        if (zclock_mono() >= end) return false;
+        port.wait(port.self, 100);
+    }
+    return true;
+}
+
+static void expect_arrival(arrival_t *ret, const char *text)
+{
+    cr_assert(arrives_within(ret, 10000), "'%s' does not arrive", text);
+    bin_t frame = blob_bin(ret->frame);
+    cr_expect_eq(frame.len, strlen(text));
+    cr_expect_eq(memcmp(frame.at, text, frame.len), 0, "'%s' is not '%.*s'", text, (int)frame.len,
+                 frame.at);
+    blob_destroy(&ret->frame);
+}
+
+Test(io, an_unknown_key_is_never_delivered_and_an_allowed_one_is)
+{
+    guest_t friendly = guest_new(), stranger = guest_new();
+    allow_only(&friendly, NULL);
+    open_doors();
+    guest_connect(&stranger);
+    guest_say(&stranger, "let me in");
+    zclock_sleep(300);
+    guest_connect(&friendly);
+    guest_say(&friendly, "hello");
+
+    arrival_t arrival;
+    expect_arrival(&arrival, "hello");
+    char text[41];
+    key_text(arrival.key, text);
+    cr_expect_str_eq(text, friendly.public_key);
+    cr_expect(arrival.admitted);
+    cr_expect_not(arrives_within(&arrival, 500), "the stranger's message is there");
+    zsock_destroy(&friendly.sock);
+    zsock_destroy(&stranger.sock);
+}
+
+Test(io, without_an_allow_list_nobody_comes_in)
+{
+    guest_t guest = guest_new();
+    open_doors();
+    guest_connect(&guest);
+    guest_say(&guest, "hello");
+    arrival_t arrival;
+    cr_expect_not(arrives_within(&arrival, 700));
+    zsock_destroy(&guest.sock);
+}
+
+Test(io, a_peer_without_curve_is_never_delivered)
+{
+    guest_t plain = guest_new();
+    allow_only(&plain, NULL);
+    open_doors();
+    zsock_set_linger(plain.sock, 0);
+    cr_assert_eq(zsock_connect(plain.sock, "%s", doors_endpoint(doors, DOOR_HOSTS)), 0);
+    guest_say(&plain, "no need for keys");
+    arrival_t arrival;
+    cr_expect_not(arrives_within(&arrival, 700));
+    zsock_destroy(&plain.sock);
+}
+
+Test(io, a_revoked_key_is_refused_from_its_next_message_on)
+{
+    guest_t one = guest_new(), two = guest_new();
+    allow_only(&one, &two);
+    open_doors();
+    guest_connect(&one);
+    guest_say(&one, "first");
+    arrival_t arrival;
+    expect_arrival(&arrival, "first");
+    cr_expect(arrival.admitted);
+
+    allow_only(&two, NULL);
+    guest_say(&one, "second");
+    expect_arrival(&arrival, "second");
+    cr_expect_not(arrival.admitted, "its connection still stands, its key is no good any more");
+
+    allow_only(&one, &two);
+    guest_say(&one, "third");
+    expect_arrival(&arrival, "third");
+    cr_expect(arrival.admitted);
+    zsock_destroy(&one.sock);
+    zsock_destroy(&two.sock);
+}
+
+Test(io, a_host_that_claims_anothers_routing_id_does_not_get_its_mail)
+{
+    guest_t honest = guest_new(), thief = guest_new();
+    allow_only(&honest, &thief);
+    open_doors();
+    zsock_set_identity(honest.sock, "h1");
+    zsock_set_identity(thief.sock, "h1");
+    guest_connect(&honest);
+    guest_say(&honest, "I am one");
+    arrival_t arrival;
+    expect_arrival(&arrival, "I am one");
+    route_t route = arrival.route;
+
+    guest_connect(&thief);
+    guest_say(&thief, "so am I");
+    cr_expect_not(arrives_within(&arrival, 700), "no handover");
+    cr_expect(port.send(port.self, DOOR_HOSTS, &route, (bin_t){(const uint8_t *)"mail", 4}));
+    char *text = zstr_recv(honest.sock);
+    cr_expect_str_eq(text, "mail");
+    zstr_free(&text);
+    zsock_destroy(&honest.sock);
+    zsock_destroy(&thief.sock);
+}
+
+/* ---- frames ---- */
+
+Test(io, three_mebibytes_travel_in_parts_both_ways)
+{
+    enum { BIG = 3 * 1024 * 1024 + 17 };
+    uint8_t *big = malloc(BIG);
+    for (size_t i = 0; i < BIG; i++) big[i] = (uint8_t)(i * 31 >> 3);
+    guest_t guest = guest_new();
+    allow_only(&guest, NULL);
+    open_doors();
+    guest_connect(&guest);
+    void *raw = zsock_resolve(guest.sock);
+    for (size_t at = 0; at < BIG; at += PART_BYTES_MAX) {
+        size_t len = BIG - at < PART_BYTES_MAX ? BIG - at : PART_BYTES_MAX;
+        cr_assert(zmq_send(raw, big + at, len, at + len < BIG ? ZMQ_SNDMORE : 0) >= 0);
+    }
+    arrival_t arrival;
+    cr_assert(arrives_within(&arrival, 10000));
+    cr_expect_not(arrival.too_large);
+    bin_t frame = blob_bin(arrival.frame);
+    cr_expect_eq(frame.len, BIG);
+    cr_expect_eq(memcmp(frame.at, big, BIG), 0);
+
+    cr_assert(port.send(port.self, DOOR_HOSTS, &arrival.route, frame));
+    zmsg_t *back = zmsg_recv(guest.sock);
+    cr_assert(back);
+    size_t at = 0;
+    for (zframe_t *part = zmsg_first(back); part; part = zmsg_next(back)) {
+        cr_expect_leq(zframe_size(part), PART_BYTES_MAX);
+        cr_expect_eq(memcmp(big + at, zframe_data(part), zframe_size(part)), 0);
+        at += zframe_size(part);
+    }
+    cr_expect_eq(at, BIG);
+    zmsg_destroy(&back);
+    blob_destroy(&arrival.frame);
+    zsock_destroy(&guest.sock);
+    free(big);
+}
+
+Test(io, a_message_beyond_the_limit_is_taken_as_too_large_and_the_next_one_is_whole)
+{
+    uint8_t *part = calloc(1, PART_BYTES_MAX);
+    guest_t guest = guest_new();
+    allow_only(&guest, NULL);
+    open_doors();
+    guest_connect(&guest);
+    for (int i = 0; i <= FRAME_BYTES_MAX / PART_BYTES_MAX; i++) {
+        cr_assert(zmq_send(zsock_resolve(guest.sock), part, PART_BYTES_MAX, ZMQ_SNDMORE) >= 0);
+    }
+    guest_say(&guest, "and one more");
+    guest_say(&guest, "small");
+    arrival_t arrival;
+    cr_assert(arrives_within(&arrival, 20000));
+    cr_expect(arrival.too_large);
+    cr_expect_null(arrival.frame);
+    expect_arrival(&arrival, "small");
+    zsock_destroy(&guest.sock);
+    free(part);
+}
+
+Test(io, a_send_to_a_connection_that_is_gone_says_so)
+{
+    open_doors();
+    zsock_t *client = zsock_new(ZMQ_DEALER);
+    cr_assert_eq(zsock_connect(client, "%s", control), 0);
+    zstr_send(client, "hello");
+    arrival_t arrival;
+    expect_arrival(&arrival, "hello");
+    cr_expect_eq(arrival.door, DOOR_CLIENTS);
+    bin_t frame = {(const uint8_t *)"x", 1};
+    cr_expect(port.send(port.self, DOOR_CLIENTS, &arrival.route, frame));
+    zsock_destroy(&client);
+    bool sent = true;
+    for (int i = 0; i < 50 && sent; i++) {
+        zclock_sleep(20);
+        port.wait(port.self, 0);
+        sent = port.send(port.self, DOOR_CLIENTS, &arrival.route, frame);
+    }
+    cr_expect_not(sent);
+}
+
+/* ---- the handler ---- */
+
+Test(io, the_zap_handler_refuses_what_is_not_a_whole_request)
+{
+    zap_t *zap = zap_new(allow); /* it has proved itself, or the test is over here */
+    zsock_t *asker = zsock_new(ZMQ_REQ);
+    cr_assert_eq(zsock_connect(asker, "inproc://zeromq.zap.01"), 0);
+    zsock_set_rcvtimeo(asker, 5000);
+    for (int words = 1; words < 10; words++) {
+        zmsg_t *request = zmsg_new();
+        for (int i = 0; i < words; i++) zmsg_addstr(request, i == 0 ? "1.0" : "x");
+        zmsg_send(&request, asker);
+        zmsg_t *reply = zmsg_recv(asker);
+        cr_assert(reply, "no answer to %d frames", words);
+        zmsg_first(reply);
+        zmsg_next(reply);
+        cr_expect(zframe_streq(zmsg_next(reply), "400"));
+        zmsg_destroy(&reply);
+    }
+    zsock_destroy(&asker);
+    zap_destroy(&zap);
+}
+
+/* ---- control, addresses, keys ---- */
+
+Test(io, the_control_socket_is_private)
+{
+    open_doors();
+    struct stat st;
+    cr_assert_eq(stat(control + 6, &st), 0);
+    cr_expect(S_ISSOCK(st.st_mode));
+    cr_expect_eq(st.st_mode & 0777, 0600);
+}
+
+static err_t try_open(const char *listen_at, const char *control_at, bool *named)
+{
+    doors_t *other = NULL;
+    err_t err = doors_open(&(doors_options_t){listen_at, control_at, &keys, allow}, &other);
+    *named = err && strstr(doors_why(other), strncmp(listen_at, "tcp", 3) ? listen_at : "");
+    doors_destroy(&other);
+    return err;
+}
+
+Test(io, a_dead_brokers_socket_is_taken_over)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, control + 6);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    close(fd);
+    open_doors();
+    struct stat st;
+    cr_assert_eq(stat(control + 6, &st), 0);
+    cr_expect_eq(st.st_mode & 0777, 0600);
+}
+
+Test(io, a_living_ones_socket_is_not)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, control + 6);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    bool named;
+    cr_expect_eq(try_open("tcp://127.0.0.1:*", control, &named), ERR_ADDRESS_IN_USE);
+    close(fd);
+}
+
+Test(io, addresses_that_cannot_be_had_are_named)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(listen(fd, 4), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    char taken[64];
+    snprintf(taken, sizeof taken, "tcp://127.0.0.1:%d", ntohs(address.sin_port));
+    bool named;
+    cr_expect_eq(try_open(taken, control, &named), ERR_ADDRESS_IN_USE);
+    cr_expect(named);
+    cr_expect_eq(try_open("ipc:///tmp/x", control, &named), ERR_BAD_VALUE);
+    cr_expect_eq(try_open("tcp://127.0.0.1:*", "tcp://127.0.0.1:*", &named), ERR_BAD_VALUE);
+    char longer[300] = "ipc:///tmp/";
+    memset(longer + 11, 'x', 200);
+    cr_expect_eq(try_open("tcp://127.0.0.1:*", longer, &named), ERR_BAD_VALUE);
+    close(fd);
+}
+
+Test(io, a_control_socket_where_others_can_write_is_refused)
+{
+    char open_dir[96], path[160];
+    snprintf(open_dir, sizeof open_dir, "%s/open", dir);
+    cr_assert_eq(mkdir(open_dir, 0700), 0);
+    cr_assert_eq(chmod(open_dir, 0777), 0);
+    snprintf(path, sizeof path, "ipc://%s/c", open_dir);
+    bool named;
+    cr_expect_eq(try_open("tcp://127.0.0.1:*", path, &named), ERR_KEY_FILE);
+}
+
+Test(io, keys_are_made_once_and_must_be_private)
+{
+    char why[256], path[128];
+    keys_t again;
+    cr_assert_eq(keys_open(dir, &again, why), ERR_OK);
+    cr_expect_str_eq(again.public_key, keys.public_key);
+    cr_expect_str_eq(again.secret_key, keys.secret_key);
+
+    snprintf(path, sizeof path, "%s/broker.key", dir);
+    struct stat st;
+    cr_assert_eq(stat(path, &st), 0);
+    cr_expect_eq(st.st_mode & 0777, 0600);
+    chmod(path, 0640);
+    cr_expect_eq(keys_open(dir, &again, why), ERR_KEY_FILE);
+    cr_expect(strstr(why, "0640"));
+    chmod(path, 0600);
+    FILE *file = fopen(path, "w");
+    fputs("not a key", file);
+    fclose(file);
+    cr_expect_eq(keys_open(dir, &again, why), ERR_KEY_FILE);
+    unlink(path);
+    cr_assert_eq(symlink("/dev/null", path), 0);
+    cr_expect_eq(keys_open(dir, &again, why), ERR_KEY_FILE);
+}
+
+Test(io, bad_lines_of_the_allow_list_are_counted_and_let_nobody_in)
+{
+    FILE *file = fopen(allow_path, "w");
+    fputs("# comment\n\n   \nshort name\n", file);
+    for (int i = 0; i < 3000; i++) fputc('x', file);
+    fputs("\n", file);
+    fprintf(file, "%s broker\n", keys.public_key);
+    fclose(file);
+    allow_refresh(allow);
+    cr_expect_eq(allow_bad_lines(allow), 2);
+    hash_t key, other = {{1}};
+    cr_assert(key_parse(text_of(keys.public_key), &key));
+    cr_expect(allow_has(allow, key));
+    cr_expect_not(allow_has(allow, other));
+    unlink(allow_path);
+    allow_refresh(allow);
+    cr_expect_not(allow_has(allow, key));
+}
