@@ -1,0 +1,287 @@
+/* From queue to log: here an entry gets its number, its bytes, its stamp, and the vat the right to
+ * name what is in it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/private.h"
+#include "wire/base/hash.h"
+
+/* The delivery D mentions KREF to the vat: from now on it may name it. */
+static held_t *introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
+{
+    held_t *held = held_find(vat, kref);
+    if (!held)
+        held = held_new(k, vat, kref, HELD_REACHABLE);
+    else if (kref_is_object(kref))
+        held_reach(k, held, true);
+    held->row.intro_d = d;
+    touch(k, &held->head);
+    return held;
+}
+
+static log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count)
+{
+    log_t *self = take(sizeof *self + kref_count * sizeof *self->krefs);
+    self->head.table = ROW_log;
+    self->kind = (unsigned)entry->row.kind;
+    self->row = (row_log_t){.vat = vat->row.vat, .d = vat->row.assigned + 1,
+                            .msg_vat = entry->row.msg_vat, .msg_d = entry->row.msg_d,
+                            .msg_n = entry->row.msg_n, .queued_ms = entry->row.queued_ms};
+    self->trace = entry->trace;
+    touch(k, &self->head);
+    return self;
+}
+
+static uint64_t stamp(const kernel_t *k, const kvat_t *vat)
+{
+    uint64_t now = k->now_us / 1000;
+    return now > vat->row.stamp_ms ? now : vat->row.stamp_ms;
+}
+
+static void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
+{
+    buf_reset(&k->frame);
+    must(msg_encode(tag, body, &k->frame) == ERR_OK);
+    log->delivery = blob_new(k->frame.at, k->frame.len);
+    log->hash = hash_of(blob_bin(log->delivery));
+}
+
+static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
+{
+    log_t *log = log_new(k, vat, entry, 0);
+    msg_deliver_start_t msg = {stamp(k, vat), draw_id(k), {blob_bin(vat->parameters), {0}}};
+    log_bytes(k, log, TAG_deliver_start, &msg);
+    return log;
+}
+
+static log_t *assign_message(kernel_t *k, kvat_t *vat, const entry_t *entry)
+{
+    capdata_t data = value_data(entry->value);
+    kref_t target = {entry->row.target}, result = {entry->row.result};
+    log_t *log = log_new(k, vat, entry, data.slots.count + 2);
+    uint64_t d = log->row.d;
+
+    /* The row takes over the references of the entry. */
+    log->krefs[log->kref_count++] = target;
+    introduce(k, vat, target, d);
+    for (size_t i = 0; i < data.slots.count; i++) {
+        log->krefs[log->kref_count++] = data.slots.at[i];
+        introduce(k, vat, data.slots.at[i], d);
+    }
+    if (!kref_none(result)) {
+        log->krefs[log->kref_count++] = result;
+        introduce(k, vat, result, d);
+        promise_t *promise = promise_find(k, result);
+        promise->row.decider = vat->row.vat;
+        touch(k, &promise->named.head);
+    }
+    for (size_t i = 0; i < log->kref_count; i++) ref_up(k, log->krefs[i]);
+
+    msg_deliver_message_t msg = {stamp(k, vat), draw_id(k), target, data, result};
+    log_bytes(k, log, TAG_deliver_message, &msg);
+    return log;
+}
+
+/* ---- notify ---- */
+
+typedef struct {
+    kernel_t *k;
+    kvat_t *vat;
+    map_t seen;
+    promise_t **at;
+    size_t count, room, bytes;
+    promise_t **stack;
+    size_t depth, stack_room;
+} closure_t;
+
+static size_t told_bytes(const promise_t *promise)
+{
+    capdata_t data = value_data(promise->value);
+    return data.body.len + data.slots.count * 9 + 64;
+}
+
+/* May this promise be told in the batch? A promise that does not fit stays out: the vat imports it
+ * from a slot, subscribes, and is told later. */
+static bool may_tell(const closure_t *c, const promise_t *promise)
+{
+    if (promise->row.state == PROMISE_UNRESOLVED) return false;
+    if (map_get(&c->seen, promise->row.kref)) return false;
+    const held_t *held = held_find(c->vat, kref_of(promise->row.kref));
+    if (held && held_told(held)) return false;
+    if (!c->count) return true;
+    return c->count < RESOLUTIONS_MAX &&
+           c->bytes + told_bytes(promise) < DELIVERY_BYTES_MAX - 4096;
+}
+
+static void stack_push(closure_t *c, promise_t *promise)
+{
+    c->stack = grown(c->stack, &c->stack_room, c->depth + 1, sizeof *c->stack);
+    c->stack[c->depth++] = promise;
+}
+
+/* Depth first, pre-order: each settled promise, then what its value leads to, left to right
+ * (SwingSet 5.3). */
+static void closure_walk(closure_t *c, promise_t *first)
+{
+    stack_push(c, first);
+    while (c->depth) {
+        promise_t *promise = c->stack[--c->depth];
+        if (!may_tell(c, promise)) continue;
+
+        map_put(&c->seen, promise->row.kref, promise);
+        c->at = grown(c->at, &c->room, c->count + 1, sizeof *c->at);
+        c->at[c->count++] = promise;
+        c->bytes += told_bytes(promise);
+        capdata_t data = value_data(promise->value);
+        for (size_t i = data.slots.count; i-- > 0;) {
+            if (!kref_is_promise(data.slots.at[i])) continue;
+            stack_push(c, promise_find(c->k, data.slots.at[i]));
+        }
+    }
+}
+
+static log_t *log_notify(kernel_t *k, kvat_t *vat, const entry_t *entry, const closure_t *c)
+{
+    log_t *log = log_new(k, vat, entry, c->count);
+    uint64_t d = log->row.d;
+    resolution_t *batch = take(c->count * sizeof *batch);
+
+    for (size_t i = 0; i < c->count; i++) {
+        promise_t *promise = c->at[i];
+        kref_t kref = {promise->row.kref};
+        batch[i] = (resolution_t){kref, promise->row.state == PROMISE_REJECTED,
+                                  value_data(promise->value)};
+        log->krefs[log->kref_count++] = kref;
+        ref_up(k, kref);
+        held_t *held = introduce(k, vat, kref, d);
+        held->row.told_d = d;
+        for (size_t j = 0; j < promise->value->slot_count; j++)
+            introduce(k, vat, promise->value->slots[j], d);
+    }
+    msg_deliver_notify_t msg = {stamp(k, vat), draw_id(k), {batch, c->count}};
+    log_bytes(k, log, TAG_deliver_notify, &msg);
+    free(batch);
+    return log;
+}
+
+/* NULL: nothing to tell, the vat forgot the promise or has been told already. */
+static log_t *assign_notify(kernel_t *k, kvat_t *vat, const entry_t *entry)
+{
+    promise_t *promise = promise_find(k, kref_of(entry->row.target));
+    must(promise && promise->row.state != PROMISE_UNRESOLVED);
+    const held_t *held = held_find(vat, kref_of(entry->row.target));
+    if (!held || held_told(held)) return NULL;
+
+    closure_t c = {.k = k, .vat = vat};
+    closure_walk(&c, promise);
+    log_t *log = log_notify(k, vat, entry, &c);
+    map_clear(&c.seen);
+    free(c.at);
+    free(c.stack);
+    return log;
+}
+
+/* ---- */
+
+/* Sends one live row to the vat's worker. */
+void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
+{
+    if (!vat->attached) return;
+
+    /* What is sent has been committed first, so every row up to `assigned` is durable by then. */
+    msg_deliver_t msg = {.vat = vat->id, .inc = vat->row.inc, .pgen = vat->row.pgen,
+                         .run = vat->row.run, .d = log->row.d, .applied = vat->row.applied,
+                         .durable = vat->row.assigned, .trace = log->trace,
+                         .cause = {{(uint32_t)log->row.msg_vat}, log->row.msg_d,
+                                   (uint32_t)log->row.msg_n},
+                         .delivery = blob_bin(log->delivery)};
+    send_host(k, vat->row.host, TAG_deliver, &msg);
+}
+
+static void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry)
+{
+    vat->row.assigned = log->row.d;
+    vat->row.stamp_ms = stamp(k, vat);
+    touch(k, &vat->head);
+    if (vat->log_tail)
+        vat->log_tail->next = log;
+    else
+        vat->log = log;
+    vat->log_tail = log;
+    vat_busy(k, vat, true);
+    if (vat->cluster) vat->cluster->in_flight = true;
+
+    event_deliver(k, vat, log, entry);
+    deliver(k, vat, log);
+}
+
+/* A start row is alone in flight: the vat is running once it is applied. */
+static bool window_open(const kvat_t *vat)
+{
+    if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
+    if (vat->row.state != VAT_RUNNING) return false;
+    return vat->row.assigned - vat->row.applied < vat->row.window;
+}
+
+/* A cluster with --serial runs one crank at a time, in the order in which entries were queued. It
+ * is for conformance, so a walk over its vats is good enough. */
+static bool serial_turn(const kvat_t *vat)
+{
+    const kcluster_t *cluster = vat->cluster;
+    if (!cluster || !cluster->row.serial) return true;
+    if (cluster->in_flight) return false;
+    for (size_t i = 0; i < cluster->vat_count; i++) {
+        const kvat_t *other = cluster->vats[i];
+        if (other == vat || !other->queue.head || !window_open(other)) continue;
+        if (other->queue.head->row.seq < vat->queue.head->row.seq) return false;
+    }
+    return true;
+}
+
+static void assign_head(kernel_t *k, kvat_t *vat)
+{
+    entry_t *entry = queue_pop(&vat->queue);
+    vat_busy(k, vat, false);
+    bury(k, &entry->head);
+
+    log_t *log;
+    if (entry->row.kind == ENTRY_MESSAGE) {
+        if (!route_here(k, vat, entry)) return;
+        log = assign_message(k, vat, entry);
+    } else if (entry->row.kind == ENTRY_NOTIFY) {
+        log = assign_notify(k, vat, entry);
+    } else {
+        log = assign_start(k, vat, entry);
+    }
+    if (log) log_append(k, vat, log, entry);
+    entry_release(k, entry);
+}
+
+/* The crank of a serial cluster ended, or an entry left a queue without one: whose turn is it now? */
+void serial_next(kernel_t *k, kcluster_t *cluster)
+{
+    if (!cluster || !cluster->row.serial) return;
+    for (size_t i = 0; i < cluster->vat_count; i++)
+        if (cluster->vats[i]->queue.head) vat_ready(k, cluster->vats[i]);
+}
+
+/* All vats that were touched take what their windows allow. Splats on the way make new work, which
+ * is routed before the next vat is looked at. */
+void assign_all(kernel_t *k)
+{
+    while (k->ready) {
+        kvat_t *vat = k->ready;
+        k->ready = vat->ready_next;
+        if (!k->ready) k->ready_tail = NULL;
+        vat->ready = false;
+
+        size_t before = vat->queue.count;
+        while (vat->queue.head && window_open(vat) && serial_turn(vat)) {
+            assign_head(k, vat);
+            route_all(k);
+        }
+        if (vat->queue.count != before && vat->cluster && !vat->cluster->in_flight)
+            serial_next(k, vat->cluster);
+        vat_push(k, vat);
+    }
+}

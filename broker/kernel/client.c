@@ -1,0 +1,338 @@
+/* Requests of clients: call, await, quiet, kill, restart. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+
+/* ---- holds: results that a client may still await ---- */
+
+hold_t *hold_new(kernel_t *k, kref_t kref, uint64_t cluster)
+{
+    hold_t *self = take(sizeof *self);
+    self->head.table = ROW_hold;
+    self->row = (row_hold_t){.kref = kref.n, .cluster = cluster};
+    map_put(&k->holds, kref.n, self);
+    ref_up(k, kref);
+    touch(k, &self->head);
+    return self;
+}
+
+static void settled_remove(kernel_t *k, hold_t *hold)
+{
+    if (!hold->row.seq) return;
+    *(hold->prev ? &hold->prev->next : &k->settled_head) = hold->next;
+    *(hold->next ? &hold->next->prev : &k->settled_tail) = hold->prev;
+    hold->row.seq = 0;
+    k->settled_count--;
+}
+
+void hold_drop(kernel_t *k, hold_t *hold)
+{
+    promise_t *promise = promise_find(k, kref_of(hold->row.kref));
+    must(promise && promise->hold == hold);
+    promise->hold = NULL;
+    settled_remove(k, hold);
+    map_remove(&k->holds, hold->row.kref);
+    ref_down(k, kref_of(hold->row.kref));
+    bury(k, &hold->head);
+    free(hold);
+}
+
+/* Bootstrap's promise is held as long as its cluster lives. */
+static bool for_ever(const kernel_t *k, const hold_t *hold)
+{
+    const kcluster_t *cluster = cluster_find(k, hold->row.cluster);
+    return cluster && cluster->row.result == hold->row.kref;
+}
+
+/* The promise of a hold is settled: it may be let go, the oldest first, when there are too many. */
+void hold_settled(kernel_t *k, promise_t *promise)
+{
+    hold_t *hold = promise->hold;
+    if (!hold || hold->row.seq || for_ever(k, hold)) return;
+
+    hold->row.seq = ++k->next_hold;
+    hold->next = NULL;
+    hold->prev = k->settled_tail;
+    *(k->settled_tail ? &k->settled_tail->next : &k->settled_head) = hold;
+    k->settled_tail = hold;
+    k->settled_count++;
+    touch(k, &hold->head);
+    if (k->settled_count > CLIENT_HOLDS_MAX) hold_drop(k, k->settled_head);
+}
+
+/* ---- await ---- */
+
+static void answer(kernel_t *k, const promise_t *promise, uint32_t client, id128_t request)
+{
+    msg_settled_t msg = {request, kref_of(promise->row.kref),
+                         promise->row.state == PROMISE_REJECTED, value_data(promise->value)};
+    reply(k, client, TAG_settled, &msg);
+}
+
+static void answered(kernel_t *k, promise_t *promise)
+{
+    if (promise->hold && !for_ever(k, promise->hold)) hold_drop(k, promise->hold);
+}
+
+void client_settled(kernel_t *k, promise_t *promise)
+{
+    hold_settled(k, promise);
+    if (!promise->waiters) return;
+
+    while (promise->waiters) {
+        waiter_t *waiter = promise->waiters;
+        promise->waiters = waiter->next;
+        answer(k, promise, waiter->client, waiter->request);
+        free(waiter);
+    }
+    map_remove(&k->waited, promise->row.kref);
+    answered(k, promise);
+}
+
+/* The promise is deleted while somebody still waits for it. */
+void client_forget(kernel_t *k, promise_t *promise)
+{
+    if (!promise->waiters) return;
+    map_remove(&k->waited, promise->row.kref);
+    for (waiter_t *waiter = promise->waiters; waiter; waiter = waiter->next)
+        reply_failed(k, waiter->client, waiter->request, false, ERR_REF_UNKNOWN,
+                     err_text(ERR_REF_UNKNOWN), "nobody is left who could settle it");
+}
+
+static waiter_t *waiter_new(uint32_t client, id128_t request)
+{
+    waiter_t *self = take(sizeof *self);
+    self->client = client;
+    self->request = request;
+    return self;
+}
+
+static void waiter_append(waiter_t **at, waiter_t *waiter)
+{
+    while (*at) at = &(*at)->next;
+    *at = waiter;
+}
+
+static void on_await(kernel_t *k, uint32_t client, const msg_await_t *msg)
+{
+    promise_t *promise = promise_find(k, msg->promise);
+    if (!promise) {
+        reply_failed(k, client, msg->request, false, ERR_REF_UNKNOWN, err_text(ERR_REF_UNKNOWN),
+                     "");
+        return;
+    }
+    if (promise->row.state != PROMISE_UNRESOLVED) {
+        answer(k, promise, client, msg->request);
+        answered(k, promise);
+        return;
+    }
+    waiter_append(&promise->waiters, waiter_new(client, msg->request));
+    map_put(&k->waited, promise->row.kref, promise);
+}
+
+/* ---- quiet ---- */
+
+static void idle(kernel_t *k, const waiter_t *waiter, const kcluster_t *cluster)
+{
+    msg_idle_t msg = {.request = waiter->request,
+                      .messages = k->counters[COUNTER_messages].value,
+                      .cranks = k->counters[COUNTER_cranks].value};
+    if (cluster) {
+        msg.messages = cluster->row.messages;
+        msg.cranks = cluster->row.cranks;
+        msg.bootstrap = kref_of(cluster->row.result);
+    }
+    const promise_t *promise = promise_find(k, msg.bootstrap);
+    if (promise) {
+        const kvat_t *decider = vat_find(k, promise->row.decider);
+        msg.state = promise->row.state;
+        msg.decider = (vat_t){(uint32_t)promise->row.decider};
+        if (decider) msg.decider_name = decider->row.name;
+    }
+    reply(k, waiter->client, TAG_idle, &msg);
+}
+
+/* Has what this QUIET asked for come? Then answers it. */
+static bool quiet_answer(kernel_t *k, const waiter_t *waiter)
+{
+    const kcluster_t *cluster = waiter->cluster ? cluster_find(k, waiter->cluster) : NULL;
+    if (waiter->cluster && !cluster) {
+        reply_failed(k, waiter->client, waiter->request, false, ERR_CLUSTER_UNKNOWN,
+                     err_text(ERR_CLUSTER_UNKNOWN), "");
+        return true;
+    }
+    if (cluster ? cluster->busy : k->busy) return false;
+    idle(k, waiter, cluster);
+    return true;
+}
+
+/* Runs at the end of a step in which something became idle. */
+void client_idle(kernel_t *k)
+{
+    for (waiter_t **at = &k->quiets; *at;) {
+        waiter_t *waiter = *at;
+        if (!quiet_answer(k, waiter)) {
+            at = &waiter->next;
+            continue;
+        }
+        *at = waiter->next;
+        free(waiter);
+    }
+}
+
+static void on_quiet(kernel_t *k, uint32_t client, const msg_quiet_t *msg)
+{
+    waiter_t *waiter = waiter_new(client, msg->request);
+    waiter->cluster = msg->cluster.n;
+    waiter_append(&k->quiets, waiter);
+    k->idle_check = true;
+}
+
+static void waiters_without(waiter_t **at, uint32_t client)
+{
+    while (*at) {
+        waiter_t *waiter = *at;
+        if (waiter->client != client) {
+            at = &waiter->next;
+            continue;
+        }
+        *at = waiter->next;
+        free(waiter);
+    }
+}
+
+void on_client_gone(kernel_t *k, uint32_t client)
+{
+    waiters_without(&k->quiets, client);
+    size_t count;
+    uint64_t *krefs = map_sorted(&k->waited, &count);
+    for (size_t i = 0; i < count; i++) {
+        promise_t *promise = map_get(&k->waited, krefs[i]);
+        waiters_without(&promise->waiters, client);
+        if (!promise->waiters) map_remove(&k->waited, krefs[i]);
+    }
+    free(krefs);
+    for (size_t i = 0; i < k->clusters.room; i++) {
+        kcluster_t *cluster = map_cell(&k->clusters, i);
+        if (cluster && cluster->client == client) cluster->client = 0;
+    }
+}
+
+/* ---- call ---- */
+
+/* The cluster that a client's result belongs to: that of the target, as far as it has one. */
+static uint64_t cluster_of(const kernel_t *k, kref_t target)
+{
+    const object_t *object = object_find(k, target);
+    const promise_t *promise = promise_find(k, target);
+    if (promise && promise->hold) return promise->hold->row.cluster;
+    uint64_t n = object ? object->row.owner : promise ? promise->row.decider : 0;
+    if (!n) n = kref_issuer(target).n;
+    const kvat_t *vat = vat_find(k, n);
+    return vat && vat->cluster ? vat->cluster->row.cluster : 0;
+}
+
+static err_t check_call(const kernel_t *k, const msg_call_t *msg)
+{
+    if (kref_none(msg->target) || !kref_known(k, msg->target)) return ERR_REF_UNKNOWN;
+    for (size_t i = 0; i < msg->methargs.slots.count; i++)
+        if (!kref_known(k, msg->methargs.slots.at[i])) return ERR_REF_UNKNOWN;
+    return smallcaps_check(&msg->methargs, SHAPE_METHARGS);
+}
+
+static void on_call(kernel_t *k, uint32_t client, const msg_call_t *msg)
+{
+    if (request_repeated(k, client, msg->request)) return;
+    err_t err = check_call(k, msg);
+    if (err) {
+        reply_failed(k, client, msg->request, true, err, err_text(err), "");
+        return;
+    }
+    kref_t result = {0};
+    if (!msg->no_result) {
+        result = kref_promise((vat_t){0}, count_up(k, COUNTER_next_promise));
+        promise_t *promise = promise_new(k, result, (vat_t){0});
+        promise->hold = hold_new(k, result, cluster_of(k, msg->target));
+    }
+    AUTO(value) value = value_of(&msg->methargs);
+    entry_t *entry = entry_new(k, ENTRY_MESSAGE, msg->target, result, value, cause_input(k));
+    event_send(k, NULL, 0, entry);
+    queue_push(&k->work, entry);
+    msg_sent_t sent = {msg->request, result};
+    reply_recorded(k, client, msg->request, TAG_sent, &sent);
+}
+
+/* ---- kill, restart ---- */
+
+static kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id)
+{
+    kvat_t *vat = vat_find(k, id.n);
+    err_t err = !vat ? ERR_VAT_UNKNOWN : vat_alive(vat) ? ERR_OK : ERR_VAT_TERMINATED;
+    if (!err) return vat;
+    char what[64];
+    snprintf(what, sizeof what, "v%u: %s", id.n, err_text(err));
+    reply_failed(k, client, request, true, err, what, "");
+    return NULL;
+}
+
+static void done(kernel_t *k, uint32_t client, id128_t request)
+{
+    msg_done_t msg = {request};
+    reply_recorded(k, client, request, TAG_done, &msg);
+}
+
+static void on_kill(kernel_t *k, uint32_t client, const msg_kill_t *msg)
+{
+    if (request_repeated(k, client, msg->request)) return;
+    kvat_t *vat = vat_asked(k, client, msg->request, msg->vat);
+    if (!vat) return;
+    text_t why = msg->reason.len ? msg->reason : text_of(err_text(ERR_VAT_KILLED));
+    vat_end(k, vat, ERR_VAT_KILLED, text_blob(why), cause_input(k));
+    done(k, client, msg->request);
+}
+
+static void on_restart(kernel_t *k, uint32_t client, const msg_restart_t *msg)
+{
+    if (request_repeated(k, client, msg->request)) return;
+    kvat_t *vat = vat_asked(k, client, msg->request, msg->vat);
+    if (!vat) return;
+    if (vat->row.state == VAT_QUARANTINED) {
+        reply_failed(k, client, msg->request, true, ERR_VAT_DIVERGED, err_text(ERR_VAT_DIVERGED),
+                     "");
+        return;
+    }
+    vat->row.run++; /* what the old worker still says is dropped */
+    touch(k, &vat->head);
+    if (vat->attached || vat->asked) {
+        msg_vat_restart_t restart = {vat->id, vat->row.inc, vat->row.pgen};
+        send_host(k, vat->row.host, TAG_vat_restart, &restart);
+    }
+    vat->attached = false;
+    vat_push(k, vat);
+    done(k, client, msg->request);
+}
+
+static void on_shutdown(kernel_t *k, uint32_t client, const msg_shutdown_t *msg)
+{
+    msg_done_t answer_msg = {msg->request};
+    reply(k, client, TAG_done, &answer_msg);
+    effect_add(k, EFFECT_STOP, 0);
+}
+
+/* WATCH, bundles and the handshake are the shell's. */
+void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
+{
+    switch (msg->tag) {
+    case TAG_launch: on_launch(k, client, &msg->body.launch); return;
+    case TAG_call: on_call(k, client, &msg->body.call); return;
+    case TAG_await: on_await(k, client, &msg->body.await); return;
+    case TAG_quiet: on_quiet(k, client, &msg->body.quiet); return;
+    case TAG_kill: on_kill(k, client, &msg->body.kill); return;
+    case TAG_restart: on_restart(k, client, &msg->body.restart); return;
+    case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;
+    case TAG_shutdown: on_shutdown(k, client, &msg->body.shutdown); return;
+    case TAG_list: on_list(k, client, &msg->body.list); return;
+    default: return;
+    }
+}

@@ -1,0 +1,446 @@
+/* Clusters: launch, bootstrap, removal. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/private.h"
+
+kcluster_t *cluster_find(const kernel_t *k, uint64_t n) { return map_get(&k->clusters, n); }
+
+void cluster_free(kcluster_t *cluster)
+{
+    blob_destroy(&cluster->name);
+    blob_destroy(&cluster->request);
+    blob_destroy(&cluster->services);
+    free(cluster->vats);
+    free(cluster);
+}
+
+static bool text_same(text_t a, text_t b)
+{
+    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
+}
+
+/* ---- launch: everything is checked first ---- */
+
+typedef struct {
+    kernel_t *k;
+    uint32_t client;
+    const msg_launch_t *msg;
+    msg_t *rows; /* LAUNCH_VAT */
+    size_t count, room;
+    uint64_t *hosts; /* of each vat */
+    uint64_t *connected;
+    size_t connected_count;
+    char what[TEXT_BYTES_MAX / 2], why[TEXT_BYTES_MAX / 2];
+} launch_t;
+
+static err_t refuse_vat(launch_t *l, const msg_launch_vat_t *row, err_t err, const char *why)
+{
+    snprintf(l->what, sizeof l->what, "cluster \"%.*s\" did not start: vat \"%.*s\"",
+             (int)l->msg->name.len, l->msg->name.at, (int)row->name.len, row->name.at);
+    snprintf(l->why, sizeof l->why, "%s", why);
+    return err;
+}
+
+static err_t refuse(launch_t *l, err_t err, const char *why)
+{
+    snprintf(l->what, sizeof l->what, "cluster \"%.*s\" did not start", (int)l->msg->name.len,
+             l->msg->name.at);
+    snprintf(l->why, sizeof l->why, "%s", why);
+    return err;
+}
+
+static err_t read_rows(launch_t *l)
+{
+    bin_t rest = l->msg->vats;
+    while (rest.len > 0) {
+        if (l->count == CLUSTER_VATS_MAX) return refuse(l, ERR_WIRE_LIMIT, "too many vats");
+        l->rows = grown(l->rows, &l->room, l->count + 1, sizeof *l->rows);
+        err_t err = msg_next(&rest, &l->rows[l->count]);
+        if (err) return refuse(l, err, err_text(err));
+        if (l->rows[l->count++].tag != TAG_launch_vat)
+            return refuse(l, ERR_WIRE_TURN, "a row of the launch is no vat");
+    }
+    if (l->msg->bootstrap >= l->count)
+        return refuse(l, ERR_REFERENCE, "the bootstrap vat is not in the cluster");
+    return ERR_OK;
+}
+
+static err_t check_names(launch_t *l)
+{
+    for (size_t i = 0; i < l->k->clusters.room; i++) {
+        const kcluster_t *other = map_cell(&l->k->clusters, i);
+        if (other && text_same(other->row.name, l->msg->name))
+            return refuse(l, ERR_CLUSTER_EXISTS, err_text(ERR_CLUSTER_EXISTS));
+    }
+    for (size_t i = 0; i < l->msg->services.len;) {
+        size_t end = i;
+        while (end < l->msg->services.len && l->msg->services.at[end] != ' ') end++;
+        if (end > i) {
+            char why[256];
+            int len = end - i > 200 ? 200 : (int)(end - i);
+            snprintf(why, sizeof why, "no registered kernel service '%.*s'", len,
+                     l->msg->services.at + i);
+            return refuse(l, ERR_NOT_SUPPORTED, why);
+        }
+        i = end + 1;
+    }
+    return ERR_OK;
+}
+
+static err_t check_row(launch_t *l, const msg_launch_vat_t *row)
+{
+    if (!row->name.len) return refuse_vat(l, row, ERR_BAD_VALUE, "a vat needs a name");
+    if (row->window > WINDOW_MAX)
+        return refuse_vat(l, row, ERR_BAD_VALUE, "window: more deliveries than may be in flight");
+    if (row->heap_bytes > UINT32_MAX)
+        return refuse_vat(l, row, ERR_BAD_VALUE, "heap: larger than a vat can have");
+    capdata_t parameters = {row->parameters, {0}};
+    err_t err = smallcaps_check(&parameters, SHAPE_ANY);
+    return err ? refuse_vat(l, row, err, "its parameters are not well-formed") : ERR_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const text_t *x = a, *y = b;
+    size_t len = x->len < y->len ? x->len : y->len;
+    int order = len ? memcmp(x->at, y->at, len) : 0;
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static err_t check_rows(launch_t *l)
+{
+    text_t *names = take((l->count + 1) * sizeof *names);
+    err_t err = ERR_OK;
+    for (size_t i = 0; i < l->count && !err; i++) {
+        names[i] = l->rows[i].body.launch_vat.name;
+        err = check_row(l, &l->rows[i].body.launch_vat);
+    }
+    if (!err) qsort(names, l->count, sizeof *names, by_name);
+    for (size_t i = 1; i < l->count && !err; i++)
+        if (text_same(names[i - 1], names[i]))
+            err = refuse(l, ERR_BAD_VALUE, "two vats have the same name");
+    free(names);
+    return err;
+}
+
+static uint64_t host_named(const kernel_t *k, text_t name)
+{
+    uint32_t n;
+    if (id_parse('h', name.at, name.len, &n) && host_find(k, n)) return n;
+    size_t count;
+    uint64_t *hosts = map_sorted(&k->hosts, &count), found = 0;
+    for (size_t i = 0; i < count && !found; i++)
+        if (text_same(host_find(k, hosts[i])->row.name, name)) found = hosts[i];
+    free(hosts);
+    return found;
+}
+
+/* Round robin over the hosts that are connected, from the first one: the same file on the same
+ * hosts gives the same places. */
+static err_t place(launch_t *l)
+{
+    l->hosts = take(l->count * sizeof *l->hosts);
+    size_t all;
+    l->connected = map_sorted(&l->k->hosts, &all);
+    for (size_t i = 0; i < all; i++)
+        if (host_find(l->k, l->connected[i])->connected)
+            l->connected[l->connected_count++] = l->connected[i];
+
+    size_t next = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        const msg_launch_vat_t *row = &l->rows[i].body.launch_vat;
+        if (row->host.len) {
+            l->hosts[i] = host_named(l->k, row->host);
+            if (!l->hosts[i])
+                return refuse_vat(l, row, ERR_HOST_UNKNOWN, "no host of that id or name");
+        } else {
+            if (!l->connected_count) return refuse(l, ERR_NO_HOST, err_text(ERR_NO_HOST));
+            l->hosts[i] = l->connected[next++ % l->connected_count];
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- launch: then it is done ---- */
+
+static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value ? value : otherwise; }
+
+static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row,
+                        uint64_t host, cause_t cause)
+{
+    kvat_t *vat = take(sizeof *vat);
+    vat->head.table = ROW_vat;
+    vat->id = (vat_t){(uint32_t)count_up(k, COUNTER_next_vat)};
+    vat->cluster = cluster;
+    vat->name = text_blob(row->name);
+    vat->bundle = text_blob(row->bundle);
+    vat->parameters = blob_new(row->parameters.at, row->parameters.len);
+    vat->row = (row_vat_t){
+        .vat = vat->id.n, .cluster = cluster->row.cluster, .name = blob_text(vat->name),
+        .host = host, .state = VAT_STARTING, .inc = 1, .pgen = 1,
+        .chain = {vat->chain.b, sizeof vat->chain.b}, .bundle = blob_text(vat->bundle),
+        .parameters = blob_bin(vat->parameters), .dialect = row->dialect,
+        .computrons_max = or_default(row->computrons, COMPUTRONS_DEFAULT),
+        .wall_ms = or_default(row->wall_ms, WALL_MS_DEFAULT),
+        .heap_bytes = or_default(row->heap_bytes, HEAP_BYTES_DEFAULT),
+        .critical = row->critical, .window = or_default(row->window, WINDOW_DEFAULT),
+        .started_ms = k->now_us / 1000};
+    map_put(&k->vats, vat->id.n, vat);
+    touch(k, &vat->head);
+
+    /* The root is made with the vat and pinned while the cluster lives. */
+    object_t *root = object_new(k, kref_root(vat->id), vat->id);
+    held_new(k, vat, kref_root(vat->id), HELD_REACHABLE | HELD_EXPORTED);
+    root->row.pins = 1;
+    ref_up(k, kref_root(vat->id));
+
+    entry_t *entry = entry_new(k, ENTRY_START, (kref_t){0}, (kref_t){0}, NULL, cause);
+    entry->row.holder = vat->row.vat;
+    queue_push(&k->work, entry);
+    return vat;
+}
+
+static void launch(launch_t *l)
+{
+    kernel_t *k = l->k;
+    kcluster_t *cluster = take(sizeof *cluster);
+    cluster->head.table = ROW_cluster;
+    cluster->client = l->client;
+    cluster->name = text_blob(l->msg->name);
+    cluster->services = text_blob(l->msg->services);
+    cluster->request = blob_new(l->msg->request.b, sizeof l->msg->request.b);
+    cluster->row = (row_cluster_t){.cluster = count_up(k, COUNTER_next_cluster),
+                                   .name = blob_text(cluster->name),
+                                   .serial = l->msg->serial != 0,
+                                   .request = blob_bin(cluster->request),
+                                   .services = blob_text(cluster->services)};
+    map_put(&k->clusters, cluster->row.cluster, cluster);
+    touch(k, &cluster->head);
+    request_pending(k, l->msg->request);
+
+    cause_t cause = cause_input(k);
+    cluster->vat_count = l->count;
+    cluster->vats = take(l->count * sizeof *cluster->vats);
+    for (size_t i = 0; i < l->count; i++)
+        cluster->vats[i] = vat_make(k, cluster, &l->rows[i].body.launch_vat, l->hosts[i], cause);
+    cluster->row.bootstrap = cluster->vats[l->msg->bootstrap]->row.vat;
+    event_life(k, "launch", NULL, NULL, cluster->row.name);
+}
+
+void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg)
+{
+    const request_t *known = request_find(k, msg->request);
+    if (known && !known->reply) {
+        /* Still starting: the answer goes to whoever asked last. */
+        for (size_t i = 0; i < k->clusters.room; i++) {
+            kcluster_t *cluster = map_cell(&k->clusters, i);
+            if (cluster && cluster->request &&
+                memcmp(blob_bin(cluster->request).at, msg->request.b, sizeof msg->request.b) == 0)
+                cluster->client = client;
+        }
+        return;
+    }
+    if (request_repeated(k, client, msg->request)) return;
+
+    launch_t l = {.k = k, .client = client, .msg = msg};
+    err_t err = read_rows(&l);
+    if (!err) err = check_names(&l);
+    if (!err) err = check_rows(&l);
+    if (!err) err = place(&l);
+    if (err)
+        reply_failed(k, client, msg->request, true, err, l.what, l.why);
+    else
+        launch(&l);
+    for (size_t i = 0; i < l.count; i++) msg_clear(&l.rows[i]);
+    free(l.rows);
+    free(l.hosts);
+    free(l.connected);
+}
+
+/* ---- bootstrap ---- */
+
+/* Order of UTF-16 code units, from UTF-8: the same as of bytes, but that a surrogate pair (4 bytes)
+ * sorts below U+E000..U+FFFF. */
+static int unit_order(text_t x, text_t y)
+{
+    size_t len = x.len < y.len ? x.len : y.len;
+    for (size_t i = 0; i < len; i++) {
+        unsigned a = (unsigned char)x.at[i], b = (unsigned char)y.at[i];
+        if (a == b) continue;
+        if (a >= 0xf0 && (b == 0xee || b == 0xef)) return -1;
+        if (b >= 0xf0 && (a == 0xee || a == 0xef)) return 1;
+        return a < b ? -1 : 1;
+    }
+    return (x.len > y.len) - (x.len < y.len);
+}
+
+/* Is it a name that JavaScript puts first, by number? "0" .. "4294967294". */
+static bool array_index(text_t name, uint64_t *ret)
+{
+    if (!name.len || name.len > 10 || (name.at[0] == '0' && name.len > 1)) return false;
+    uint64_t n = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.at[i] < '0' || name.at[i] > '9') return false;
+        n = n * 10 + (uint64_t)(name.at[i] - '0');
+    }
+    *ret = n;
+    return n <= 4294967294;
+}
+
+typedef struct {
+    text_t name;
+    size_t slot;
+} member_t;
+
+static int by_key(const void *a, const void *b)
+{
+    const member_t *x = a, *y = b;
+    uint64_t m = 0, n = 0;
+    bool xi = array_index(x->name, &m), yi = array_index(y->name, &n);
+    if (xi != yi) return xi ? -1 : 1;
+    if (xi) return m < n ? -1 : 1;
+    return unit_order(x->name, y->name);
+}
+
+static void add(buf_t *out, const char *text)
+{
+    must(buf_add(out, text, strlen(text)) == ERR_OK);
+}
+
+/* #["bootstrap",[{"alice":"$0.Alleged: vatRoot",...},{}]] with the roots in the order of the file. */
+static value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)
+{
+    size_t count = cluster->vat_count;
+    member_t *members = take(count * sizeof *members);
+    kref_t *roots = take(count * sizeof *roots);
+    for (size_t i = 0; i < count; i++) {
+        members[i] = (member_t){cluster->vats[i]->row.name, i};
+        roots[i] = kref_root(cluster->vats[i]->id);
+    }
+    qsort(members, count, sizeof *members, by_key);
+
+    buf_reset(&k->frame);
+    add(&k->frame, "#[\"bootstrap\",[{");
+    for (size_t i = 0; i < count; i++) {
+        char slot[64];
+        snprintf(slot, sizeof slot, ":\"$%zu.Alleged: vatRoot\"", members[i].slot);
+        if (i) add(&k->frame, ",");
+        must(smallcaps_string(&k->frame, members[i].name) == ERR_OK);
+        add(&k->frame, slot);
+    }
+    add(&k->frame, "},{}]]");
+    value_t *value = value_new((bin_t){k->frame.at, k->frame.len}, roots, count);
+    free(members);
+    free(roots);
+    return value;
+}
+
+static id128_t request_id(const kcluster_t *cluster)
+{
+    id128_t id;
+    memcpy(id.b, blob_bin(cluster->request).at, sizeof id.b);
+    return id;
+}
+
+static void request_done(kernel_t *k, kcluster_t *cluster)
+{
+    blob_destroy(&cluster->request);
+    cluster->row.request = (bin_t){0};
+    cluster->client = 0;
+    touch(k, &cluster->head);
+}
+
+/* One more vat of a starting cluster runs. When it was the last, bootstrap is queued. */
+void cluster_started(kernel_t *k, kcluster_t *cluster)
+{
+    for (size_t i = 0; i < cluster->vat_count; i++)
+        if (cluster->vats[i]->row.state != VAT_RUNNING) return;
+
+    kref_t result = kref_promise((vat_t){0}, count_up(k, COUNTER_next_promise));
+    promise_t *promise = promise_new(k, result, (vat_t){0});
+    promise->hold = hold_new(k, result, cluster->row.cluster);
+    cluster->row.state = CLUSTER_RUNNING;
+    cluster->row.result = result.n;
+
+    kref_t root = kref_root((vat_t){(uint32_t)cluster->row.bootstrap});
+    AUTO(value) value = bootstrap_value(k, cluster);
+    entry_t *entry = entry_new(k, ENTRY_MESSAGE, root, result, value, cause_input(k));
+    event_send(k, NULL, 0, entry);
+    queue_push(&k->work, entry);
+
+    id128_t id = request_id(cluster);
+    msg_launched_t msg = {id, {(uint32_t)cluster->row.cluster},
+                          {(uint32_t)cluster->row.bootstrap}, root, result};
+    reply_recorded(k, cluster->client, id, TAG_launched, &msg);
+    request_done(k, cluster);
+}
+
+/* ---- removal ---- */
+
+static void drop_holds(kernel_t *k, uint64_t cluster)
+{
+    size_t count;
+    uint64_t *krefs = map_sorted(&k->holds, &count);
+    for (size_t i = 0; i < count; i++) {
+        hold_t *hold = map_get(&k->holds, krefs[i]);
+        if (hold->row.cluster == cluster) hold_drop(k, hold);
+    }
+    free(krefs);
+}
+
+/* Ends all vats and forgets the cluster. It is out of the table first, so that the end of its vats
+ * does not end it again. */
+static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, const char *why,
+                           cause_t cause)
+{
+    map_remove(&k->clusters, cluster->row.cluster);
+    for (size_t i = 0; i < cluster->vat_count; i++) cluster->vats[i]->cluster = NULL;
+    for (size_t i = 0; i < cluster->vat_count; i++) {
+        kvat_t *vat = cluster->vats[i];
+        vat_end(k, vat, ERR_VAT_KILLED, text_blob(text_of(why)), cause);
+        vat->forget = forget;
+    }
+    k->forget = k->forget || forget;
+    k->idle_check = true;
+    drop_holds(k, cluster->row.cluster);
+    bury(k, &cluster->head);
+    cluster_free(cluster);
+}
+
+/* A vat ended by itself. A cluster that is still starting goes with it, and so does one whose vat
+ * was critical. */
+void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
+{
+    bool starting = cluster->row.state == CLUSTER_STARTING;
+    if (!starting && !vat->row.critical) return;
+
+    if (starting) {
+        char what[TEXT_BYTES_MAX / 2], why[TEXT_BYTES_MAX];
+        snprintf(what, sizeof what, "cluster \"%.*s\" did not start: vat \"%.*s\"",
+                 (int)cluster->row.name.len, cluster->row.name.at, (int)vat->row.name.len,
+                 vat->row.name.at);
+        snprintf(why, sizeof why, "%.*s", (int)vat->row.reason.len, vat->row.reason.at);
+        reply_failed(k, cluster->client, request_id(cluster), true, (err_t)vat->row.error, what,
+                     why);
+    }
+    cluster_remove(k, cluster, starting, starting ? "its cluster did not start" : "a critical vat of its cluster ended", cause_input(k));
+}
+
+void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)
+{
+    if (request_repeated(k, client, msg->request)) return;
+    kcluster_t *cluster = cluster_find(k, msg->cluster.n);
+    if (!cluster) {
+        reply_failed(k, client, msg->request, true, ERR_CLUSTER_UNKNOWN,
+                     err_text(ERR_CLUSTER_UNKNOWN), "");
+        return;
+    }
+    if (cluster->row.state == CLUSTER_STARTING)
+        reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
+                     "the cluster was removed while it started", "");
+    cluster_remove(k, cluster, false, "its cluster was removed", cause_input(k));
+    msg_done_t done = {msg->request};
+    reply_recorded(k, client, msg->request, TAG_done, &done);
+}

@@ -1,0 +1,182 @@
+/* Effects: frames for hosts and clients, and events for those who watch. */
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+
+effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to)
+{
+    effects_t *out = k->out;
+    out->items = grown(out->items, &out->room, out->count + 1, sizeof *out->items);
+    effect_t *effect = &out->items[out->count++];
+    *effect = (effect_t){.kind = kind, .to = to};
+    return effect;
+}
+
+void effects_clear(effects_t *effects)
+{
+    for (size_t i = 0; i < effects->count; i++) blob_destroy(&effects->items[i].frame);
+    free(effects->items);
+    *effects = (effects_t){0};
+}
+
+/* The limits of limits.h hold together, so a frame of ours always fits. */
+blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body)
+{
+    buf_reset(&k->frame);
+    must(msg_encode(tag, body, &k->frame) == ERR_OK);
+    return blob_new(k->frame.at, k->frame.len);
+}
+
+void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body)
+{
+    const khost_t *to = host_find(k, host);
+    if (!to || !to->connected) return; /* what it missed follows from its HELLO and ATTACHes */
+    blob_t *frame = frame_of(k, tag, body);
+    effect_add(k, EFFECT_HOST, (uint32_t)host)->frame = frame;
+}
+
+static void emit(kernel_t *k, unsigned topic, msg_event_t *event)
+{
+    event->time_us = k->now_us;
+    blob_t *frame = frame_of(k, TAG_event, event);
+    effect_t *effect = effect_add(k, EFFECT_WATCH, 0);
+    effect->topic = topic;
+    effect->frame = frame;
+}
+
+static msg_event_t of_vat(const kvat_t *vat)
+{
+    return (msg_event_t){.vat = vat->id, .name = vat->row.name,
+                         .host = {(uint32_t)vat->row.host}};
+}
+
+/* A text of its own length may be longer than the row of an event allows. */
+static text_t cut(text_t text, size_t max)
+{
+    if (text.len <= max) return text;
+    text.len = max;
+    while (text.len > 0 && ((unsigned char)text.at[text.len] & 0xc0) == 0x80) text.len--;
+    return text;
+}
+
+void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text)
+{
+    if (!(k->topics & TOPIC_CONSOLE)) return;
+    msg_event_t event = vat ? of_vat(vat) : (msg_event_t){0};
+    event.type = text_of(type);
+    event.text = cut(text, CONSOLE_BYTES_MAX);
+    if (host) {
+        event.host = (host_t){(uint32_t)host->row.host};
+        event.name = host->row.name;
+    }
+    emit(k, TOPIC_CONSOLE, &event);
+}
+
+void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_console_t *line)
+{
+    static const char *const levels[] = {"debug", "log", "info", "warn", "error"};
+    char kind[NAME_BYTES_MAX + 1];
+    size_t n = 0;
+    for (const char *s = levels[line->level < 5 ? line->level : 1]; *s; s++) kind[n++] = *s;
+    kind[n++] = ' ';
+    text_t source = cut(line->source, NAME_BYTES_MAX - n);
+    for (size_t i = 0; i < source.len; i++) kind[n++] = source.at[i];
+
+    msg_event_t event = of_vat(vat);
+    event.type = text_of("console");
+    event.d = log->row.d;
+    event.trace = log->trace;
+    event.kind = (text_t){kind, n};
+    event.text = line->text;
+    emit(k, TOPIC_CONSOLE, &event);
+}
+
+static msgid_t log_msg(const log_t *log)
+{
+    return (msgid_t){{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n};
+}
+
+static text_t method_of(const value_t *value)
+{
+    return cut(smallcaps_method(value_data(value).body), NAME_BYTES_MAX);
+}
+
+static text_t kind_name(unsigned kind)
+{
+    static const char *const names[] = {"start", "message", "notify", "reap"};
+    return text_of(names[kind]);
+}
+
+void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry)
+{
+    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    msg_event_t event = from ? of_vat(from) : (msg_event_t){0};
+    event.type = text_of("send");
+    event.from = event.vat;
+    event.parent_vat = from ? from->row.vat : 0;
+    event.parent_d = d;
+    event.msg = entry_cause(entry).msg;
+    event.trace = entry->trace;
+    event.target = kref_of(entry->row.target);
+    event.promise = kref_of(entry->row.result);
+    event.method = method_of(entry->value);
+    event.data = value_data(entry->value);
+    emit(k, TOPIC_TRAFFIC, &event);
+}
+
+void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry_t *entry)
+{
+    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    msg_event_t event = of_vat(vat);
+    event.type = text_of("deliver");
+    event.kind = kind_name(log->kind);
+    event.msg = log_msg(log);
+    event.from = event.msg.vat;
+    event.trace = log->trace;
+    event.d = log->row.d;
+    if (log->kind == ENTRY_MESSAGE) {
+        event.target = kref_of(entry->row.target);
+        event.promise = kref_of(entry->row.result);
+        event.method = method_of(entry->value);
+        event.data = value_data(entry->value);
+    } else if (log->kind == ENTRY_NOTIFY) {
+        event.promise = kref_of(entry->row.target);
+    }
+    uint64_t now = k->now_us / 1000;
+    event.wait_us = now > log->row.queued_ms ? (now - log->row.queued_ms) * 1000 : 0;
+    emit(k, TOPIC_TRAFFIC, &event);
+}
+
+void event_done(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_result_t *result,
+                size_t calls)
+{
+    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    msg_event_t event = of_vat(vat);
+    event.type = text_of("done");
+    event.kind = kind_name(log->kind);
+    event.msg = log_msg(log);
+    event.trace = log->trace;
+    event.d = log->row.d;
+    event.ok = result->outcome == ERR_OK;
+    event.run_us = result->run_us;
+    event.computrons = result->computrons;
+    event.syscalls = calls;
+    emit(k, TOPIC_TRAFFIC, &event);
+}
+
+void event_resolve(kernel_t *k, const promise_t *promise, vat_t decider, cause_t cause)
+{
+    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    const kvat_t *vat = vat_find(k, decider.n);
+    msg_event_t event = vat ? of_vat(vat) : (msg_event_t){0};
+    event.type = text_of("resolve");
+    event.msg = cause.msg;
+    event.parent_vat = cause.msg.vat.n;
+    event.parent_d = cause.msg.d;
+    event.d = cause.msg.d;
+    event.trace = cause.trace;
+    event.promise = kref_of(promise->row.kref);
+    event.rejected = promise->row.state == PROMISE_REJECTED;
+    event.data = value_data(promise->value);
+    emit(k, TOPIC_TRAFFIC, &event);
+}

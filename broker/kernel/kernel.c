@@ -1,0 +1,157 @@
+/* The door: one step from input to effects. */
+#include "broker/kernel/kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/private.h"
+#include "wire/base/hash.h"
+
+const char *const counter_names[COUNTER_COUNT] = {
+#define X(name) #name,
+    COUNTERS(X)
+#undef X
+};
+
+kernel_t *kernel_new(void)
+{
+    kernel_t *k = take(sizeof *k);
+    k->frame = buf_of(FRAME_BYTES_MAX);
+    for (size_t i = 0; i < COUNTER_COUNT; i++) k->counters[i].head.table = ROW_counter;
+    return k;
+}
+
+static void map_free(map_t *map, void (*give)(void *))
+{
+    for (size_t i = 0; i < map->room; i++) {
+        void *value = map_cell(map, i);
+        if (value) give(value);
+    }
+    map_clear(map);
+}
+
+static void give_vat(void *at) { vat_free(at); }
+static void give_host(void *at) { host_free(at); }
+static void give_cluster(void *at) { cluster_free(at); }
+static void give_promise(void *at) { promise_free(at); }
+
+void kernel_destroy(kernel_t **self_p)
+{
+    kernel_t *k = *self_p;
+    *self_p = NULL;
+    if (!k) return;
+
+    flush_clear(k);
+    while (k->spent) {
+        log_t *log = k->spent;
+        k->spent = log->next;
+        log_free(log);
+    }
+    map_free(&k->vats, give_vat);
+    map_free(&k->hosts, give_host);
+    map_free(&k->clusters, give_cluster);
+    map_free(&k->objects, free);
+    map_free(&k->promises, give_promise);
+    map_free(&k->holds, free);
+    map_clear(&k->waited);
+    map_clear(&k->requests);
+    map_clear(&k->seen_at);
+    while (k->request_head) {
+        request_t *request = k->request_head;
+        k->request_head = request->next;
+        request_free(request);
+    }
+    while (k->quiets) {
+        waiter_t *waiter = k->quiets;
+        k->quiets = waiter->next;
+        free(waiter);
+    }
+    buf_clear(&k->frame);
+    free(k->doubtful);
+    free(k->calls);
+    free(k->seen);
+    free(k->dirty);
+    free(k->gone);
+    free(k->lent);
+    free(k);
+}
+
+/* Adds one to a counter and returns what it is now. */
+uint64_t count_up(kernel_t *k, counter_name_t name)
+{
+    touch(k, &k->counters[name].head);
+    return ++k->counters[name].value;
+}
+
+/* N bytes (at most 64) of chance: every draw of a step is another one. */
+void draw(kernel_t *k, void *at, size_t n) { hash_expand(k->entropy, ++k->draws, at, n); }
+
+id128_t draw_id(kernel_t *k)
+{
+    id128_t id;
+    draw(k, id.b, sizeof id.b);
+    return id;
+}
+
+/* Something comes from outside: v0/<n>#0, and the root of all that follows from it. */
+cause_t cause_input(kernel_t *k)
+{
+    return (cause_t){{{0}, count_up(k, COUNTER_next_input), 0}, draw_id(k)};
+}
+
+static void forget_vats(kernel_t *k)
+{
+    if (!k->forget) return;
+    k->forget = false;
+    size_t count;
+    uint64_t *vats = map_sorted(&k->vats, &count);
+    for (size_t i = 0; i < count; i++)
+        if (vat_find(k, vats[i])->forget) vat_forget(k, vat_find(k, vats[i]));
+    free(vats);
+}
+
+/* After an input was taken: routes what it set off, to the end; then counts; then the next
+ * deliveries. Assigning can splat, so it ends with counts as well. */
+static void follow(kernel_t *k)
+{
+    route_all(k);
+    collect(k);
+    assign_all(k);
+    collect(k);
+    must(!k->work.head && !k->ready && !k->doubtful_count);
+    if (k->idle_check) client_idle(k);
+    k->idle_check = false;
+    forget_vats(k);
+    trim(k);
+}
+
+void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
+{
+    k->now_us = input->now_us;
+    memcpy(k->entropy, input->entropy, sizeof k->entropy);
+    k->draws = 0;
+    k->out = out;
+
+    switch (input->kind) {
+    case INPUT_HOST: on_host(k, input); break;
+    case INPUT_HOST_GONE: on_host_gone(k, input->from); break;
+    case INPUT_CLIENT: on_client(k, input->from, input->msg); break;
+    case INPUT_CLIENT_GONE: on_client_gone(k, input->from); break;
+    }
+    follow(k);
+    k->out = NULL;
+}
+
+void kernel_watched(kernel_t *k, unsigned topics) { k->topics = topics; }
+
+uint64_t kernel_epoch(const kernel_t *k) { return k->counters[COUNTER_epoch].value; }
+
+id128_t kernel_id(const kernel_t *k)
+{
+    id128_t id;
+    for (size_t i = 0; i < 8; i++) {
+        id.b[i] = (uint8_t)(k->counters[COUNTER_kernel_hi].value >> (56 - 8 * i));
+        id.b[8 + i] = (uint8_t)(k->counters[COUNTER_kernel_lo].value >> (56 - 8 * i));
+    }
+    return id;
+}

@@ -1,0 +1,369 @@
+/* What the files of the kernel share, and nobody else includes.
+ *
+ * A record of the state is its row of row.def plus links. One rule for all of them: the field
+ * `head` comes first, touch() after every change, bury() before it is freed. */
+#pragma once
+#include "broker/kernel/kernel.h"
+#include "wire/base/map.h"
+#include "wire/base/must.h"
+#include "wire/base/own.h"
+#include "wire/smallcaps/smallcaps.h"
+
+enum { VAT_STARTING, VAT_RUNNING, VAT_TERMINATED, VAT_QUARANTINED };
+enum { CLUSTER_STARTING, CLUSTER_RUNNING };
+enum { PROMISE_UNRESOLVED, PROMISE_FULFILLED, PROMISE_REJECTED };
+enum { ENTRY_START, ENTRY_MESSAGE, ENTRY_NOTIFY, ENTRY_REAP };
+enum { HELD_REACHABLE = 1, HELD_EXPORTED = 2, HELD_SUBSCRIBED = 4 };
+enum { LOG_OPEN, LOG_OK, LOG_FAILED };
+
+/* Log rows of a vat that ended are deleted so many at a time. */
+enum { TRIM_ROWS = 256 };
+
+/* clang-format off */
+#define COUNTERS(X) X(epoch) X(kernel_hi) X(kernel_lo) X(next_vat) X(next_cluster) X(next_host) \
+    X(next_input) X(next_promise) X(messages) X(cranks) X(splats)
+typedef enum {
+#define X(name) COUNTER_##name,
+    COUNTERS(X)
+#undef X
+    COUNTER_COUNT
+} counter_name_t;
+/* clang-format on */
+
+/* Body and slots together, shared by counting. */
+typedef struct {
+    size_t count;
+    size_t slot_count, body_len;
+    kref_t slots[]; /* the body's bytes follow */
+} value_t;
+
+typedef struct {
+    row_table_t table;
+    bool stored;     /* the store has a row of it */
+    size_t dirty_at; /* place in the dirty list, counted from 1; 0: as stored */
+} head_t;
+
+/* What caused something: the message, and the root of it all. */
+typedef struct {
+    msgid_t msg;
+    id128_t trace;
+} cause_t;
+
+typedef struct {
+    head_t head;
+    uint64_t value;
+} counter_t;
+
+typedef struct {
+    head_t head;
+    row_host_t row;
+    blob_t *name, *key;
+    bool connected;
+} khost_t;
+
+typedef struct entry {
+    head_t head;
+    row_entry_t row; /* body, slots and trace are filled in only when it is stored */
+    value_t *value;
+    id128_t trace;
+    struct entry *next;
+} entry_t;
+
+typedef struct {
+    entry_t *head, *tail;
+    size_t count;
+} queue_t;
+
+typedef struct log {
+    head_t head;
+    row_log_t row; /* bins are filled in only when it is stored */
+    blob_t *delivery;
+    hash_t hash, result_hash, chain;
+    id128_t trace;
+    struct log *next;
+    unsigned kind; /* ENTRY_* */
+    size_t kref_count;
+    kref_t krefs[]; /* the references that it counts: target, result and slots, or promises told */
+} log_t;
+
+typedef struct kvat kvat_t;
+
+typedef struct {
+    head_t head;
+    row_cluster_t row;
+    blob_t *name, *request, *services;
+    uint32_t client; /* connection that waits for LAUNCHED; 0: none */
+    kvat_t **vats;   /* in the order of the file */
+    size_t vat_count;
+    size_t busy;     /* entries and rows in flight of its vats, without those in quarantine */
+    bool in_flight;  /* of a serial cluster: a crank runs */
+} kcluster_t;
+
+struct kvat {
+    head_t head;
+    row_vat_t row;
+    vat_t id;
+    hash_t chain;
+    blob_t *name, *reason, *bundle, *parameters;
+    kcluster_t *cluster; /* NULL when it is gone */
+    map_t held;          /* kref -> held_t */
+    queue_t queue;
+    log_t *log, *log_tail; /* rows applied + 1 .. assigned */
+    size_t busy;
+    bool attached;       /* a worker has this run */
+    bool asked;          /* VAT_NEW was sent in this session of its host */
+    bool ready;          /* it is in the ready list */
+    bool forget;         /* not even its row stays after this step */
+    kvat_t *ready_next;
+    kvat_t *trim_next;
+};
+
+typedef struct held held_t;
+
+/* What object and promise have in common. */
+typedef struct {
+    head_t head;
+    bool doubtful;   /* it is in the list of those that may have no reference left */
+    held_t *holders; /* all authority rows that name it */
+} named_t;
+
+typedef struct {
+    named_t named;
+    row_object_t row;
+} object_t;
+
+typedef struct waiter {
+    uint32_t client;
+    id128_t request;
+    uint64_t cluster; /* for QUIET */
+    struct waiter *next;
+} waiter_t;
+
+typedef struct hold hold_t;
+
+typedef struct {
+    named_t named;
+    row_promise_t row; /* body and slots are filled in only when it is stored */
+    value_t *value;
+    queue_t queue;
+    waiter_t *waiters; /* AWAIT */
+    hold_t *hold;
+} promise_t;
+
+struct held {
+    head_t head;
+    row_held_t row;
+    kvat_t *vat;
+    named_t *named;
+    held_t *next, *prev; /* among the holders of the same kref */
+};
+
+struct hold {
+    head_t head;
+    row_hold_t row;
+    hold_t *next, *prev; /* settled ones, in the order in which they are let go */
+};
+
+typedef struct request {
+    head_t head;
+    row_request_t row;
+    id128_t id;
+    blob_t *reply;
+    struct request *same, *next; /* same map cell; order of age */
+} request_t;
+
+/* What a crank's check knows of one kref: the state as it would be after the syscalls so far. */
+typedef struct {
+    kref_t kref;
+    bool held, exported, reachable, mine; /* mine: an unresolved promise that the vat decides */
+    uint64_t intro_d;
+} seen_t;
+
+typedef struct {
+    row_table_t table;
+    bool gone;
+    uint64_t a, b;
+    const head_t *record;
+} change_t;
+
+struct kernel {
+    counter_t counters[COUNTER_COUNT];
+    map_t vats, hosts, clusters, objects, promises, holds, requests;
+    map_t waited; /* promises that a client awaits */
+    uint64_t next_entry, next_hold, next_request;
+    unsigned topics;
+
+    /* step */
+    uint64_t now_us;
+    uint8_t entropy[32];
+    uint64_t draws;
+    effects_t *out;
+    queue_t work;        /* messages to route, notifies to queue: first in, first out */
+    uint64_t *doubtful;  /* krefs whose counts fell to zero */
+    size_t doubtful_count, doubtful_room;
+    kvat_t *ready, *ready_tail;
+    bool idle_check, forget;
+
+    /* crank */
+    msg_t *calls;
+    size_t call_count, call_room;
+    seen_t *seen;
+    size_t seen_count, seen_room;
+    map_t seen_at;
+    uint64_t next_object, next_promise;
+
+    size_t busy;
+    waiter_t *quiets;
+    request_t *request_head, *request_tail;
+    size_t request_count;
+    hold_t *settled_head, *settled_tail;
+    size_t settled_count;
+    kvat_t *trim;
+
+    /* dirty rows */
+    head_t **dirty;
+    size_t dirty_count, dirty_room;
+    change_t *gone;
+    size_t gone_count, gone_room;
+    log_t *spent;        /* applied rows: freed when they are flushed */
+    void **lent;         /* memory that the last flush lent out */
+    size_t lent_count, lent_room;
+
+    buf_t frame;         /* frames and bodies are made here */
+};
+
+/* ---- value.c: memory ---- */
+void *take(size_t bytes);
+void *grown(void *at, size_t *room, size_t need, size_t size);
+value_t *value_new(bin_t body, const kref_t *slots, size_t slot_count);
+value_t *value_of(const capdata_t *data);
+value_t *value_ref(value_t *value);
+void value_destroy(value_t **self_p);
+capdata_t value_data(const value_t *value);
+value_t *value_error(kernel_t *k, const char *code, const char *text, text_t rest);
+void queue_push(queue_t *queue, entry_t *entry);
+entry_t *queue_pop(queue_t *queue);
+text_t blob_text(const blob_t *blob);
+blob_t *text_blob(text_t text);
+kref_t kref_of(uint64_t n);
+kref_t slot_read(const uint8_t *at);
+__attribute__((format(printf, 2, 3))) blob_t *blob_print(size_t max, const char *format, ...);
+
+/* ---- dirty.c: what changed since the last flush ---- */
+void touch(kernel_t *k, head_t *head);
+void bury(kernel_t *k, head_t *head);
+void bury_log(kernel_t *k, const kvat_t *vat, uint64_t d);
+void flush_clear(kernel_t *k);
+
+/* ---- refs.c: counts, authority rows, and what follows when a count reaches zero ---- */
+object_t *object_find(const kernel_t *k, kref_t kref);
+promise_t *promise_find(const kernel_t *k, kref_t kref);
+bool kref_known(const kernel_t *k, kref_t kref);
+object_t *object_new(kernel_t *k, kref_t kref, vat_t owner);
+promise_t *promise_new(kernel_t *k, kref_t kref, vat_t decider);
+void ref_up(kernel_t *k, kref_t kref);
+void ref_down(kernel_t *k, kref_t kref);
+void value_up(kernel_t *k, const value_t *value);
+void value_down(kernel_t *k, const value_t *value);
+held_t *held_find(const kvat_t *vat, kref_t kref);
+held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags);
+void held_drop(kernel_t *k, held_t *held);
+void held_reach(kernel_t *k, held_t *held, bool reachable);
+bool held_told(const held_t *held);
+void collect(kernel_t *k);
+
+/* ---- promise.c ---- */
+void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *value, cause_t cause);
+void promise_free(promise_t *promise);
+
+/* ---- route.c: from the worklist to queues ---- */
+entry_t *entry_new(kernel_t *k, unsigned kind, kref_t target, kref_t result, value_t *value,
+                   cause_t cause);
+void entry_destroy(entry_t **self_p);
+void entry_release(kernel_t *k, entry_t *entry);
+cause_t entry_cause(const entry_t *entry);
+void notify_push(kernel_t *k, vat_t vat, promise_t *promise, cause_t cause);
+void route_all(kernel_t *k);
+bool route_here(kernel_t *k, kvat_t *vat, entry_t *entry);
+void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry);
+
+/* ---- vat.c ---- */
+kvat_t *vat_find(const kernel_t *k, uint64_t n);
+bool vat_alive(const kvat_t *vat);
+void vat_free(kvat_t *vat);
+void vat_ready(kernel_t *k, kvat_t *vat);
+void vat_busy(kernel_t *k, kvat_t *vat, bool more);
+void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t cause);
+void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why);
+void vat_forget(kernel_t *k, kvat_t *vat);
+void vat_push(kernel_t *k, kvat_t *vat);
+void log_release(kernel_t *k, log_t *log);
+void log_free(log_t *log);
+void trim(kernel_t *k);
+
+/* ---- assign.c: from queues to logs ---- */
+void assign_all(kernel_t *k);
+void serial_next(kernel_t *k, kcluster_t *cluster);
+void deliver(kernel_t *k, const kvat_t *vat, const log_t *log);
+
+/* ---- result.c, check.c, apply.c: a crank comes back ---- */
+void on_result(kernel_t *k, host_t from, const msg_result_t *msg);
+void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg);
+err_t check_crank(kernel_t *k, const kvat_t *vat, uint64_t d, size_t *ret_at);
+void check_clear(kernel_t *k);
+const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, uint64_t d, const log_t *log);
+
+/* ---- cluster.c ---- */
+void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg);
+void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg);
+void cluster_started(kernel_t *k, kcluster_t *cluster);
+void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat);
+void cluster_free(kcluster_t *cluster);
+kcluster_t *cluster_find(const kernel_t *k, uint64_t n);
+
+/* ---- client.c ---- */
+void on_client(kernel_t *k, uint32_t client, const msg_t *msg);
+void on_client_gone(kernel_t *k, uint32_t client);
+void client_settled(kernel_t *k, promise_t *promise);
+void client_idle(kernel_t *k);
+void client_forget(kernel_t *k, promise_t *promise);
+hold_t *hold_new(kernel_t *k, kref_t kref, uint64_t cluster);
+void hold_drop(kernel_t *k, hold_t *hold);
+void hold_settled(kernel_t *k, promise_t *promise);
+void reply(kernel_t *k, uint32_t client, msg_tag_t tag, const void *body);
+void reply_recorded(kernel_t *k, uint32_t client, id128_t id, msg_tag_t tag, const void *body);
+void reply_failed(kernel_t *k, uint32_t client, id128_t id, bool record, err_t error,
+                  const char *what, const char *why);
+bool request_repeated(kernel_t *k, uint32_t client, id128_t id);
+request_t *request_find(const kernel_t *k, id128_t id);
+void request_pending(kernel_t *k, id128_t id);
+void request_add(kernel_t *k, request_t *request);
+void request_free(request_t *request);
+
+/* ---- list.c ---- */
+void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg);
+
+/* ---- host.c ---- */
+void on_host(kernel_t *k, const input_t *input);
+void on_host_gone(kernel_t *k, uint32_t from);
+khost_t *host_find(const kernel_t *k, uint64_t n);
+void host_free(khost_t *host);
+
+/* ---- event.c: effects ---- */
+effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to);
+blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body);
+void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
+void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text);
+void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_console_t *line);
+void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry);
+void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry_t *entry);
+void event_done(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_result_t *result,
+                size_t calls);
+void event_resolve(kernel_t *k, const promise_t *promise, vat_t decider, cause_t cause);
+
+/* ---- kernel.c ---- */
+uint64_t count_up(kernel_t *k, counter_name_t name);
+void draw(kernel_t *k, void *at, size_t n);
+id128_t draw_id(kernel_t *k);
+cause_t cause_input(kernel_t *k);
+extern const char *const counter_names[COUNTER_COUNT];

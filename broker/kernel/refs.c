@@ -1,0 +1,211 @@
+/* Who refers to what. A count belongs to the place that holds the reference: a queue entry, a log
+ * row until it is applied, the value of a settled promise, a pin, a client's hold, an authority
+ * row. This file is the only one that changes a count. */
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+
+object_t *object_find(const kernel_t *k, kref_t kref) { return map_get(&k->objects, kref.n); }
+promise_t *promise_find(const kernel_t *k, kref_t kref) { return map_get(&k->promises, kref.n); }
+
+bool kref_known(const kernel_t *k, kref_t kref)
+{
+    return kref_is_promise(kref) ? promise_find(k, kref) != NULL : object_find(k, kref) != NULL;
+}
+
+static void doubt(kernel_t *k, named_t *named, uint64_t kref)
+{
+    if (named->doubtful) return;
+    named->doubtful = true;
+    k->doubtful =
+        grown(k->doubtful, &k->doubtful_room, k->doubtful_count + 1, sizeof *k->doubtful);
+    k->doubtful[k->doubtful_count++] = kref;
+}
+
+object_t *object_new(kernel_t *k, kref_t kref, vat_t owner)
+{
+    must(kref_is_object(kref) && !object_find(k, kref));
+    object_t *self = take(sizeof *self);
+    self->named.head.table = ROW_object;
+    self->row.kref = kref.n;
+    self->row.owner = owner.n;
+    map_put(&k->objects, kref.n, self);
+    touch(k, &self->named.head);
+    return self;
+}
+
+promise_t *promise_new(kernel_t *k, kref_t kref, vat_t decider)
+{
+    must(kref_is_promise(kref) && !promise_find(k, kref));
+    promise_t *self = take(sizeof *self);
+    self->named.head.table = ROW_promise;
+    self->row.kref = kref.n;
+    self->row.decider = decider.n;
+    map_put(&k->promises, kref.n, self);
+    touch(k, &self->named.head);
+    doubt(k, &self->named, kref.n);
+    return self;
+}
+
+/* Objects: REACH and RECOGNIZE more (or less) references of either kind. */
+static void object_count(kernel_t *k, object_t *object, int reach, int recognize)
+{
+    must(reach >= 0 || object->row.reachable > 0);
+    must(recognize >= 0 || object->row.recognizable > 0);
+    object->row.reachable += (uint64_t)(int64_t)reach;
+    object->row.recognizable += (uint64_t)(int64_t)recognize;
+    must(object->row.reachable <= object->row.recognizable);
+    touch(k, &object->named.head);
+    if (object->row.reachable == 0) doubt(k, &object->named, object->row.kref);
+}
+
+static void promise_count(kernel_t *k, promise_t *promise, int more)
+{
+    must(more > 0 || promise->row.count > 0);
+    promise->row.count += (uint64_t)(int64_t)more;
+    touch(k, &promise->named.head);
+    if (promise->row.count == 0) doubt(k, &promise->named, promise->row.kref);
+}
+
+static void ref_count(kernel_t *k, kref_t kref, int more)
+{
+    if (kref_is_promise(kref)) {
+        promise_t *promise = promise_find(k, kref);
+        must(promise);
+        promise_count(k, promise, more);
+    } else {
+        object_t *object = object_find(k, kref);
+        must(object);
+        object_count(k, object, more, more);
+    }
+}
+
+void ref_up(kernel_t *k, kref_t kref) { ref_count(k, kref, 1); }
+void ref_down(kernel_t *k, kref_t kref) { ref_count(k, kref, -1); }
+
+void value_up(kernel_t *k, const value_t *value)
+{
+    for (size_t i = 0; value && i < value->slot_count; i++) ref_up(k, value->slots[i]);
+}
+
+void value_down(kernel_t *k, const value_t *value)
+{
+    for (size_t i = 0; value && i < value->slot_count; i++) ref_down(k, value->slots[i]);
+}
+
+/* ---- authority rows ---- */
+
+held_t *held_find(const kvat_t *vat, kref_t kref) { return map_get(&vat->held, kref.n); }
+
+/* A notify that tells the vat this promise is in its log, and nothing later mentions it again. */
+bool held_told(const held_t *held)
+{
+    return held->row.told_d > 0 && held->row.told_d >= held->row.intro_d;
+}
+
+held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags)
+{
+    must(!held_find(vat, kref));
+    held_t *self = take(sizeof *self);
+    self->head.table = ROW_held;
+    self->row = (row_held_t){.vat = vat->row.vat, .kref = kref.n, .flags = flags};
+    self->vat = vat;
+    map_put(&vat->held, kref.n, self);
+    touch(k, &self->head);
+
+    if (kref_is_promise(kref)) {
+        promise_t *promise = promise_find(k, kref);
+        must(promise);
+        self->named = &promise->named;
+        promise_count(k, promise, 1);
+    } else {
+        object_t *object = object_find(k, kref);
+        must(object);
+        self->named = &object->named;
+        if (!(flags & HELD_EXPORTED)) object_count(k, object, flags & HELD_REACHABLE ? 1 : 0, 1);
+    }
+    self->next = self->named->holders;
+    if (self->next) self->next->prev = self;
+    self->named->holders = self;
+    return self;
+}
+
+/* The vat may not name it any more. */
+void held_drop(kernel_t *k, held_t *self)
+{
+    kref_t kref = {self->row.kref};
+    if (kref_is_promise(kref)) {
+        promise_count(k, promise_find(k, kref), -1);
+    } else if (!(self->row.flags & HELD_EXPORTED)) {
+        bool reached = self->row.flags & HELD_REACHABLE;
+        object_count(k, object_find(k, kref), reached ? -1 : 0, -1);
+    } else {
+        doubt(k, self->named, kref.n);
+    }
+    if (self->next) self->next->prev = self->prev;
+    if (self->prev)
+        self->prev->next = self->next;
+    else
+        self->named->holders = self->next;
+    map_remove(&self->vat->held, kref.n);
+    bury(k, &self->head);
+    free(self);
+}
+
+/* Sets or clears the reachable flag of an object's row. */
+void held_reach(kernel_t *k, held_t *self, bool reachable)
+{
+    bool now = self->row.flags & HELD_REACHABLE;
+    if (now == reachable) return;
+
+    self->row.flags ^= HELD_REACHABLE;
+    touch(k, &self->head);
+    if (self->row.flags & HELD_EXPORTED) return;
+    object_count(k, object_find(k, kref_of(self->row.kref)), reachable ? 1 : -1, 0);
+}
+
+/* ---- what follows from zero ---- */
+
+static void promise_collect(kernel_t *k, promise_t *promise)
+{
+    promise->named.doubtful = false;
+    if (promise->row.count > 0) return;
+
+    must(!promise->named.holders && !promise->queue.head && !promise->hold);
+    client_forget(k, promise);
+    map_remove(&k->promises, promise->row.kref);
+    value_t *value = TAKE(promise->value);
+    bury(k, &promise->named.head);
+    promise_free(promise);
+    value_down(k, value);
+    value_destroy(&value);
+}
+
+/* An object that nobody answers for and nobody can recognize is gone. One with an owner stays until
+ * its owner was told (retireExports). */
+static void object_collect(kernel_t *k, object_t *object)
+{
+    object->named.doubtful = false;
+    if (object->row.owner || object->row.recognizable > 0) return;
+
+    must(!object->named.holders);
+    map_remove(&k->objects, object->row.kref);
+    bury(k, &object->named.head);
+    free(object);
+}
+
+/* To a fixed point: what one step frees is looked at by a later one. */
+void collect(kernel_t *k)
+{
+    for (size_t i = 0; i < k->doubtful_count; i++) {
+        kref_t kref = {k->doubtful[i]};
+        if (kref_is_promise(kref)) {
+            promise_t *promise = promise_find(k, kref);
+            if (promise) promise_collect(k, promise);
+        } else {
+            object_t *object = object_find(k, kref);
+            if (object) object_collect(k, object);
+        }
+    }
+    k->doubtful_count = 0;
+}

@@ -1,0 +1,119 @@
+/* Replies to clients, and the record that gives a repeated request the same one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/private.h"
+#include "wire/base/hash.h"
+
+static uint64_t fold(id128_t id)
+{
+    uint64_t parts[2];
+    memcpy(parts, id.b, sizeof parts);
+    return parts[0] ^ parts[1];
+}
+
+request_t *request_find(const kernel_t *k, id128_t id)
+{
+    request_t *at = map_get(&k->requests, fold(id));
+    while (at && !id_same(at->id, id)) at = at->same;
+    return at;
+}
+
+/* Puts REQUEST, whose id and seq are set, into the index and behind the youngest. */
+void request_add(kernel_t *k, request_t *request)
+{
+    request->same = map_get(&k->requests, fold(request->id));
+    map_put(&k->requests, fold(request->id), request);
+    if (request->row.seq > k->next_request) k->next_request = request->row.seq;
+
+    request_t **at = &k->request_head;
+    if (k->request_tail && k->request_tail->row.seq < request->row.seq)
+        at = &k->request_tail->next;
+    while (*at && (*at)->row.seq < request->row.seq) at = &(*at)->next;
+    request->next = *at;
+    *at = request;
+    if (!request->next) k->request_tail = request;
+    k->request_count++;
+}
+
+void request_free(request_t *request)
+{
+    blob_destroy(&request->reply);
+    free(request);
+}
+
+static void forget_oldest(kernel_t *k)
+{
+    request_t *old = k->request_head;
+    k->request_head = old->next;
+    if (!k->request_head) k->request_tail = NULL;
+    k->request_count--;
+
+    request_t *first = map_remove(&k->requests, fold(old->id));
+    request_t **at = &first;
+    while (*at != old) at = &(*at)->same;
+    *at = old->same;
+    if (first) map_put(&k->requests, fold(old->id), first);
+    bury(k, &old->head);
+    request_free(old);
+}
+
+static request_t *request_new(kernel_t *k, id128_t id)
+{
+    request_t *self = take(sizeof *self);
+    self->head.table = ROW_request;
+    self->id = id;
+    self->row.seq = k->next_request + 1;
+    request_add(k, self);
+    touch(k, &self->head);
+    if (k->request_count > REQUESTS_KEPT_MAX) forget_oldest(k);
+    return self;
+}
+
+void request_pending(kernel_t *k, id128_t id)
+{
+    if (!request_find(k, id)) request_new(k, id);
+}
+
+static void send_client(kernel_t *k, uint32_t client, blob_t *frame)
+{
+    if (client)
+        effect_add(k, EFFECT_CLIENT, client)->frame = frame;
+    else
+        blob_destroy(&frame);
+}
+
+/* True: this request was answered before, and was answered again. */
+bool request_repeated(kernel_t *k, uint32_t client, id128_t id)
+{
+    const request_t *request = request_find(k, id);
+    if (!request) return false;
+    if (request->reply) send_client(k, client, blob_ref(request->reply));
+    return true;
+}
+
+void reply(kernel_t *k, uint32_t client, msg_tag_t tag, const void *body)
+{
+    if (client) send_client(k, client, frame_of(k, tag, body));
+}
+
+/* CLIENT may be 0: the record is made all the same. */
+void reply_recorded(kernel_t *k, uint32_t client, id128_t id, msg_tag_t tag, const void *body)
+{
+    request_t *request = request_find(k, id);
+    if (!request) request = request_new(k, id);
+    blob_destroy(&request->reply);
+    request->reply = frame_of(k, tag, body);
+    touch(k, &request->head);
+    send_client(k, client, blob_ref(request->reply));
+}
+
+void reply_failed(kernel_t *k, uint32_t client, id128_t id, bool record, err_t error,
+                  const char *what, const char *why)
+{
+    msg_failed_t msg = {id, error, text_of(what), text_of(why)};
+    if (record)
+        reply_recorded(k, client, id, TAG_failed, &msg);
+    else
+        reply(k, client, TAG_failed, &msg);
+}

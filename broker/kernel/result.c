@@ -1,0 +1,217 @@
+/* A crank comes back: guards, then check, then apply, or the end of the vat. */
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+#include "wire/base/hash.h"
+
+/* Does the frame come from the one worker that may speak for the vat? Anything else is late. */
+static kvat_t *speaker(const kernel_t *k, host_t from, vat_t id, uint64_t inc, uint64_t pgen,
+                       uint64_t run)
+{
+    kvat_t *vat = vat_find(k, id.n);
+    if (!vat || (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING)) return NULL;
+    if (vat->row.host != from.n || vat->row.inc != inc || vat->row.pgen != pgen) return NULL;
+    return vat->attached && vat->row.run == run ? vat : NULL;
+}
+
+static cause_t log_cause(const kvat_t *vat, const log_t *log)
+{
+    return (cause_t){{vat->id, log->row.d, 0}, log->trace};
+}
+
+/* ---- decoding ---- */
+
+static void calls_clear(kernel_t *k)
+{
+    for (size_t i = 0; i < k->call_count; i++) msg_clear(&k->calls[i]);
+    k->call_count = 0;
+}
+
+static err_t calls_decode(kernel_t *k, bin_t rest)
+{
+    while (rest.len > 0) {
+        if (k->call_count == CRANK_CALLS_MAX) return ERR_CALLS_LIMIT;
+        k->calls = grown(k->calls, &k->call_room, k->call_count + 1, sizeof *k->calls);
+        err_t err = msg_next(&rest, &k->calls[k->call_count]);
+        if (err) return err;
+        k->call_count++;
+    }
+    return ERR_OK;
+}
+
+static void console(kernel_t *k, const kvat_t *vat, const log_t *log, bin_t rest)
+{
+    if (!(k->topics & TOPIC_CONSOLE)) return;
+    while (rest.len > 0) {
+        msg_t line;
+        if (msg_next(&rest, &line)) return;
+        if (line.tag == TAG_console) event_console(k, vat, log, &line.body.console);
+        msg_clear(&line);
+    }
+}
+
+/* ---- the end of a row ---- */
+
+/* What a notify told, the vat forgot when it ran it; unless something later mentions it again. */
+static void retire_told(kernel_t *k, kvat_t *vat, const log_t *log)
+{
+    if (log->kind != ENTRY_NOTIFY) return;
+    for (size_t i = 0; i < log->kref_count; i++) {
+        held_t *held = held_find(vat, log->krefs[i]);
+        if (held && held->row.told_d == log->row.d && held->row.intro_d <= log->row.d)
+            held_drop(k, held);
+    }
+}
+
+static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+{
+    log_t *log = vat->log;
+    vat->log = log->next;
+    if (!vat->log) vat->log_tail = NULL;
+    vat_busy(k, vat, false);
+    if (vat->cluster) vat->cluster->in_flight = false;
+
+    log->row.outcome = LOG_OK;
+    log->result_hash = hash_result(msg->outcome, msg->calls, msg->store_digest);
+    log->chain = hash_chain(vat->chain, log->hash, log->result_hash);
+    touch(k, &log->head);
+    vat->chain = log->chain;
+    vat->row.applied = log->row.d;
+    vat->row.computrons += msg->computrons;
+    vat->row.run_us += msg->run_us;
+    touch(k, &vat->head);
+    count_up(k, COUNTER_cranks);
+    if (log->kind == ENTRY_MESSAGE) count_up(k, COUNTER_messages);
+    if (vat->cluster) {
+        vat->cluster->row.cranks++;
+        if (log->kind == ENTRY_MESSAGE) vat->cluster->row.messages++;
+        touch(k, &vat->cluster->head);
+    }
+    retire_told(k, vat, log);
+    log_release(k, log);
+    log->next = k->spent;
+    k->spent = log;
+}
+
+/* ---- outcomes ---- */
+
+static void end_illegal(kernel_t *k, kvat_t *vat, const log_t *log, err_t err, size_t at)
+{
+    blob_t *reason = blob_print(TEXT_BYTES_MAX, "illegal syscall: %s (%s, v%u/%llu#%zu)",
+                                err_text(err), err_name(err), vat->id.n,
+                                (unsigned long long)log->row.d, at);
+    vat_end(k, vat, ERR_VAT_ILLEGAL, reason, log_cause(vat, log));
+}
+
+static const msg_exit_t *exit_of(const kernel_t *k)
+{
+    for (size_t i = 0; i < k->call_count; i++)
+        if (k->calls[i].tag == TAG_exit) return &k->calls[i].body.exit;
+    return NULL;
+}
+
+static blob_t *exit_reason(const msg_exit_t *call)
+{
+    const void *at = call->info.body.at;
+    size_t len = call->info.body.len > TEXT_BYTES_MAX - 8 ? TEXT_BYTES_MAX - 8 : call->info.body.len;
+    const char *text = at;
+    while (len > 0 && len < call->info.body.len && ((unsigned char)text[len] & 0xc0) == 0x80) len--;
+    return blob_print(TEXT_BYTES_MAX, "%.*s", (int)len, len ? text : "");
+}
+
+static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+{
+    log_t *log = vat->log;
+    cause_t cause = log_cause(vat, log);
+    const msg_exit_t *exit = apply_calls(k, vat, log->row.d, log);
+    console(k, vat, log, msg->console);
+    event_done(k, vat, log, msg, k->call_count);
+    bool started = vat->row.state == VAT_STARTING;
+    log_applied(k, vat, msg);
+
+    if (exit) {
+        vat_end(k, vat, ERR_VAT_EXIT, exit_reason(exit), cause);
+        return;
+    }
+    if (started) {
+        vat->row.state = VAT_RUNNING;
+        event_life(k, "vat-start", vat, NULL, (text_t){0});
+        if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING)
+            cluster_started(k, vat->cluster);
+    }
+    vat_ready(k, vat);
+    serial_next(k, vat->cluster);
+}
+
+static void crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+{
+    log_t *log = vat->log;
+    size_t at = 0;
+    err_t err = calls_decode(k, msg->calls);
+    if (!err) err = check_crank(k, vat, log->row.d, &at);
+    check_clear(k);
+    const msg_exit_t *exit = err ? NULL : exit_of(k);
+    if (!err && !(exit && exit->failure)) {
+        apply_crank(k, vat, msg);
+        return;
+    }
+    console(k, vat, log, msg->console);
+    event_done(k, vat, log, msg, 0);
+    if (err)
+        end_illegal(k, vat, log, err, at);
+    else
+        vat_end(k, vat, ERR_VAT_EXIT, exit_reason(exit), log_cause(vat, log));
+}
+
+static void failed(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+{
+    log_t *log = vat->log;
+    const err_row_t *row = err_row((err_t)msg->outcome);
+    bool known = (uint64_t)row->err == msg->outcome;
+    console(k, vat, log, msg->console);
+    event_done(k, vat, log, msg, 0);
+    text_t why = msg->reason.len ? msg->reason : text_of(row->text);
+    vat_end(k, vat, known ? row->err : ERR_OUTCOME_UNKNOWN, text_blob(why), log_cause(vat, log));
+}
+
+/* A result of a row that is applied: only the newest can be compared without reading the store. */
+static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+{
+    if (msg->d != vat->row.applied) return;
+    hash_t result = hash_result(msg->outcome, msg->calls, msg->store_digest);
+    hash_t chain = hash_chain(msg->chain, msg->delivery_hash, result);
+    if (!hash_same(chain, vat->chain))
+        vat_quarantine(k, vat, "a repeated result differs from the one applied");
+}
+
+void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
+{
+    kvat_t *vat = speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    if (!vat || msg->d == 0 || msg->d > vat->row.applied + 1) return;
+    if (msg->d <= vat->row.applied) {
+        repeated(k, vat, msg);
+        return;
+    }
+    if (!vat->log) return; /* a row that was never assigned */
+    if (!hash_same(msg->delivery_hash, vat->log->hash) || !hash_same(msg->chain, vat->chain)) {
+        vat_quarantine(k, vat, "the worker ran another history than the log's");
+        return;
+    }
+    if (msg->outcome)
+        failed(k, vat, msg);
+    else
+        crank(k, vat, msg);
+    calls_clear(k);
+}
+
+void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
+{
+    kvat_t *vat = speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    if (!vat || msg->d <= vat->row.applied || msg->d > vat->row.assigned) return;
+
+    const err_row_t *row = err_row((err_t)msg->error);
+    bool known = (uint64_t)row->err == msg->error && msg->error != ERR_OK;
+    err_t error = known ? row->err : ERR_VAT_CRASHED;
+    text_t why = msg->reason.len ? msg->reason : text_of(err_text(error));
+    vat_end(k, vat, error, text_blob(why), log_cause(vat, vat->log));
+}

@@ -1,0 +1,160 @@
+/* Where a message goes. Routing runs when a crank is applied, as one worklist, first in, first out:
+ * what a splat or a settled promise adds comes behind what is there already (SwingSet 10.1). */
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+
+entry_t *entry_new(kernel_t *k, unsigned kind, kref_t target, kref_t result, value_t *value,
+                   cause_t cause)
+{
+    entry_t *self = take(sizeof *self);
+    self->head.table = ROW_entry;
+    self->row = (row_entry_t){.kind = kind, .target = target.n, .result = result.n,
+                              .msg_vat = cause.msg.vat.n, .msg_d = cause.msg.d,
+                              .msg_n = cause.msg.n, .queued_ms = k->now_us / 1000};
+    self->trace = cause.trace;
+    self->value = value_ref(value);
+    if (!kref_none(target)) ref_up(k, target);
+    if (!kref_none(result)) ref_up(k, result);
+    value_up(k, value);
+    return self;
+}
+
+void entry_destroy(entry_t **self_p)
+{
+    entry_t *self = *self_p;
+    *self_p = NULL;
+    if (!self) return;
+    value_destroy(&self->value);
+    free(self);
+}
+
+/* The entry ends, and its references with it. */
+void entry_release(kernel_t *k, entry_t *entry)
+{
+    if (entry->row.target) ref_down(k, kref_of(entry->row.target));
+    if (entry->row.result) ref_down(k, kref_of(entry->row.result));
+    value_down(k, entry->value);
+    bury(k, &entry->head);
+    entry_destroy(&entry);
+}
+
+cause_t entry_cause(const entry_t *entry)
+{
+    return (cause_t){{{(uint32_t)entry->row.msg_vat}, entry->row.msg_d, (uint32_t)entry->row.msg_n},
+                     entry->trace};
+}
+
+void notify_push(kernel_t *k, vat_t vat, promise_t *promise, cause_t cause)
+{
+    entry_t *entry =
+        entry_new(k, ENTRY_NOTIFY, kref_of(promise->row.kref), (kref_t){0}, NULL, cause);
+    entry->row.holder = vat.n;
+    queue_push(&k->work, entry);
+}
+
+static void splat(kernel_t *k, entry_t *entry, value_t *why)
+{
+    count_up(k, COUNTER_splats);
+    promise_t *result = promise_find(k, kref_of(entry->row.result));
+    if (result) promise_settle(k, result, true, why, entry_cause(entry));
+    entry_release(k, entry);
+}
+
+static void splat_error(kernel_t *k, entry_t *entry, const char *code, const char *text,
+                        text_t rest)
+{
+    value_t *why = value_error(k, code, text, rest);
+    splat(k, entry, why);
+    value_destroy(&why);
+}
+
+static void splat_uncallable(kernel_t *k, entry_t *entry)
+{
+    text_t method = smallcaps_method(value_data(entry->value).body);
+    if (!method.len) method = text_of("undefined");
+    splat_error(k, entry, "BAD_PROMISE_RESOLUTION", "data is not callable, has no method ", method);
+}
+
+static void promise_enqueue(kernel_t *k, promise_t *promise, entry_t *entry)
+{
+    entry->row.holder = promise->row.kref;
+    entry->row.seq = ++k->next_entry;
+    queue_push(&promise->queue, entry);
+    touch(k, &entry->head);
+}
+
+/* Follows the target to where it lives now. Returns the vat that gets the entry, or NULL when it
+ * found another place: a promise's queue, or its end in a splat. */
+static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
+{
+    for (;;) {
+        kref_t target = {entry->row.target};
+        if (kref_is_object(target)) {
+            object_t *object = object_find(k, target);
+            must(object);
+            kvat_t *vat = vat_find(k, object->row.owner);
+            if (vat && vat_alive(vat)) return vat;
+            splat_error(k, entry, "VAT_TERMINATED", "vat terminated", (text_t){0});
+            return NULL;
+        }
+        promise_t *promise = promise_find(k, target);
+        must(promise);
+        if (promise->row.state == PROMISE_UNRESOLVED) {
+            promise_enqueue(k, promise, entry);
+            return NULL;
+        }
+        if (promise->row.state == PROMISE_REJECTED) {
+            AUTO(value) why = value_ref(promise->value);
+            splat(k, entry, why);
+            return NULL;
+        }
+        capdata_t data = value_data(promise->value);
+        kref_t object;
+        if (!smallcaps_single_slot(&data, &object) || !kref_is_object(object)) {
+            splat_uncallable(k, entry);
+            return NULL;
+        }
+        ref_up(k, object);
+        ref_down(k, target);
+        entry->row.target = object.n;
+    }
+}
+
+void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry)
+{
+    entry->row.holder = vat->row.vat;
+    entry->row.seq = ++k->next_entry;
+    queue_push(&vat->queue, entry);
+    touch(k, &entry->head);
+    vat_busy(k, vat, true);
+    vat_ready(k, vat);
+}
+
+void route_all(kernel_t *k)
+{
+    for (entry_t *entry; (entry = queue_pop(&k->work));) {
+        kvat_t *vat;
+        if (entry->row.kind == ENTRY_MESSAGE) {
+            vat = resolve_target(k, entry);
+            if (!vat) continue;
+        } else {
+            vat = vat_find(k, entry->row.holder);
+            if (!vat || !vat_alive(vat)) {
+                entry_release(k, entry);
+                continue;
+            }
+        }
+        vat_enqueue(k, vat, entry);
+    }
+}
+
+/* The same routing once more, when the entry is about to be delivered: what it names may have lost
+ * its owner since. False: it went elsewhere. */
+bool route_here(kernel_t *k, kvat_t *vat, entry_t *entry)
+{
+    kvat_t *now = resolve_target(k, entry);
+    if (now == vat) return true;
+    if (now) vat_enqueue(k, now, entry);
+    return false;
+}

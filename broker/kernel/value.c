@@ -1,0 +1,137 @@
+/* Memory of the kernel: values that are shared by counting, queues, texts. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/private.h"
+
+void *take(size_t bytes)
+{
+    void *at = calloc(1, bytes);
+    must(at);
+    return at;
+}
+
+/* Makes room for NEED elements of SIZE; what is in it stays. */
+void *grown(void *at, size_t *room, size_t need, size_t size)
+{
+    if (need <= *room) return at;
+
+    size_t wide = *room ? *room : 16;
+    while (wide < need) wide *= 2;
+    at = realloc(at, wide * size);
+    must(at);
+    *room = wide;
+    return at;
+}
+
+value_t *value_new(bin_t body, const kref_t *slots, size_t slot_count)
+{
+    value_t *self = malloc(sizeof *self + slot_count * sizeof *slots + body.len);
+    must(self);
+    self->count = 1;
+    self->slot_count = slot_count;
+    self->body_len = body.len;
+    if (slot_count) memcpy(self->slots, slots, slot_count * sizeof *slots);
+    if (body.len) memcpy(self->slots + slot_count, body.at, body.len);
+    return self;
+}
+
+value_t *value_of(const capdata_t *data)
+{
+    return value_new(data->body, data->slots.at, data->slots.count);
+}
+
+value_t *value_ref(value_t *value)
+{
+    if (value) value->count++;
+    return value;
+}
+
+void value_destroy(value_t **self_p)
+{
+    value_t *self = *self_p;
+    *self_p = NULL;
+    if (!self) return;
+
+    must(self->count > 0);
+    if (--self->count == 0) free(self);
+}
+
+capdata_t value_data(const value_t *value)
+{
+    if (!value) return (capdata_t){0};
+    const void *body = value->slots + value->slot_count;
+    return (capdata_t){{body, value->body_len}, {value->slots, value->slot_count}};
+}
+
+/* Error("[KERNEL:CODE] TEXT REST") as a value without slots. */
+value_t *value_error(kernel_t *k, const char *code, const char *text, text_t rest)
+{
+    char line[TEXT_BYTES_MAX];
+    int cut = rest.len > 1024 ? 1024 : (int)rest.len;
+    while (cut > 0 && (size_t)cut < rest.len && ((unsigned char)rest.at[cut] & 0xc0) == 0x80) cut--;
+    snprintf(line, sizeof line, "[KERNEL:%s] %s%.*s", code, text, cut, cut ? rest.at : "");
+
+    buf_reset(&k->frame);
+    must(smallcaps_error(&k->frame, line) == ERR_OK);
+    return value_new((bin_t){k->frame.at, k->frame.len}, NULL, 0);
+}
+
+void queue_push(queue_t *queue, entry_t *entry)
+{
+    must(!entry->next);
+    if (queue->tail)
+        queue->tail->next = entry;
+    else
+        queue->head = entry;
+    queue->tail = entry;
+    queue->count++;
+}
+
+entry_t *queue_pop(queue_t *queue)
+{
+    entry_t *entry = queue->head;
+    if (!entry) return NULL;
+
+    queue->head = entry->next;
+    if (!queue->head) queue->tail = NULL;
+    entry->next = NULL;
+    queue->count--;
+    return entry;
+}
+
+text_t blob_text(const blob_t *blob)
+{
+    bin_t bin = blob_bin(blob);
+    const void *at = bin.at;
+    return (text_t){at, bin.len};
+}
+
+blob_t *text_blob(text_t text) { return blob_new(text.at, text.len); }
+
+blob_t *blob_print(size_t max, const char *format, ...)
+{
+    char line[TEXT_BYTES_MAX + 1];
+    must(max <= TEXT_BYTES_MAX);
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(line, max + 1, format, args);
+    va_end(args);
+    must(n >= 0);
+    size_t len = (size_t)n > max ? max : (size_t)n;
+    /* A text that was cut in the middle of a character is no text. */
+    if ((size_t)n > max)
+        while (len > 0 && ((unsigned char)line[len] & 0xc0) == 0x80) len--;
+    return blob_new(line, len);
+}
+
+kref_t kref_of(uint64_t n) { return (kref_t){n}; }
+
+kref_t slot_read(const uint8_t *at)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < 8; i++) n = n << 8 | at[i];
+    return (kref_t){n};
+}

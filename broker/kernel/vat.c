@@ -1,0 +1,240 @@
+/* Vats: their life and their end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/private.h"
+
+kvat_t *vat_find(const kernel_t *k, uint64_t n) { return n ? map_get(&k->vats, n) : NULL; }
+
+/* A vat in quarantine is alive for its peers: what they send waits for an operator. */
+bool vat_alive(const kvat_t *vat) { return vat->row.state != VAT_TERMINATED; }
+
+void log_free(log_t *log)
+{
+    blob_destroy(&log->delivery);
+    free(log);
+}
+
+/* Gives back the references of a row that is applied, or never will be. */
+void log_release(kernel_t *k, log_t *log)
+{
+    for (size_t i = 0; i < log->kref_count; i++) ref_down(k, log->krefs[i]);
+    log->kref_count = 0;
+}
+
+void vat_free(kvat_t *vat)
+{
+    for (size_t i = 0; i < vat->held.room; i++) free(map_cell(&vat->held, i));
+    map_clear(&vat->held);
+    for (entry_t *entry; (entry = queue_pop(&vat->queue));) entry_destroy(&entry);
+    while (vat->log) {
+        log_t *log = vat->log;
+        vat->log = log->next;
+        log_free(log);
+    }
+    blob_destroy(&vat->name);
+    blob_destroy(&vat->reason);
+    blob_destroy(&vat->bundle);
+    blob_destroy(&vat->parameters);
+    free(vat);
+}
+
+/* The vat may have something to assign: looked at when the step's routing is done. */
+void vat_ready(kernel_t *k, kvat_t *vat)
+{
+    if (vat->ready) return;
+    vat->ready = true;
+    vat->ready_next = NULL;
+    if (k->ready_tail)
+        k->ready_tail->ready_next = vat;
+    else
+        k->ready = vat;
+    k->ready_tail = vat;
+}
+
+static void busy_change(kernel_t *k, kvat_t *vat, size_t n, bool more)
+{
+    size_t *counts[] = {&k->busy, vat->cluster ? &vat->cluster->busy : NULL};
+    for (size_t i = 0; i < 2; i++) {
+        if (!counts[i]) continue;
+        must(more || *counts[i] >= n);
+        *counts[i] = more ? *counts[i] + n : *counts[i] - n;
+        if (*counts[i] == 0) k->idle_check = true;
+    }
+}
+
+/* One more (or less) queue entry or row in flight. Those of a vat in quarantine do not keep its
+ * cluster from being idle: they do not move. */
+void vat_busy(kernel_t *k, kvat_t *vat, bool more)
+{
+    must(more || vat->busy > 0);
+    vat->busy = more ? vat->busy + 1 : vat->busy - 1;
+    if (vat->row.state != VAT_QUARANTINED) busy_change(k, vat, 1, more);
+}
+
+/* The host starts a worker, unless one runs. */
+void vat_push(kernel_t *k, kvat_t *vat)
+{
+    bool waits = vat->log || vat->queue.head;
+    khost_t *host = host_find(k, vat->row.host);
+    if (!waits || vat->attached || vat->asked || !host || !host->connected) return;
+    if (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING) return;
+
+    vat->asked = true;
+    msg_vat_new_t msg = {
+        .vat = vat->id, .inc = vat->row.inc, .pgen = vat->row.pgen, .name = vat->row.name,
+        .bundle = vat->row.bundle, .dialect = vat->row.dialect,
+        .computrons = vat->row.computrons_max, .wall_ms = vat->row.wall_ms,
+        .heap_bytes = vat->row.heap_bytes};
+    send_host(k, vat->row.host, TAG_vat_new, &msg);
+}
+
+void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why)
+{
+    if (vat->row.state == VAT_QUARANTINED || vat->row.state == VAT_TERMINATED) return;
+
+    busy_change(k, vat, vat->busy, false);
+    vat->row.state = VAT_QUARANTINED;
+    vat->row.error = ERR_VAT_DIVERGED;
+    blob_destroy(&vat->reason);
+    vat->reason = text_blob(text_of(why));
+    vat->row.reason = blob_text(vat->reason);
+    vat->attached = false;
+    touch(k, &vat->head);
+    event_life(k, "vat-exit", vat, NULL, vat->row.reason);
+}
+
+/* ---- the end of a vat ---- */
+
+static value_t *terminated(kernel_t *k)
+{
+    return value_error(k, "VAT_TERMINATED", "vat terminated", (text_t){0});
+}
+
+/* Every unresolved promise that it decides is rejected once, in the order of krefs, results of
+ * messages in flight included; every object loses its owner; all authority rows go. */
+static void end_names(kernel_t *k, kvat_t *vat, cause_t cause)
+{
+    size_t count;
+    uint64_t *krefs = map_sorted(&vat->held, &count);
+    AUTO(value) why = terminated(k);
+    for (size_t i = 0; i < count; i++) {
+        promise_t *promise = promise_find(k, kref_of(krefs[i]));
+        if (!promise || promise->row.state || promise->row.decider != vat->row.vat) continue;
+        promise_settle(k, promise, true, why, cause);
+    }
+    for (size_t i = 0; i < count; i++) {
+        held_t *held = held_find(vat, kref_of(krefs[i]));
+        object_t *object = object_find(k, kref_of(krefs[i]));
+        if (object && object->row.owner == vat->row.vat) {
+            object->row.owner = 0;
+            touch(k, &object->named.head);
+        }
+        held_drop(k, held);
+    }
+    free(krefs);
+}
+
+/* Rows that are applied but not flushed yet: the trim deletes them with the others. */
+static void end_spent(kernel_t *k, const kvat_t *vat)
+{
+    for (log_t **at = &k->spent; *at;) {
+        log_t *log = *at;
+        if (log->row.vat != vat->row.vat) {
+            at = &log->next;
+            continue;
+        }
+        *at = log->next;
+        bury(k, &log->head);
+        log_free(log);
+    }
+}
+
+static void end_work(kernel_t *k, kvat_t *vat)
+{
+    end_spent(k, vat);
+    while (vat->log) {
+        log_t *log = vat->log;
+        vat->log = log->next;
+        vat_busy(k, vat, false);
+        log_release(k, log);
+        bury(k, &log->head);
+        log_free(log);
+    }
+    vat->log_tail = NULL;
+    for (entry_t *entry; (entry = queue_pop(&vat->queue));) {
+        vat_busy(k, vat, false);
+        bury(k, &entry->head);
+        queue_push(&k->work, entry); /* routing finds it dead: splat */
+    }
+}
+
+static void unpin(kernel_t *k, kvat_t *vat)
+{
+    object_t *root = object_find(k, kref_root(vat->id));
+    if (!root || !root->row.pins) return;
+    root->row.pins = 0;
+    ref_down(k, kref_root(vat->id));
+}
+
+/* Terminates VAT: ERROR and REASON (whose count it takes) say why. Deliveries in flight count as
+ * never run. The caller routes afterwards. */
+void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t cause)
+{
+    if (vat->row.state == VAT_TERMINATED) {
+        blob_destroy(&reason);
+        return;
+    }
+    if (vat->row.state == VAT_QUARANTINED) busy_change(k, vat, vat->busy, true);
+    vat->row.state = VAT_TERMINATED;
+    vat->row.error = error;
+    blob_destroy(&vat->reason);
+    vat->reason = reason;
+    vat->row.reason = blob_text(reason);
+    vat->attached = false;
+    touch(k, &vat->head);
+    if (vat->cluster && vat->log) vat->cluster->in_flight = false;
+    serial_next(k, vat->cluster);
+
+    end_names(k, vat, cause);
+    end_work(k, vat);
+    unpin(k, vat);
+    vat->row.assigned = vat->row.applied;
+    vat->trim_next = k->trim;
+    k->trim = vat;
+
+    msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
+    send_host(k, vat->row.host, TAG_vat_end, &msg);
+    event_life(k, "vat-exit", vat, NULL, vat->row.reason);
+    if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);
+}
+
+/* Nothing of it stays, not even a row that says it was: for a cluster that never started. Runs at
+ * the end of the step, when no list names the vat any more. */
+void vat_forget(kernel_t *k, kvat_t *vat)
+{
+    must(vat->row.state == VAT_TERMINATED && !vat->ready && !vat->held.count);
+    for (uint64_t d = vat->row.safe + 1; d <= vat->row.applied; d++) bury_log(k, vat, d);
+    for (kvat_t **at = &k->trim; *at; at = &(*at)->trim_next)
+        if (*at == vat) {
+            *at = vat->trim_next;
+            break;
+        }
+    map_remove(&k->vats, vat->row.vat);
+    bury(k, &vat->head);
+    vat_free(vat);
+}
+
+/* Deletes some log rows of vats that ended: `safe` follows, so a restart goes on from there. */
+void trim(kernel_t *k)
+{
+    for (size_t n = 0; k->trim && n < TRIM_ROWS; n++) {
+        kvat_t *vat = k->trim;
+        if (vat->row.safe >= vat->row.applied) {
+            k->trim = vat->trim_next;
+            continue;
+        }
+        bury_log(k, vat, ++vat->row.safe);
+        touch(k, &vat->head);
+    }
+}
