@@ -25,6 +25,8 @@ size_t utf8_len(const uint8_t *at, size_t left)
 
 bool utf8_check(const void *bytes, size_t len)
 {
+    if (len == 0) return true; /* an empty text may point nowhere */
+
     const uint8_t *at = bytes, *end = at + len;
 
     while (at < end) {

@@ -251,7 +251,8 @@ static err_t take_text(scan_t *scan, size_t limit, text_t *ret)
     if (err) return err;
     if (object.via.str.size > limit) return ERR_WIRE_LIMIT;
     if (!utf8_check(object.via.str.ptr, object.via.str.size)) return ERR_WIRE_TYPE;
-    *ret = (text_t){object.via.str.ptr, object.via.str.size};
+    /* msgpack-c lets an empty one point nowhere; ours may always be handed to memcpy(). */
+    *ret = (text_t){object.via.str.size ? object.via.str.ptr : "", object.via.str.size};
     return ERR_OK;
 }
 
@@ -262,7 +263,8 @@ static err_t take_bin(scan_t *scan, size_t limit, bin_t *ret)
     err_t err = take(scan, MSGPACK_OBJECT_BIN, &object);
     if (err) return err;
     if (object.via.bin.size > limit) return ERR_WIRE_LIMIT;
-    *ret = (bin_t){(const uint8_t *)object.via.bin.ptr, object.via.bin.size};
+    const char *at = object.via.bin.size ? object.via.bin.ptr : "";
+    *ret = (bin_t){(const uint8_t *)at, object.via.bin.size};
     return ERR_OK;
 }
 

@@ -9,7 +9,7 @@
 #include "wire/schema/message.h"
 
 /* A decoded message. Texts and bins borrow from the frame it was decoded from: keep the frame
- * alive. Lists live in the arena until msg_clear(). */
+ * alive; they never point nowhere, not even empty ones. Lists live in the arena until msg_clear(). */
 typedef struct {
     msg_tag_t tag;
     msg_body_t body;

@@ -161,6 +161,26 @@ Test(codec, texts_are_utf8)
     }
 }
 
+Test(codec, empty_values_point_somewhere)
+{
+    buf_t out = buf_of(1000);
+    resolution_t one = {.promise = {1}};
+    msg_refuse_t refuse = {0};
+    msg_resolve_t resolve = {{&one, 1}};
+    msg_t got;
+
+    cr_assert_eq(msg_encode(TAG_refuse, &refuse, &out), ERR_OK);
+    cr_assert_eq(msg_decode(bin_of(&out), &got), ERR_OK);
+    cr_expect_not_null(got.body.refuse.text.at);
+    msg_clear(&got);
+    buf_reset(&out);
+    cr_assert_eq(msg_encode(TAG_resolve, &resolve, &out), ERR_OK);
+    cr_assert_eq(msg_decode(bin_of(&out), &got), ERR_OK);
+    cr_expect_not_null(got.body.resolve.resolutions.at[0].data.body.at);
+    msg_clear(&got);
+    buf_clear(&out);
+}
+
 Test(codec, several_frames_in_a_row)
 {
     buf_t out = buf_of(1000);
