@@ -20,9 +20,28 @@ static const message_t messages[] = {
 #undef FIELD
 #undef END
 };
-/* clang-format on */
 
-enum { TAGS = 256 };
+enum {
+#define MESSAGE(name, tag, direction, doc) INDEX_##name,
+#define FIELD(message, kind, name, limit, doc)
+#define END(name)
+#include "wire/schema/all.def"
+#undef MESSAGE
+#undef FIELD
+#undef END
+};
+
+/* Decoding asks once per frame and per syscall: a table, not a search. */
+static const message_t *const by_tag[] = {
+#define MESSAGE(name, tag, direction, doc) [tag] = &messages[INDEX_##name],
+#define FIELD(message, kind, name, limit, doc)
+#define END(name)
+#include "wire/schema/all.def"
+#undef MESSAGE
+#undef FIELD
+#undef END
+};
+/* clang-format on */
 
 const message_t *message_all(size_t *ret_count)
 {
@@ -32,15 +51,5 @@ const message_t *message_all(size_t *ret_count)
 
 const message_t *message_find(uint64_t tag)
 {
-    /* Decoding asks once per frame and per syscall: a table, not a search. */
-    static const message_t *by_tag[TAGS];
-    static bool ready;
-
-    if (!ready) {
-        for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
-            by_tag[messages[i].tag] = &messages[i];
-        }
-        ready = true;
-    }
-    return tag < TAGS ? by_tag[tag] : NULL;
+    return tag < sizeof by_tag / sizeof *by_tag ? by_tag[tag] : NULL;
 }
