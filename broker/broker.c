@@ -87,7 +87,7 @@ bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *
     fill_random(input.entropy, sizeof input.entropy);
     if (arrival) input.key = arrival->key;
     kernel_step(self->kernel, &input, &self->effects);
-    return outbox_take(self, arrival);
+    return outbox_take(self, msg && msg->tag == TAG_hello ? arrival : NULL);
 }
 
 void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const void *body)

@@ -31,9 +31,8 @@ struct broker {
 
 uint64_t broker_now_ms(const broker_t *self);
 
-/* Gives one input to the kernel and puts its effects into the outbox. Effects for host 0 (answers to
- * a HELLO that opened no session) go back to where ARRIVAL came from; NULL: the input is our own.
- * True: a WELCOME was among them. */
+/* Gives one input to the kernel and puts its effects into the outbox. ARRIVAL: where MSG came from;
+ * NULL: the input is our own. True: it was a HELLO and was welcomed. */
 bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *msg,
                  const arrival_t *arrival);
 
@@ -44,8 +43,9 @@ void broker_refuse(broker_t *self, const arrival_t *arrival, err_t err, uint64_t
 /* The session of PEER ends: the kernel is told, and the peer has no number any more. */
 void broker_end_session(broker_t *self, peer_t *peer);
 
-/* outbox.c: moves the effects of a step into the outbox; ARRIVAL and the result: as broker_step(). */
-bool outbox_take(broker_t *self, const arrival_t *arrival);
+/* outbox.c: moves the effects of a step into the outbox. HELLO: the step took a HELLO from there, and
+ * a REFUSE goes back there; otherwise NULL. True: a WELCOME was among them. */
+bool outbox_take(broker_t *self, const arrival_t *hello);
 
 /* Puts one frame of the shell's own into the outbox. */
 void outbox_frame(broker_t *self, door_t door, const route_t *route, msg_tag_t tag,

@@ -26,17 +26,24 @@ static route_t *route_copy(const route_t *route)
     return copy;
 }
 
-bool outbox_take(broker_t *self, const arrival_t *arrival)
+/* What answers a HELLO that opened no session must reach its sender, whoever has the number. */
+static bool answers_hello(const effect_t *effect)
+{
+    return effect->kind == EFFECT_HOST &&
+           (effect->to == 0 || msg_peek(blob_bin(effect->frame)) == TAG_refuse);
+}
+
+bool outbox_take(broker_t *self, const arrival_t *hello)
 {
     bool welcome = false;
     for (size_t i = 0; i < self->effects.count; i++) {
         parcel_t *parcel = push(self);
         parcel->effect = self->effects.items[i];
-        if (parcel->effect.kind != EFFECT_HOST) continue;
+        if (!hello || parcel->effect.kind != EFFECT_HOST) continue;
         welcome = welcome || msg_peek(blob_bin(parcel->effect.frame)) == TAG_welcome;
-        if (parcel->effect.to == 0 && arrival) {
-            parcel->door = arrival->door;
-            parcel->route = route_copy(&arrival->route);
+        if (answers_hello(&parcel->effect)) {
+            parcel->door = hello->door;
+            parcel->route = route_copy(&hello->route);
         }
     }
     self->effects.count = 0; /* the frames are the outbox's now */

@@ -1,0 +1,161 @@
+#include "tests/unit/broker/fake_kernel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/base/must.h"
+
+unsigned fake_inputs[4];
+
+struct kernel {
+    hash_t keys[16];
+    uint32_t hosts;
+    uint64_t epoch, changes, rows_loaded;
+    bool dirty;
+};
+
+void effects_clear(effects_t *effects)
+{
+    for (size_t i = 0; i < effects->count; i++) blob_destroy(&effects->items[i].frame);
+    free(effects->items);
+    *effects = (effects_t){0};
+}
+
+static effect_t *effect(effects_t *out, effect_kind_t kind, uint32_t to)
+{
+    if (out->count == out->room) {
+        out->room = out->room ? 2 * out->room : 8;
+        out->items = reallocarray(out->items, out->room, sizeof *out->items);
+        must(out->items);
+    }
+    out->items[out->count] = (effect_t){.kind = kind, .to = to};
+    return &out->items[out->count++];
+}
+
+static void say(effects_t *out, effect_kind_t kind, uint32_t to, msg_tag_t tag, const void *body)
+{
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    must(msg_encode(tag, body, &frame) == ERR_OK);
+    effect_t *said = effect(out, kind, to);
+    said->frame = blob_new(frame.at, frame.len);
+    said->topic = TOPIC_CONSOLE;
+    buf_clear(&frame);
+}
+
+kernel_t *kernel_new(void)
+{
+    kernel_t *self = calloc(1, sizeof *self);
+    must(self);
+    return self;
+}
+
+void kernel_destroy(kernel_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+err_t kernel_load(kernel_t *self, const row_t *row)
+{
+    self->rows_loaded++;
+    if (row->table == ROW_host) {
+        memcpy(self->keys[row->body.host.host].b, row->body.host.key.at, sizeof(hash_t));
+        self->hosts = (uint32_t)row->body.host.host;
+    }
+    if (row->table == ROW_counter) self->epoch = row->body.counter.value;
+    return ERR_OK;
+}
+
+err_t kernel_loaded(kernel_t *self, const uint8_t entropy[32])
+{
+    (void)entropy;
+    self->epoch++;
+    self->dirty = true;
+    return ERR_OK;
+}
+
+host_t kernel_host(const kernel_t *self, hash_t key)
+{
+    for (uint32_t i = 1; i <= self->hosts; i++) {
+        if (memcmp(self->keys[i].b, key.b, sizeof key.b) == 0) return (host_t){i};
+    }
+    return (host_t){0};
+}
+
+static void hello(kernel_t *self, const input_t *input, effects_t *out)
+{
+    const msg_hello_t *hello = &input->msg->body.hello;
+    if (hello->proto_min > PROTO_MAX) {
+        say(out, EFFECT_HOST, 0, TAG_refuse,
+            &(msg_refuse_t){ERR_PROTOCOL_RANGE, TAG_hello, text_of("")});
+        return;
+    }
+    if (!kernel_host(self, input->key).n) self->keys[++self->hosts] = input->key;
+    host_t host = kernel_host(self, input->key);
+    self->dirty = true;
+    say(out, EFFECT_HOST, host.n, TAG_welcome,
+        &(msg_welcome_t){.proto = 1, .nonce = hello->nonce, .epoch = self->epoch, .host = host});
+}
+
+void kernel_step(kernel_t *self, const input_t *input, effects_t *out)
+{
+    fake_inputs[input->kind]++;
+    if (!input->msg) return;
+    const msg_body_t *body = &input->msg->body;
+    if (input->msg->tag == TAG_hello) hello(self, input, out);
+    if (input->msg->tag == TAG_kill) {
+        self->dirty = true;
+        self->changes++;
+        say(out, EFFECT_CLIENT, input->from, TAG_done, &(msg_done_t){body->kill.request});
+        say(out, EFFECT_WATCH, 0, TAG_event, &(msg_event_t){.type = text_of("vat-exit")});
+        say(out, EFFECT_HOST, 1, TAG_vat_end, &(msg_vat_end_t){.vat = body->kill.vat});
+    }
+    if (input->msg->tag == TAG_attach) {
+        effect_t *rows = effect(out, EFFECT_ROWS, input->from);
+        rows->vat = body->attach.vat;
+        rows->first = 1;
+        rows->last = 64;
+        rows->run = 7;
+        rows->applied = 2;
+    }
+    if (input->msg->tag == TAG_shutdown) {
+        say(out, EFFECT_CLIENT, input->from, TAG_done, &(msg_done_t){body->shutdown.request});
+        effect(out, EFFECT_STOP, 0);
+    }
+}
+
+void kernel_flush(kernel_t *self, row_visit_t *visit, void *context)
+{
+    if (!self->dirty) return;
+    self->dirty = false;
+    row_t row = {.table = ROW_counter};
+    row.body.counter.name = text_of("epoch");
+    row.body.counter.value = self->epoch;
+    visit(context, &row);
+    for (uint32_t i = 1; i <= self->hosts; i++) {
+        row = (row_t){.table = ROW_host};
+        row.body.host.host = i;
+        row.body.host.key = (bin_t){self->keys[i].b, sizeof self->keys[i].b};
+        visit(context, &row);
+    }
+}
+
+void kernel_watched(kernel_t *self, unsigned topics)
+{
+    (void)self;
+    (void)topics;
+}
+
+uint64_t kernel_epoch(const kernel_t *self) { return self->epoch; }
+id128_t kernel_id(const kernel_t *self)
+{
+    (void)self;
+    return (id128_t){{1}};
+}
+size_t kernel_audit(const kernel_t *self, finding_visit_t *visit, void *context)
+{
+    (void)self;
+    (void)visit;
+    (void)context;
+    return 0;
+}

@@ -1,0 +1,7 @@
+/* A kernel of thirty lines, for tests of the shell: it knows hosts by key, answers HELLO with
+ * WELCOME, a KILL with DONE and one changed row, an ATTACH with the rows 1..applied of its vat. */
+#pragma once
+#include "broker/kernel/kernel.h"
+
+/* Inputs of each kind since the last reset. */
+extern unsigned fake_inputs[4];

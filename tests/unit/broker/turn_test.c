@@ -1,0 +1,476 @@
+/* The rules of broker.h, with a fake gate, a fake port and a fake kernel.
+ *
+ * Method: the port is two lists in memory; the gate says "not yet", "full", "broken" or "done" as
+ * the test tells it. What left is read from the port, so "zero frames" is counted, not assumed. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "tests/unit/broker/fake_kernel.h"
+
+/* ---- port ---- */
+
+typedef struct {
+    door_t door;
+    uint8_t route;
+    blob_t *frame;
+} sent_t;
+
+static arrival_t coming[64];
+static size_t coming_first, coming_last;
+static sent_t sent[256];
+static size_t sent_count;
+static uint8_t gone_route;
+static unsigned takes;
+
+static void port_wait(void *self, int ms) { (void)self, (void)ms; }
+
+static bool port_take(void *self, arrival_t *ret)
+{
+    (void)self;
+    takes++;
+    if (coming_first == coming_last) return false;
+    *ret = coming[coming_first++];
+    return true;
+}
+
+static bool port_send(void *self, door_t door, const route_t *route, bin_t frame)
+{
+    (void)self;
+    if (route->at[0] == gone_route) return false;
+    sent[sent_count++] = (sent_t){door, route->at[0], blob_new(frame.at, frame.len)};
+    return true;
+}
+
+static void forget_sent(void)
+{
+    while (sent_count) blob_destroy(&sent[--sent_count].frame);
+}
+
+static arrival_t *arrive(door_t door, uint8_t route, uint8_t key, msg_tag_t tag, const void *body)
+{
+    arrival_t *arrival = &coming[coming_last++];
+    *arrival = (arrival_t){.door = door, .admitted = true};
+    arrival->route = (route_t){1, {route}};
+    arrival->key.b[0] = key;
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
+    arrival->frame = blob_new(frame.at, frame.len);
+    buf_clear(&frame);
+    return arrival;
+}
+
+/* How many frames with TAG went to ROUTE. */
+static size_t count_sent(uint8_t route, msg_tag_t tag)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < sent_count; i++) {
+        count += sent[i].route == route && msg_peek(blob_bin(sent[i].frame)) == tag;
+    }
+    return count;
+}
+
+static uint64_t refused(uint8_t route)
+{
+    for (size_t i = 0; i < sent_count; i++) {
+        msg_t msg;
+        if (sent[i].route != route || msg_decode(blob_bin(sent[i].frame), &msg)) continue;
+        uint64_t error = msg.tag == TAG_refuse ? msg.body.refuse.error : 0;
+        msg_clear(&msg);
+        if (error) return error;
+    }
+    return 0;
+}
+
+/* ---- gate ---- */
+
+static enum { GATE_DONE, GATE_NOT_YET, GATE_FULL, GATE_BROKEN } gate_says;
+static uint64_t appended, durable;
+
+static err_t gate_append(void *self, const record_t *record)
+{
+    (void)self;
+    cr_assert_eq(record->seq, appended + 1);
+    cr_assert_eq(durable, appended, "one record at a time");
+    appended = record->seq;
+    return ERR_OK;
+}
+
+static err_t gate_durable(void *self, uint64_t *ret_seq)
+{
+    (void)self;
+    if (gate_says == GATE_DONE) durable = appended;
+    *ret_seq = durable;
+    return gate_says == GATE_FULL ? ERR_STORE_FULL : gate_says == GATE_BROKEN ? ERR_STORE : ERR_OK;
+}
+
+static void gate_last(void *self, uint64_t *ret_seq, hash_t *ret_chain)
+{
+    (void)self;
+    *ret_seq = 0;
+    *ret_chain = (hash_t){{0}};
+}
+
+/* ---- the broker under test ---- */
+
+static char dir[64], path[96];
+static store_t *store;
+static broker_t *broker;
+static uint64_t now = 1000000;
+
+static uint64_t clock_ms(void) { return now; }
+
+static void port_pause(void *self, int ms)
+{
+    (void)self;
+    now += (uint64_t)ms;
+}
+
+static void set_up(void)
+{
+    setenv("VATYARD_LOG_LEVEL", "error", 1);
+    strcpy(dir, "/tmp/vatyard-turn-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/kernel.db", dir);
+    cr_assert_eq(store_open(&(store_options_t){path, 0}, &store), ERR_OK);
+    broker = broker_new(&(broker_options_t){
+        .port = {NULL, port_wait, port_pause, port_take, port_send},
+        .gate = {NULL, gate_append, gate_durable, gate_last},
+        .store = store,
+        .hosts_endpoint = "tcp://127.0.0.1:1",
+        .key = "key",
+        .clock_ms = clock_ms,
+    });
+    cr_assert_eq(broker_load(broker), ERR_OK);
+}
+
+static void tear_down(void)
+{
+    broker_destroy(&broker);
+    store_destroy(&store);
+    forget_sent();
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    cr_expect_eq(system(command), 0);
+}
+
+TestSuite(turn, .init = set_up, .fini = tear_down, .timeout = 60);
+
+static void turn(void) { cr_assert_eq(broker_turn(broker, 1000), ERR_OK); }
+
+static const msg_hello_t hello = {.proto_min = 1, .proto_max = 1, .nonce = {{9}}};
+static const msg_client_hello_t client_hello = {1, 1};
+static const msg_ping_t ping = {5};
+static const msg_kill_t kill_it = {.request = {{3}}, .vat = {1}};
+
+/* Host 1 on route 10 with key 1, a client on route 20. */
+static void connect_both(void)
+{
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &hello);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_client_hello, &client_hello);
+    turn();
+    cr_assert_eq(count_sent(10, TAG_welcome), 1);
+    cr_assert_eq(count_sent(20, TAG_client_welcome), 1);
+    forget_sent();
+}
+
+/* ---- B1, B3: the gate ---- */
+
+Test(turn, while_the_commit_blocks_nothing_leaves_and_nothing_is_taken_in)
+{
+    connect_both();
+    gate_says = GATE_NOT_YET;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    turn();
+    unsigned taken = takes;
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    for (int i = 0; i < 100; i++) turn();
+    cr_expect_eq(sent_count, 0, "zero frames and zero replies");
+    cr_expect_eq(takes, taken);
+
+    gate_says = GATE_DONE;
+    turn();
+    cr_expect_eq(count_sent(20, TAG_done), 1);
+    cr_expect_eq(count_sent(10, TAG_vat_end), 1);
+    cr_expect_eq(count_sent(10, TAG_pong), 1, "the second PING comes with the next batch");
+    turn();
+    cr_expect_eq(count_sent(10, TAG_pong), 2);
+}
+
+Test(turn, a_full_disk_is_waited_for)
+{
+    connect_both();
+    gate_says = GATE_FULL;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    uint64_t before = now;
+    for (int i = 0; i < 50; i++) turn();
+    cr_expect_eq(sent_count, 0);
+    cr_expect_gt(now - before, 40000, "with back-off: 50 tries in %d ms", (int)(now - before));
+    gate_says = GATE_DONE;
+    turn();
+    cr_expect_eq(count_sent(20, TAG_done), 1);
+}
+
+Test(turn, a_commit_that_fails_ends_the_turn_with_an_error_and_nothing_has_left)
+{
+    connect_both();
+    gate_says = GATE_BROKEN;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    err_t err = broker_turn(broker, 1000);
+    cr_expect_eq(err, ERR_STORE);
+    cr_expect_neq(err_row(err)->exit, 0);
+    cr_expect_eq(sent_count, 0);
+}
+
+Test(turn, what_changes_nothing_needs_no_commit)
+{
+    connect_both();
+    uint64_t before = appended;
+    gate_says = GATE_BROKEN; /* it would show */
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    turn();
+    cr_expect_eq(count_sent(10, TAG_pong), 1);
+    cr_expect_eq(appended, before);
+}
+
+Test(turn, everything_that_arrived_is_one_commit)
+{
+    connect_both();
+    uint64_t before = appended;
+    for (int i = 0; i < 20; i++) arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    turn();
+    cr_expect_eq(count_sent(20, TAG_done), 20);
+    cr_expect_eq(appended, before + 1);
+}
+
+/* ---- B2: who sent it ---- */
+
+Test(turn, a_frame_without_a_session_needs_hello)
+{
+    arrive(DOOR_HOSTS, 11, 2, TAG_ping, &ping);
+    arrive(DOOR_CLIENTS, 21, 0, TAG_kill, &kill_it);
+    turn();
+    cr_expect_eq(refused(11), ERR_NEED_HELLO);
+    cr_expect_eq(refused(21), ERR_NEED_HELLO);
+    cr_expect_eq(fake_inputs[INPUT_CLIENT], 0);
+}
+
+Test(turn, the_newest_session_of_a_key_wins)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 12, 1, TAG_hello, &hello);
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    arrive(DOOR_HOSTS, 12, 1, TAG_ping, &ping);
+    turn();
+    cr_expect_eq(count_sent(12, TAG_welcome), 1);
+    cr_expect_eq(refused(10), ERR_STALE_SESSION);
+    cr_expect_eq(count_sent(12, TAG_pong), 1);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1, "the older one ended first");
+}
+
+Test(turn, a_route_with_another_key_is_another_peer)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 2, TAG_ping, &ping);
+    turn();
+    cr_expect_eq(refused(10), ERR_NEED_HELLO);
+}
+
+Test(turn, a_revoked_key_is_refused_and_its_session_ends)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping)->admitted = false;
+    turn();
+    cr_expect_eq(refused(10), ERR_KEY_REFUSED);
+    cr_expect_eq(count_sent(10, TAG_pong), 0);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+}
+
+Test(turn, a_hello_that_is_not_welcome_hears_why)
+{
+    msg_hello_t future = hello;
+    future.proto_min = future.proto_max = 99;
+    arrive(DOOR_HOSTS, 13, 3, TAG_hello, &future);
+    arrive(DOOR_HOSTS, 13, 3, TAG_ping, &ping);
+    arrive(DOOR_CLIENTS, 22, 0, TAG_client_hello, &(msg_client_hello_t){99, 99});
+    turn();
+    cr_expect_eq(refused(13), ERR_PROTOCOL_RANGE);
+    cr_expect_eq(count_sent(13, TAG_pong), 0);
+    cr_expect_eq(refused(22), ERR_PROTOCOL_RANGE);
+}
+
+Test(turn, bad_frames_hurt_nobody_but_their_sender)
+{
+    connect_both();
+    arrival_t *garbage = arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    blob_destroy(&garbage->frame);
+    garbage->frame = blob_new("\xc1\xc1", 2);
+    arrival_t *empty = arrive(DOOR_CLIENTS, 20, 0, TAG_ping, &ping);
+    blob_destroy(&empty->frame);
+    empty->frame = blob_new("", 0);
+    arrival_t *large = arrive(DOOR_HOSTS, 14, 4, TAG_ping, &ping);
+    blob_destroy(&large->frame);
+    large->too_large = true;
+    arrive(DOOR_HOSTS, 10, 1, TAG_kill, &kill_it); /* a client's frame from a host */
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    turn();
+    cr_expect_neq(refused(10), 0);
+    cr_expect_neq(refused(20), 0);
+    cr_expect_eq(refused(14), ERR_WIRE_LIMIT);
+    cr_expect_eq(count_sent(10, TAG_refuse), 2);
+    cr_expect_eq(count_sent(20, TAG_done), 1);
+}
+
+Test(turn, a_refusal_is_never_refused)
+{
+    arrive(DOOR_HOSTS, 15, 5, TAG_refuse, &(msg_refuse_t){ERR_NEED_HELLO, TAG_ping, {"", 0}});
+    arrive(DOOR_CLIENTS, 25, 0, TAG_refuse, &(msg_refuse_t){ERR_NEED_HELLO, TAG_ping, {"", 0}});
+    turn();
+    cr_expect_eq(sent_count, 0);
+}
+
+/* ---- links ---- */
+
+Test(turn, a_silent_host_is_gone_and_an_idle_link_beats)
+{
+    connect_both();
+    now += LINK_BEAT_MS + 300;
+    turn();
+    cr_expect_eq(count_sent(10, TAG_ping), 1);
+    arrive(DOOR_HOSTS, 10, 1, TAG_pong, &(msg_pong_t){5});
+    turn();
+    now += LINK_LOST_MS - 300;
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 0);
+    now += 700;
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+    forget_sent();
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    turn();
+    cr_expect_eq(refused(10), ERR_NEED_HELLO);
+}
+
+Test(turn, a_client_that_cannot_be_sent_to_is_gone)
+{
+    connect_both();
+    gone_route = 20;
+    now += LINK_LOST_MS + 300;
+    arrive(DOOR_HOSTS, 10, 1, TAG_pong, &(msg_pong_t){5});
+    turn();
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_CLIENT_GONE], 1);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 0);
+}
+
+/* ---- B5: what the shell answers ---- */
+
+Test(turn, events_go_to_those_who_watch)
+{
+    connect_both();
+    arrive(DOOR_CLIENTS, 21, 0, TAG_client_hello, &client_hello);
+    arrive(DOOR_CLIENTS, 21, 0, TAG_watch, &(msg_watch_t){{{1}}, 1, 0});
+    arrive(DOOR_CLIENTS, 22, 0, TAG_client_hello, &client_hello);
+    arrive(DOOR_CLIENTS, 22, 0, TAG_watch, &(msg_watch_t){{{1}}, 0, 1});
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    turn();
+    cr_expect_eq(count_sent(21, TAG_event), 1);
+    cr_expect_eq(count_sent(22, TAG_event), 0, "it watches something else");
+    cr_expect_eq(count_sent(20, TAG_event), 0);
+}
+
+Test(turn, a_launch_whose_bundle_is_not_here_fails_before_the_kernel_sees_it)
+{
+    connect_both();
+    buf_t vats = buf_of(10000);
+    msg_launch_vat_t vat = {.name = text_of("alice"), .bundle = text_of("b1-none")};
+    cr_assert_eq(msg_encode(TAG_launch_vat, &vat, &vats), ERR_OK);
+    msg_launch_t launch = {.request = {{4}}, .name = text_of("c"), .vats = {vats.at, vats.len}};
+    arrive(DOOR_CLIENTS, 20, 0, TAG_launch, &launch);
+    buf_clear(&vats);
+    turn();
+    cr_assert_eq(sent_count, 1);
+    msg_t msg;
+    cr_assert_eq(msg_decode(blob_bin(sent[0].frame), &msg), ERR_OK);
+    cr_expect_eq(msg.tag, TAG_failed);
+    cr_expect_eq(msg.body.failed.error, ERR_BUNDLE_UNKNOWN);
+    cr_assert_geq(msg.body.failed.what.len, 9);
+    cr_expect_eq(memcmp(msg.body.failed.what.at, "vat alice", 9), 0, "it names the vat");
+    msg_clear(&msg);
+    cr_expect_eq(fake_inputs[INPUT_CLIENT], 0);
+}
+
+Test(turn, bundles_that_are_not_here_have_a_total_of_zero)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 1, TAG_bundle_get, &(msg_bundle_get_t){text_of("b1-none"), 0});
+    arrive(DOOR_CLIENTS, 20, 0, TAG_bundle_have, &(msg_bundle_have_t){{{1}}, text_of("b1-none")});
+    uint8_t byte = 1;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_bundle_put,
+           &(msg_bundle_put_t){{{2}}, text_of("b1-none"), 0, 1, {&byte, 1}});
+    turn();
+    cr_expect_eq(count_sent(10, TAG_bundle_part), 1);
+    cr_expect_eq(count_sent(20, TAG_bundle_part), 1);
+    cr_expect_eq(count_sent(20, TAG_failed), 1);
+}
+
+/* ---- rows of the log ---- */
+
+static void add_log(record_t *record, uint64_t d, uint64_t outcome)
+{
+    static uint8_t bytes[32] = {1, 2, 3};
+    row_t row = {.table = ROW_log};
+    row.body.log.vat = 3;
+    row.body.log.d = d;
+    row.body.log.outcome = outcome;
+    row.body.log.delivery = (bin_t){bytes, 10 + d};
+    row.body.log.result_hash = (bin_t){bytes, outcome ? 32 : 0};
+    row.body.log.trace = (bin_t){bytes, 16};
+    record_add(record, &row);
+}
+
+Test(turn, history_is_read_back_from_the_store_with_its_verdict)
+{
+    gate_t real = store_gate(store);
+    record_t record = {0};
+    uint64_t seq;
+    record_begin(&record, 1);
+    add_log(&record, 1, 1);
+    add_log(&record, 2, 2);
+    add_log(&record, 3, 0);
+    cr_assert_eq(real.append(real.self, &record), ERR_OK);
+    cr_assert_eq(real.durable(real.self, &seq), ERR_OK);
+    record_clear(&record);
+
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 1, TAG_attach, &(msg_attach_t){.vat = {3}});
+    turn();
+    cr_assert_eq(count_sent(10, TAG_deliver), 3);
+    for (uint64_t d = 1; d <= 3; d++) {
+        msg_t msg;
+        cr_assert_eq(msg_decode(blob_bin(sent[d - 1].frame), &msg), ERR_OK);
+        const msg_deliver_t *deliver = &msg.body.deliver;
+        cr_expect_eq(deliver->d, d);
+        cr_expect_eq(deliver->verdict, d % 3, "1 replay, 2 skip, 0 live");
+        cr_expect_eq(deliver->run, 7);
+        cr_expect_eq(deliver->applied, 2);
+        cr_expect_eq(deliver->durable, 3);
+        cr_expect_eq(deliver->expect.b[1], d < 3 ? 2 : 0);
+        cr_expect_eq(deliver->trace.b[2], 3);
+        cr_expect_eq(deliver->delivery.len, 10 + d);
+        msg_clear(&msg);
+    }
+}
+
+Test(turn, a_client_that_asks_for_the_end_hears_that_it_comes)
+{
+    connect_both();
+    arrive(DOOR_CLIENTS, 20, 0, TAG_shutdown, &(msg_shutdown_t){{{8}}});
+    turn();
+    cr_expect_eq(count_sent(20, TAG_done), 1);
+    cr_expect(broker_stopped(broker));
+}
