@@ -13,7 +13,6 @@ typedef enum {
     SHAPE_METHARGS, /* an array of two: a method (string, symbol or "#undefined") and an array */
 } shape_t;
 
-
 /* Checks what a receiver's decoder will insist on: well-formed JSON, at most BODY_DEPTH_MAX deep,
  * valid UTF-8, no reserved string prefix, every "$i" and "&i" in range and of its slot's kind, SHAPE.
  * Fails with BODY_BROKEN, always the sender's fault. */
