@@ -6,6 +6,7 @@
  *   Z1  it has one thread, and no database is open when it forks;
  *   Z2  nothing outlives its parent: workers die with the zygote, the zygote with the vathost;
  *   Z3  when the vathost closes the socket it kills what runs, waits for all of it, and ends. */
+#define _GNU_SOURCE /* close_range */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,0 +1,53 @@
+/* guests: the vats that stand on this host, and one worker process for each.
+ *
+ *   G1  a vat has at most one worker that counts; frames of any other are dropped;
+ *   G2  a worker speaks for its own (vat, incarnation, placement) and for nobody else: the host
+ *       compares, and ends a worker that tries;
+ *   G3  a worker that ends while it runs a live delivery, by a crash of its own or by the clock, is
+ *       reported LOST, and only the broker brings the vat back; one that ends in any other way is
+ *       started again by the host, with growing pauses while it does not get anywhere;
+ *   G4  vat-N.db lives as long as the vat stands here.
+ *
+ * Where a worker stands is read from the frames that pass: ATTACH and FETCH say what it has run, a
+ * RESULT that it is one further. So the clock runs only for deliveries that it has really begun. */
+#pragma once
+#include "vathost/io/bundles.h"
+#include "vathost/io/crew.h"
+#include "wire/codec/codec.h"
+
+typedef struct guests guests_t;
+
+/* What they need. All of it is borrowed for their life. */
+typedef struct {
+    const char *state; /* folder of the databases */
+    crew_t *crew;
+    bundles_t *bundles;
+    int epoll;      /* the sockets of the workers are put here, with their token as u64 */
+    void *context;  /* of send */
+    bool (*send)(void *context, bin_t frame); /* to the broker; false: no session, frame dropped */
+} guests_options_t;
+
+/* Tokens are never less than this: smaller numbers in the epoll are the caller's. */
+enum { GUESTS_TOKEN_FIRST = 16 };
+
+guests_t *guests_new(const guests_options_t *options);
+void guests_destroy(guests_t **self_p);
+
+/* A session with the broker began: every worker says where it stands, every fetch goes on. */
+void guests_session(guests_t *self);
+
+/* A frame of the broker, and the message in it, that is about a vat or a bundle. */
+void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms);
+
+/* The socket of worker TOKEN has something, or takes something again. */
+void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms);
+
+/* A worker ended; the zygote ended, and CREW is the next. */
+void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms);
+void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms);
+
+/* Starts what is due, ends what is late. */
+void guests_tick(guests_t *self, uint64_t now_ms);
+
+/* Ends all of them and forgets them: the broker is another one. */
+void guests_end_all(guests_t *self);

@@ -1,0 +1,378 @@
+#include "vathost/vathost.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vathost/guests.h"
+#include "wire/base/hash.h"
+#include "wire/base/log.h"
+#include "wire/base/must.h"
+
+typedef enum {
+    LINK_CLOSED,  /* no socket; the next attempt is at open_at_ms */
+    LINK_OPENING, /* libzmq tries to connect */
+    LINK_HELLO,   /* connected, HELLO is said, WELCOME awaited */
+    LINK_OPEN,    /* the session stands */
+} link_t;
+
+enum {
+    AT_DEALER,
+    AT_CREW,
+    AT_SIGNALS, /* what an event of the epoll is about; from GUESTS_TOKEN_FIRST on a worker */
+
+    TICK_MS = 250,
+    REOPEN_MS = 100,
+    REFUSED_MS = 1000,
+    FRAMES_PER_TURN = 1000,
+    EVENTS_PER_TURN = 64,
+    CREWS_LOST_MAX = 5,
+    ENGINE_BYTES = 128,
+};
+
+struct vathost {
+    vathost_options_t options;
+    guests_t *guests;
+    int epoll;
+    link_t link;
+    uint64_t open_at_ms, heard_ms, said_ms;
+    id128_t nonce, kernel; /* kernel: of the broker this host belongs to; zero: none yet */
+    uint64_t epoch;        /* highest accepted */
+    char engine[ENGINE_BYTES];
+    bool crew_ready, ready_said, refused_said;
+    unsigned crews_lost; /* in a row, without one being ready */
+    bool stop;
+    err_t err;
+    char why[256];
+};
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void stop(vathost_t *self, err_t err, const char *why)
+{
+    self->stop = true;
+    self->err = err;
+    snprintf(self->why, sizeof self->why, "%s", why);
+}
+
+/* ---- what is remembered of the broker ---- */
+
+static void session_path(const vathost_t *self, const char *tail, char ret[PATH_BYTES_MAX])
+{
+    snprintf(ret, PATH_BYTES_MAX, "%s/session%s", self->options.state, tail);
+}
+
+static void load_session(vathost_t *self)
+{
+    char path[PATH_BYTES_MAX], hex[33] = "";
+    session_path(self, "", path);
+    FILE *file = fopen(path, "re");
+    if (!file) return;
+
+    uint64_t epoch;
+    if (fscanf(file, "%32[0-9a-f] %" SCNu64, hex, &epoch) == 2 && strlen(hex) == 32) {
+        for (size_t i = 0; i < sizeof self->kernel.b; i++) {
+            sscanf(hex + 2 * i, "%2hhx", &self->kernel.b[i]);
+        }
+        self->epoch = epoch;
+    }
+    fclose(file);
+}
+
+static bool save_session(const vathost_t *self)
+{
+    char path[PATH_BYTES_MAX], fresh[PATH_BYTES_MAX], hex[33];
+
+    for (size_t i = 0; i < sizeof self->kernel.b; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", self->kernel.b[i]);
+    }
+    session_path(self, "", path);
+    session_path(self, ".new", fresh);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0) return false;
+    bool ok = dprintf(fd, "%s %" PRIu64 "\n", hex, self->epoch) > 0 && fsync(fd) == 0;
+    ok = close(fd) == 0 && ok;
+    return ok && rename(fresh, path) == 0;
+}
+
+/* ---- the link ---- */
+
+static void say(vathost_t *self, msg_tag_t tag, const void *body)
+{
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    must(msg_encode(tag, body, &frame) == ERR_OK);
+    if (dealer_send(self->options.dealer, (bin_t){frame.at, frame.len})) self->said_ms = now_ms();
+    buf_clear(&frame);
+}
+
+/* For the guests: what is said outside a session would be said to nobody. */
+static bool say_frame(void *context, bin_t frame)
+{
+    vathost_t *self = context;
+    if (self->link != LINK_OPEN || !dealer_send(self->options.dealer, frame)) return false;
+    self->said_ms = now_ms();
+    return true;
+}
+
+static void watch_fd(vathost_t *self, int fd, uint64_t about)
+{
+    struct epoll_event event = {EPOLLIN, {.u64 = about}};
+    must(epoll_ctl(self->epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+}
+
+static void open_link(vathost_t *self)
+{
+    int fds[DEALER_FDS];
+    err_t err = dealer_open(self->options.dealer);
+    if (err) {
+        stop(self, err, "--broker");
+        return;
+    }
+    /* The descriptors of the socket before left the epoll when they were closed. */
+    dealer_fds(self->options.dealer, fds);
+    for (int i = 0; i < DEALER_FDS; i++) watch_fd(self, fds[i], AT_DEALER);
+    self->link = LINK_OPENING;
+}
+
+static void lose_link(vathost_t *self, uint64_t pause_ms)
+{
+    if (self->link == LINK_OPEN) log_warn("link_lost", kv_str("host", self->options.name));
+    self->link = LINK_CLOSED;
+    self->open_at_ms = now_ms() + pause_ms;
+}
+
+static void say_hello(vathost_t *self)
+{
+    must(getrandom(&self->nonce, sizeof self->nonce, 0) == sizeof self->nonce);
+    msg_hello_t hello = {PROTO_MIN, PROTO_MAX, self->nonce, self->epoch,
+                         text_of(self->options.name), text_of(self->engine)};
+    self->link = LINK_HELLO;
+    self->heard_ms = now_ms();
+    say(self, TAG_hello, &hello);
+}
+
+static void say_ready(vathost_t *self, host_t host)
+{
+    if (self->ready_said) return;
+    self->ready_said = true;
+    dprintf(self->options.ready_fd, "ready {\"host\":\"h%" PRIu32 "\"}\n", host.n);
+}
+
+/* H3. Another kernel is another story: what is left of the one before means nothing to it. */
+static err_t accept_broker(vathost_t *self, const msg_welcome_t *welcome)
+{
+    bool same = id_same(welcome->kernel, self->kernel);
+    if (same && welcome->epoch < self->epoch) return ERR_BROKER_WENT_BACK;
+    if (!same) guests_end_all(self->guests);
+    if (same && welcome->epoch == self->epoch) return ERR_OK;
+
+    self->kernel = welcome->kernel;
+    self->epoch = welcome->epoch;
+    return save_session(self) ? ERR_OK : ERR_STORE;
+}
+
+static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
+{
+    if (self->link != LINK_HELLO || !id_same(welcome->nonce, self->nonce)) return;
+
+    err_t err = accept_broker(self, welcome);
+    if (err) {
+        char why[128];
+        snprintf(why, sizeof why, "the broker is at epoch %" PRIu64 ", this host has seen %" PRIu64,
+                 welcome->epoch, self->epoch);
+        stop(self, err, err == ERR_STORE ? "the session file cannot be written" : why);
+        return;
+    }
+    self->link = LINK_OPEN;
+    log_info("session", kv_num("host", welcome->host.n), kv_num("epoch", welcome->epoch));
+    say_ready(self, welcome->host);
+    guests_session(self->guests);
+}
+
+static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
+{
+    switch (refuse->error) {
+    case ERR_NEED_HELLO:
+        if (self->link == LINK_OPEN) say_hello(self);
+        break;
+    case ERR_PROTOCOL_RANGE:
+    case ERR_STALE_SESSION: stop(self, (err_t)refuse->error, "the broker said so"); break;
+    default:
+        log_warn("refused", kv_num("error", refuse->error), kv_num("tag", refuse->tag),
+                 kv_text("text", refuse->text));
+    }
+}
+
+static void on_frame(vathost_t *self, bin_t frame)
+{
+    msg_t msg;
+    err_t err = msg_decode(frame, &msg);
+    if (err) {
+        log_warn("frame_refused", kv_str("why", err_name(err)));
+        return;
+    }
+    self->heard_ms = now_ms();
+    switch (msg.tag) {
+    case TAG_welcome: on_welcome(self, &msg.body.welcome); break;
+    case TAG_refuse: on_refuse(self, &msg.body.refuse); break;
+    case TAG_ping: say(self, TAG_pong, &msg.body.ping); break;
+    case TAG_pong: break;
+    default:
+        if (self->link == LINK_OPEN) guests_take(self->guests, &msg, frame, self->heard_ms);
+    }
+    msg_clear(&msg);
+}
+
+static void on_refused(vathost_t *self)
+{
+    const err_row_t *row = err_row(ERR_KEY_REFUSED);
+    if (!self->refused_said) {
+        fprintf(stderr, "error E%04u: %s\n  try     %s\n", (unsigned)row->err, row->text, row->hint);
+    }
+    self->refused_said = true;
+    lose_link(self, REFUSED_MS);
+}
+
+/* Takes what has come from the broker. False: there may be more. */
+static bool drain_link(vathost_t *self)
+{
+    bin_t frame;
+    for (int i = 0; i < FRAMES_PER_TURN && !self->stop && self->link != LINK_CLOSED; i++) {
+        switch (dealer_take(self->options.dealer, &frame)) {
+        case DEALER_NOTHING: return true;
+        case DEALER_UP: say_hello(self); break;
+        case DEALER_DOWN: lose_link(self, REOPEN_MS); break;
+        case DEALER_REFUSED: on_refused(self); break;
+        case DEALER_FRAME: on_frame(self, frame); break;
+        }
+    }
+    return self->link == LINK_CLOSED;
+}
+
+static void tick_link(vathost_t *self, uint64_t now)
+{
+    bool silent = now - self->heard_ms > LINK_LOST_MS;
+
+    if (self->link == LINK_CLOSED && now >= self->open_at_ms) open_link(self);
+    if ((self->link == LINK_HELLO || self->link == LINK_OPEN) && silent) lose_link(self, 0);
+    if (self->link == LINK_OPEN && now - self->said_ms >= LINK_BEAT_MS) {
+        say(self, TAG_ping, &(msg_ping_t){self->epoch});
+    }
+}
+
+/* ---- the zygote ---- */
+
+static void on_crew_gone(vathost_t *self)
+{
+    crew_destroy(&self->options.crew);
+    if (!self->crew_ready || ++self->crews_lost > CREWS_LOST_MAX ||
+        crew_new(self->options.program, &self->options.crew)) {
+        stop(self, ERR_PROCESS_FAILED, self->options.program);
+        return;
+    }
+    log_warn("zygote_restart", kv_num("times", self->crews_lost));
+    self->crew_ready = false;
+    watch_fd(self, crew_fd(self->options.crew), AT_CREW);
+    guests_crew(self->guests, self->options.crew, now_ms());
+}
+
+static void on_crew_ready(vathost_t *self, const char *engine)
+{
+    self->crew_ready = true;
+    snprintf(self->engine, sizeof self->engine, "%s", engine);
+    if (self->link == LINK_CLOSED) open_link(self);
+}
+
+static void drain_crew(vathost_t *self)
+{
+    for (;;) {
+        crew_event_t event = crew_take(self->options.crew);
+        switch (event.kind) {
+        case CREW_NOTHING: return;
+        case CREW_READY: on_crew_ready(self, event.engine); break;
+        case CREW_ENDED:
+            self->crews_lost = 0;
+            guests_ended(self->guests, event.token, event.status, now_ms());
+            break;
+        case CREW_GONE: on_crew_gone(self); return;
+        }
+    }
+}
+
+/* ---- the loop ---- */
+
+static void turn(vathost_t *self)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    /* Last thing before waiting: sending may have used up the signal of what arrived meanwhile. */
+    int timeout = drain_link(self) ? TICK_MS : 0;
+    if (self->stop) return;
+
+    int count = epoll_wait(self->epoll, events, EVENTS_PER_TURN, timeout);
+    for (int i = 0; i < count && !self->stop; i++) {
+        switch (events[i].data.u64) {
+        case AT_DEALER: break;
+        case AT_CREW: drain_crew(self); break;
+        case AT_SIGNALS: stop(self, ERR_OK, ""); break;
+        default: guests_pipe(self->guests, events[i].data.u64, now_ms());
+        }
+    }
+}
+
+err_t vathost_run(vathost_t *self)
+{
+    uint64_t ticked_ms = 0;
+
+    while (!self->stop) {
+        turn(self);
+        uint64_t now = now_ms();
+        if (self->stop || now - ticked_ms < TICK_MS) continue;
+        ticked_ms = now;
+        /* Nothing is asked of the broker before the engine can say which build it is. */
+        if (self->crew_ready || self->ready_said) tick_link(self, now);
+        if (!self->stop) guests_tick(self->guests, now);
+    }
+    return self->err;
+}
+
+const char *vathost_why(const vathost_t *self) { return self->why; }
+
+vathost_t *vathost_new(const vathost_options_t *options)
+{
+    vathost_t *self = calloc(1, sizeof *self);
+    must(self);
+    self->options = *options;
+    self->epoll = epoll_create1(EPOLL_CLOEXEC);
+    must(self->epoll >= 0);
+    load_session(self);
+    self->guests = guests_new(&(guests_options_t){options->state, options->crew, options->bundles,
+                                                  self->epoll, self, say_frame});
+    watch_fd(self, crew_fd(options->crew), AT_CREW);
+    watch_fd(self, options->signals, AT_SIGNALS);
+    return self;
+}
+
+void vathost_destroy(vathost_t **self_p)
+{
+    must(self_p);
+    vathost_t *self = *self_p;
+    if (!self) return;
+
+    crew_destroy(&self->options.crew);
+    guests_destroy(&self->guests);
+    close(self->epoll);
+    free(self);
+    *self_p = NULL;
+}

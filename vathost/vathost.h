@@ -1,0 +1,32 @@
+/* One vathost: a session with the broker on one side, worker processes on the other, and little in
+ * between: it looks at envelopes only.
+ *
+ *   H1  one thread; nothing in it waits for a worker or for the broker;
+ *   H2  a lost link costs nothing: the session is opened again, and every worker says where it stands;
+ *   H3  a broker whose epoch is lower than one this host has accepted has forgotten what happened
+ *       since: the host refuses it;
+ *   H4  when the host ends, however it ends, no process of it is left. */
+#pragma once
+#include "vathost/io/bundles.h"
+#include "vathost/io/crew.h"
+#include "vathost/io/dealer.h"
+
+typedef struct vathost vathost_t;
+
+typedef struct {
+    const char *state, *name, *program; /* program: vatworker */
+    dealer_t *dealer;
+    bundles_t *bundles;
+    crew_t *crew;  /* taken over */
+    int signals;   /* signalfd: readable when the host has to end */
+    int ready_fd;  /* gets one line when the first session stands */
+} vathost_options_t;
+
+/* Borrows what OPTIONS name for its life, but for the crew. */
+vathost_t *vathost_new(const vathost_options_t *options);
+void vathost_destroy(vathost_t **self_p);
+
+/* Works until a signal comes (OK) or it cannot go on; vathost_why() then says more. Fails with
+ * BAD_VALUE (the endpoint), PROTOCOL_RANGE, STALE_SESSION, BROKER_WENT_BACK, PROCESS_FAILED, STORE. */
+CHECKED err_t vathost_run(vathost_t *self);
+const char *vathost_why(const vathost_t *self);
