@@ -1,0 +1,182 @@
+/* kill, restart, cluster launch, cluster rm: commands that change what a broker runs. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "cli/launch.h"
+#include "cli/rows.h"
+#include "wire/base/own.h"
+
+enum { LAUNCH_MS = 120 * 1000 };
+
+typedef err_t one_t(cli_t *cli, link_t *link, const found_t *vat);
+
+static err_t kill_one(cli_t *cli, link_t *link, const found_t *vat)
+{
+    const char *reason = args_text(&cli->args, "reason");
+    msg_kill_t kill = {request_id(), vat->vat, text_of(reason ? reason : "killed by the operator")};
+    const msg_t *msg;
+
+    return link_ask(link, TAG_kill, &kill, TAG_done, ANSWER_MS, &msg, &cli->f);
+}
+
+static err_t restart_one(cli_t *cli, link_t *link, const found_t *vat)
+{
+    msg_restart_t restart = {request_id(), vat->vat};
+    const msg_t *msg;
+
+    return link_ask(link, TAG_restart, &restart, TAG_done, ANSWER_MS, &msg, &cli->f);
+}
+
+/* Does it to every vat named; the last failure is told, and exit code 10 says that others worked. */
+static err_t each_vat(cli_t *cli, one_t *one, const char *done)
+{
+    AUTO(link) link = client_link(cli);
+    json_t *json = json_array();
+    err_t err = link ? ERR_OK : cli->f.err;
+    int failures = 0;
+
+    for (int i = 0; link && i < cli->args.word_count; i++) {
+        const char *word = cli->args.words[i];
+        char id[16];
+        found_t vat;
+        err_t now = vat_named(link, *word == '@' ? word + 1 : word, &vat, &cli->f);
+        if (!now) now = one(cli, link, &vat);
+        if (now) {
+            failures++;
+            err = now;
+            continue;
+        }
+        snprintf(id, sizeof id, "v%u", vat.vat.n);
+        json_array_append_new(json, json_string(id));
+        say(cli, "%s %s %s", done, id, vat.name);
+    }
+    if (failures && failures < cli->args.word_count) {
+        if (cli->json)
+            fail_print_json(&cli->f, stderr);
+        else
+            fail_print(&cli->f, stderr, cli->color);
+        cli->exit = 10;
+        err = ERR_OK;
+    }
+    if (!err && cli->json) out_json(json_incref(json));
+    json_decref(json);
+    return err;
+}
+
+err_t cmd_kill(cli_t *cli) { return each_vat(cli, kill_one, "killed"); }
+err_t cmd_restart(cli_t *cli) { return each_vat(cli, restart_one, "restarted"); }
+
+/* ---- clusters ---- */
+
+static err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint64_t *ret_vats,
+                           fail_t *f)
+{
+    rows_t rows;
+    uint32_t number = 0;
+    bool found = false, by_number = id_parse('s', name, strlen(name), &number);
+    err_t err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_cluster_row_t *cluster = &row->body.cluster_row;
+        if (row->tag != TAG_cluster_row) continue;
+        bool same =
+            cluster->name.len == strlen(name) && memcmp(cluster->name.at, name, strlen(name)) == 0;
+        if (!same && !(by_number && cluster->cluster.n == number)) continue;
+        *ret = cluster->cluster;
+        *ret_vats = cluster->vats;
+        found = true;
+    }
+    rows_clear(&rows);
+    return found ? ERR_OK : fail(f, ERR_CLUSTER_UNKNOWN, "no cluster \"%.200s\"", name);
+}
+
+/* Asks on a terminal only: a script that says `cluster rm` means it. */
+static bool confirmed(const cli_t *cli, const char *name, uint64_t vats)
+{
+    char line[NAME_BYTES_MAX + 2];
+
+    if (args_yes(&cli->args, "yes") || !isatty(STDIN_FILENO)) return true;
+    fprintf(stderr,
+            "Removes cluster \"%s\" with %llu vats and all their state.\nType the cluster's name "
+            "to go on: ",
+            name, (unsigned long long)vats);
+    if (!fgets(line, sizeof line, stdin)) return false;
+    line[strcspn(line, "\n")] = 0;
+    return strcmp(line, name) == 0;
+}
+
+err_t cmd_cluster_rm(cli_t *cli)
+{
+    AUTO(link) link = client_link(cli);
+    const char *name = cli->args.words[0];
+    cluster_t cluster;
+    uint64_t vats;
+    const msg_t *msg;
+
+    if (!link) return cli->f.err;
+    err_t err = cluster_named(link, name, &cluster, &vats, &cli->f);
+    if (err) return err;
+    if (!confirmed(cli, name, vats)) {
+        say(cli, "nothing was removed");
+        cli->exit = 1;
+        return ERR_OK;
+    }
+    msg_cluster_rm_t rm = {request_id(), cluster};
+    err = link_ask(link, TAG_cluster_rm, &rm, TAG_done, ANSWER_MS, &msg, &cli->f);
+    if (err) return err;
+    if (cli->json)
+        out_json(json_pack("{s:s, s:I}", "removed", name, "vats", (json_int_t)vats));
+    else
+        say(cli, "removed %s", name);
+    return ERR_OK;
+}
+
+static err_t launch_show(cli_t *cli, link_t *link, const char *name, const launched_t *launched)
+{
+    char root[KREF_TEXT_MAX], result[KREF_TEXT_MAX], vat[16], cluster[16];
+    json_t *settled = NULL;
+
+    snprintf(vat, sizeof vat, "v%u", launched->bootstrap.n);
+    snprintf(cluster, sizeof cluster, "s%u", launched->cluster.n);
+    say(cli, "launched %s as %s; bootstrap's result is %s", name, cluster,
+        kref_text(launched->result, result));
+    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "cluster", name, "id", cluster,
+                             "bootstrap", vat, "rootKref", kref_text(launched->root, root),
+                             "promise", kref_text(launched->result, result));
+    err_t err = ERR_OK;
+    if (args_yes(&cli->args, "wait")) err = client_await(cli, link, launched->result, &settled);
+    if (settled) {
+        json_object_update(json, settled);
+        json_decref(settled);
+    }
+    if (!err && cli->json) out_json(json_incref(json));
+    json_decref(json);
+    return err;
+}
+
+err_t cmd_cluster_launch(cli_t *cli)
+{
+    AUTO(plan) plan = plan_new(cli->args.words[0], false, &cli->f);
+    if (!plan) return cli->f.err;
+
+    const char *name = args_text(&cli->args, "name");
+    loads_t loads = {0};
+    launched_t launched;
+    if (!name) name = plan->name;
+    for (size_t i = 0; i < plan->warning_count; i++) say(cli, "warning: %s", plan->warnings[i]);
+    err_t err = loads_make(plan, &loads, &cli->f);
+    link_t *link = err ? NULL : client_link(cli);
+    if (!err && !link) err = cli->f.err;
+    if (!err) {
+        uint64_t ms = args_ms(&cli->args, "timeout", LAUNCH_MS);
+        err = launch(link, plan, &loads, name, args_yes(&cli->args, "serial"),
+                     ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, &launched, &cli->f);
+    }
+    if (!err) err = launch_show(cli, link, name, &launched);
+    link_destroy(&link);
+    loads_clear(&loads);
+    return err;
+}

@@ -1,0 +1,464 @@
+/* ps, status, inspect, cluster ls, db audit: what the broker knows, shown. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/client.h"
+#include "cli/events.h"
+#include "cli/instance.h"
+#include "cli/process.h"
+#include "cli/rows.h"
+#include "cli/table.h"
+#include "cli/value.h"
+#include "wire/base/own.h"
+
+#define TEXT(text) (int)(text).len, (text).at
+
+static json_t *id_json(char prefix, uint64_t number)
+{
+    char text[32];
+
+    if (!number) return json_null();
+    snprintf(text, sizeof text, "%c%" PRIu64, prefix, number);
+    return json_string(text);
+}
+
+static json_t *number_json(uint64_t number) { return json_integer((json_int_t)number); }
+
+static json_t *vat_json(const msg_vat_row_t *vat)
+{
+    json_t *row = json_object();
+
+    json_object_set_new(row, "vat", id_json('v', vat->vat.n));
+    json_object_set_new(row, "name", json_text(vat->name));
+    json_object_set_new(row, "cluster", json_text(vat->cluster_name));
+    json_object_set_new(row, "host", id_json('h', vat->host.n));
+    json_object_set_new(row, "host_name", json_text(vat->host_name));
+    json_object_set_new(row, "state", json_text(vat->state));
+    json_object_set_new(row, "reason", json_text(vat->reason));
+    json_object_set_new(row, "incarnation", number_json(vat->incarnation));
+    json_object_set_new(row, "queue", number_json(vat->queue));
+    json_object_set_new(row, "in_flight", number_json(vat->in_flight));
+    json_object_set_new(row, "deliveries", number_json(vat->applied));
+    json_object_set_new(row, "exports", number_json(vat->exports));
+    json_object_set_new(row, "imports", number_json(vat->imports));
+    json_object_set_new(row, "computrons", number_json(vat->computrons));
+    json_object_set_new(row, "run_us", number_json(vat->run_us));
+    json_object_set_new(row, "started_ms", number_json(vat->started_ms));
+    return row;
+}
+
+/* "2d4h", "3m12s" since MS after 1970. */
+static const char *age(uint64_t ms, char ret[32])
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t s = (uint64_t)now.tv_sec > ms / 1000 ? (uint64_t)now.tv_sec - ms / 1000 : 0;
+
+    if (!ms)
+        strcpy(ret, "-");
+    else if (s >= 86400)
+        snprintf(ret, 32, "%" PRIu64 "d%" PRIu64 "h", s / 86400, s / 3600 % 24);
+    else if (s >= 3600)
+        snprintf(ret, 32, "%" PRIu64 "h%" PRIu64 "m", s / 3600, s / 60 % 60);
+    else if (s >= 60)
+        snprintf(ret, 32, "%" PRIu64 "m%" PRIu64 "s", s / 60, s % 60);
+    else
+        snprintf(ret, 32, "%" PRIu64 "s", s);
+    return ret;
+}
+
+static void vat_cells(table_t *table, const msg_vat_row_t *vat, bool all)
+{
+    char up[32];
+
+    table_add(table, "v%u", vat->vat.n);
+    table_add(table, "%.*s", TEXT(vat->name));
+    table_add(table, "%.*s", TEXT(vat->cluster_name));
+    if (vat->host.n)
+        table_add(table, "h%u", vat->host.n);
+    else
+        table_add(table, "-");
+    table_add(table, "%.*s", TEXT(vat->state));
+    table_add(table, "%s", age(vat->started_ms, up));
+    table_add(table, "%" PRIu64, vat->exports);
+    table_add(table, "%" PRIu64, vat->queue + vat->in_flight);
+    table_add(table, "%" PRIu64, vat->applied);
+    table_add(table, "%.1f ms", (double)vat->run_us / 1000);
+    if (all) table_add(table, "%.*s", TEXT(vat->reason));
+}
+
+err_t cmd_ps(cli_t *cli)
+{
+    AUTO(link) link = client_link(cli);
+    bool all = args_yes(&cli->args, "all");
+    rows_t rows;
+
+    if (!link) return cli->f.err;
+    err_t err = rows_get(link, ROWS_VATS, all, (kref_t){0}, &rows, &cli->f);
+    if (err) return err;
+    json_t *json = json_array();
+    table_t table = table_of(all ? "VAT NAME CLUSTER HOST STATE UP OBJ QUEUE TURNS RUN REASON"
+                                 : "VAT NAME CLUSTER HOST STATE UP OBJ QUEUE TURNS RUN");
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        if (row->tag != TAG_vat_row) continue;
+        json_array_append_new(json, vat_json(&row->body.vat_row));
+        vat_cells(&table, &row->body.vat_row, all);
+    }
+    rows_clear(&rows);
+    if (cli->json)
+        json_print(json, stdout), putchar('\n');
+    else
+        table_print(&table, stdout);
+    json_decref(json);
+    table_clear(&table);
+    return ERR_OK;
+}
+
+static json_t *cluster_json(const msg_cluster_row_t *cluster)
+{
+    char kref[KREF_TEXT_MAX];
+    json_t *row = json_object();
+
+    json_object_set_new(row, "cluster", id_json('s', cluster->cluster.n));
+    json_object_set_new(row, "name", json_text(cluster->name));
+    json_object_set_new(row, "state", json_text(cluster->state));
+    json_object_set_new(row, "vats", number_json(cluster->vats));
+    json_object_set_new(row, "bootstrap", id_json('v', cluster->bootstrap.n));
+    json_object_set_new(row, "result", json_string(kref_text(cluster->result, kref)));
+    return row;
+}
+
+/* Rows of clusters, as a table and as JSON. */
+static err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f)
+{
+    rows_t rows;
+    char kref[KREF_TEXT_MAX];
+    err_t err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_cluster_row_t *cluster = &row->body.cluster_row;
+        if (row->tag != TAG_cluster_row) continue;
+        json_array_append_new(json, cluster_json(cluster));
+        table_add(table, "s%u", cluster->cluster.n);
+        table_add(table, "%.*s", TEXT(cluster->name));
+        table_add(table, "%.*s", TEXT(cluster->state));
+        table_add(table, "%" PRIu64, cluster->vats);
+        table_add(table, "v%u", cluster->bootstrap.n);
+        table_add(table, "%s", kref_text(cluster->result, kref));
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+static const char cluster_head[] = "CLUSTER NAME STATE VATS BOOTSTRAP RESULT";
+
+err_t cmd_cluster_ls(cli_t *cli)
+{
+    AUTO(link) link = client_link(cli);
+    if (!link) return cli->f.err;
+
+    table_t table = table_of(cluster_head);
+    json_t *json = json_array();
+    err_t err = clusters_get(link, &table, json, &cli->f);
+    if (!err && cli->json)
+        json_print(json, stdout), putchar('\n');
+    else if (!err)
+        table_print(&table, stdout);
+    json_decref(json);
+    table_clear(&table);
+    return err;
+}
+
+static err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
+{
+    rows_t rows;
+    err_t err = rows_get(link, ROWS_HOSTS, false, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_host_row_t *host = &row->body.host_row;
+        if (row->tag != TAG_host_row) continue;
+        json_array_append_new(
+            json, json_pack("{s:o, s:o, s:o, s:o, s:o}", "host", id_json('h', host->host.n), "name",
+                            json_text(host->name), "state", json_text(host->state), "vats",
+                            number_json(host->vats), "key", json_text(host->key)));
+        table_add(table, "h%u", host->host.n);
+        table_add(table, "%.*s", TEXT(host->name));
+        table_add(table, "%.*s", TEXT(host->state));
+        table_add(table, "%" PRIu64, host->vats);
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+static err_t counters_get(link_t *link, json_t *json, fail_t *f)
+{
+    rows_t rows;
+    err_t err = rows_get(link, ROWS_COUNTERS, false, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        char name[NAME_BYTES_MAX + 1];
+        if (row->tag != TAG_counter_row) continue;
+        snprintf(name, sizeof name, "%.*s", TEXT(row->body.counter_row.name));
+        json_object_set_new(json, name, number_json(row->body.counter_row.value));
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+static void status_print(const link_t *link, const table_t *hosts, const table_t *clusters,
+                         json_t *counters)
+{
+    const char *name;
+    json_t *value;
+
+    printf("broker %s\n  hosts connect to %s\n  key %s\n", link_version(link),
+           link_hosts_endpoint(link), link_key(link));
+    printf("\n");
+    table_print(hosts, stdout);
+    printf("\n");
+    table_print(clusters, stdout);
+    printf("\n");
+    json_object_foreach(counters, name, value)
+    {
+        printf("%s %" JSON_INTEGER_FORMAT "  ", name, json_integer_value(value));
+    }
+    printf("\n");
+}
+
+err_t cmd_status(cli_t *cli)
+{
+    AUTO(link) link = client_link(cli);
+    if (!link) return cli->f.err;
+
+    table_t hosts = table_of("HOST NAME STATE VATS"), clusters = table_of(cluster_head);
+    json_t *hosts_json = json_array(), *clusters_json = json_array(), *counters = json_object();
+    err_t err = hosts_get(link, &hosts, hosts_json, &cli->f);
+    if (!err) err = clusters_get(link, &clusters, clusters_json, &cli->f);
+    if (!err) err = counters_get(link, counters, &cli->f);
+    if (!err && cli->json) {
+        out_json(json_pack("{s:s, s:s, s:s, s:O, s:O, s:O}", "version", link_version(link),
+                           "hosts_endpoint", link_hosts_endpoint(link), "key", link_key(link),
+                           "hosts", hosts_json, "clusters", clusters_json, "counters", counters));
+    } else if (!err) {
+        status_print(link, &hosts, &clusters, counters);
+    }
+    json_decref(hosts_json);
+    json_decref(clusters_json);
+    json_decref(counters);
+    table_clear(&hosts);
+    table_clear(&clusters);
+    return err;
+}
+
+/* ---- inspect ---- */
+
+static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
+{
+    rows_t rows;
+    json_t *found = NULL;
+    err_t err = rows_get(link, ROWS_VATS, true, (kref_t){0}, &rows, &cli->f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        if (row->tag == TAG_vat_row && row->body.vat_row.vat.n == wanted.n && !found) {
+            found = vat_json(&row->body.vat_row);
+        }
+    }
+    rows_clear(&rows);
+    if (!found) return fail(&cli->f, ERR_VAT_UNKNOWN, "no vat v%u", wanted.n);
+    if (cli->json) {
+        out_json(found);
+        return ERR_OK;
+    }
+    const char *key;
+    json_t *value;
+    printf("v%u  vat  %s\n", wanted.n, json_string_value(json_object_get(found, "name")));
+    json_object_foreach(found, key, value)
+    {
+        buf_t text = buf_of(2 * TEXT_BYTES_MAX);
+        if (strcmp(key, "vat") == 0 || strcmp(key, "name") == 0) continue;
+        if (json_is_string(value) && !json_string_length(value)) continue;
+        if (json_is_string(value))
+            err = buf_add(&text, json_string_value(value), json_string_length(value));
+        else
+            err = json_add(&text, value);
+        printf("  %-12s ", key);
+        if (!err) put_safely(stdout, (text_t){(const char *)text.at, text.len});
+        putchar('\n');
+        buf_clear(&text);
+    }
+    json_decref(found);
+    printf("  next         vatctl call v%u METHOD    vatctl logs v%u    vatctl restart v%u\n",
+           wanted.n, wanted.n, wanted.n);
+    return ERR_OK;
+}
+
+static void ref_print(const msg_ref_row_t *ref)
+{
+    char kref[KREF_TEXT_MAX];
+    bool head = (ref->role.len == 6 && memcmp(ref->role.at, "object", 6) == 0) ||
+                (ref->role.len == 7 && memcmp(ref->role.at, "promise", 7) == 0);
+
+    if (!head) {
+        printf("  %-10.*s v%u %.*s  %.*s\n", TEXT(ref->role), ref->vat.n, TEXT(ref->name),
+               TEXT(ref->state));
+        return;
+    }
+    printf("%s  %.*s  %.*s\n", kref_text(ref->kref, kref), TEXT(ref->role), TEXT(ref->state));
+    if (ref->vat.n) {
+        printf("  %-10s v%u %.*s\n", kref_is_promise(ref->kref) ? "decider" : "owner", ref->vat.n,
+               TEXT(ref->name));
+    }
+    if (kref_is_promise(ref->kref))
+        printf("  %-10s %" PRIu64 "\n", "references", ref->recognizable);
+    else
+        printf("  %-10s reachable %" PRIu64 ", recognizable %" PRIu64 "\n", "references",
+               ref->reachable, ref->recognizable);
+    if (ref->value.body.len) {
+        buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
+        if (!value_show(&shown, &ref->value)) {
+            printf("  %-10s ", "value");
+            put_safely(stdout, (text_t){(const char *)shown.at, shown.len});
+            putchar('\n');
+        }
+        buf_clear(&shown);
+    }
+}
+
+static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
+{
+    rows_t rows;
+    json_t *json = json_array();
+    char text[KREF_TEXT_MAX];
+    err_t err = rows_get(link, ROWS_REF, false, kref, &rows, &cli->f);
+
+    if (err == ERR_REF_UNKNOWN)
+        fail(&cli->f, ERR_REF_UNKNOWN, "no object or promise %s", kref_text(kref, text));
+    for (const msg_t *row; !err && (row = rows_next(&rows));) {
+        const msg_ref_row_t *ref = &row->body.ref_row;
+        if (row->tag != TAG_ref_row) continue;
+        if (!cli->json) {
+            ref_print(ref);
+            continue;
+        }
+        json_t *item =
+            json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kref", kref_text(ref->kref, text),
+                      "role", json_text(ref->role), "vat", id_json('v', ref->vat.n), "name",
+                      json_text(ref->name), "state", json_text(ref->state), "reachable",
+                      number_json(ref->reachable), "recognizable", number_json(ref->recognizable));
+        if (ref->value.body.len) json_object_set_new(item, "value", value_json(&ref->value));
+        json_array_append_new(json, item);
+    }
+    if (!err) rows_clear(&rows);
+    if (!err && cli->json) out_json(json_incref(json));
+    json_decref(json);
+    return err;
+}
+
+static err_t inspect_host(cli_t *cli, link_t *link, const char *word)
+{
+    table_t table = table_of("HOST NAME STATE VATS");
+    json_t *json = json_array(), *row;
+    size_t i;
+    bool found = false;
+    err_t err = hosts_get(link, &table, json, &cli->f);
+
+    json_array_foreach(json, i, row)
+    {
+        const char *id = json_string_value(json_object_get(row, "host"));
+        const char *name = json_string_value(json_object_get(row, "name"));
+        if (strcmp(id, word) != 0 && strcmp(name, word) != 0) continue;
+        found = true;
+        if (cli->json)
+            json_print(row, stdout), putchar('\n');
+        else
+            printf("%s  host  %s  %s\n  vats       %" JSON_INTEGER_FORMAT "\n  key        %s\n", id,
+                   name, json_string_value(json_object_get(row, "state")),
+                   json_integer_value(json_object_get(row, "vats")),
+                   json_string_value(json_object_get(row, "key")));
+    }
+    json_decref(json);
+    table_clear(&table);
+    if (!err && !found) err = fail(&cli->f, ERR_HOST_UNKNOWN, "no host \"%.100s\"", word);
+    return err;
+}
+
+err_t cmd_inspect(cli_t *cli)
+{
+    AUTO(link) link = client_link(cli);
+    const char *word = cli->args.words[0];
+    uint32_t number;
+    kref_t kref;
+    found_t found;
+
+    if (!link) return cli->f.err;
+    if (kref_parse(word, strlen(word), &kref)) return inspect_ref(cli, link, kref);
+    if (id_parse('h', word, strlen(word), &number)) return inspect_host(cli, link, word);
+    if (id_parse('v', word, strlen(word), &number)) return inspect_vat(cli, link, (vat_t){number});
+    err_t err = vat_named(link, *word == '@' ? word + 1 : word, &found, &cli->f);
+    return err ? err : inspect_vat(cli, link, found.vat);
+}
+
+/* ---- audit ---- */
+
+static err_t audit_show(cli_t *cli, link_t *link)
+{
+    rows_t rows;
+    json_t *json = json_array();
+    err_t err = rows_get(link, ROWS_AUDIT, false, (kref_t){0}, &rows, &cli->f);
+
+    for (const msg_t *row; !err && (row = rows_next(&rows));) {
+        const msg_finding_row_t *finding = &row->body.finding_row;
+        if (row->tag != TAG_finding_row) continue;
+        json_array_append_new(json, json_pack("{s:o, s:o, s:o}", "rule", json_text(finding->rule),
+                                              "row", json_text(finding->row), "should",
+                                              json_text(finding->should)));
+        if (!cli->json)
+            printf("%.*s  %.*s  should be %.*s\n", TEXT(finding->rule), TEXT(finding->row),
+                   TEXT(finding->should));
+    }
+    if (!err) rows_clear(&rows);
+    if (!err && json_array_size(json)) cli->exit = err_row(ERR_STORE_DAMAGED)->exit;
+    if (!err && cli->json)
+        out_json(json_incref(json));
+    else if (!err && !json_array_size(json))
+        printf("clean\n");
+    json_decref(json);
+    return err;
+}
+
+/* A broker alone over the state that DIR keeps: it loads everything, and no vat runs. */
+static err_t audit_offline(cli_t *cli, const char *dir)
+{
+    instance_t instance = {0};
+    char socket[] = "/tmp/vatyard-XXXXXX", path[64], state[PATH_MAX], real[PATH_MAX];
+
+    if (!realpath(dir, real)) return fail(&cli->f, ERR_FILE_MISSING, "no state in %.200s", dir);
+    snprintf(state, sizeof state, "%.4000s/broker/kernel.db", real);
+    if (access(state, R_OK) != 0) return fail(&cli->f, ERR_FILE_MISSING, "no state in %.200s", dir);
+    if (!mkdtemp(socket)) return fail(&cli->f, ERR_STORE, "a temporary folder cannot be made");
+    snprintf(path, sizeof path, "%s/c", socket);
+    signals_catch();
+    err_t err = instance_start(&instance, real, path, 0, false, READY_MS, &cli->f);
+    link_t *link = err ? NULL : link_new(instance.control, ANSWER_MS, &cli->f);
+    if (!err) err = link ? audit_show(cli, link) : cli->f.err;
+    link_destroy(&link);
+    instance_stop(&instance);
+    folder_remove(socket);
+    return err;
+}
+
+err_t cmd_db_audit(cli_t *cli)
+{
+    const char *state = args_text(&cli->args, "state");
+    if (state) return audit_offline(cli, state);
+
+    AUTO(link) link = client_link(cli);
+    return link ? audit_show(cli, link) : cli->f.err;
+}

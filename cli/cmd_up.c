@@ -1,0 +1,303 @@
+/* up and down: an instance in the background. One lock, so that ten `up` at once start one. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/instance.h"
+#include "cli/link.h"
+#include "cli/process.h"
+#include "wire/base/hash.h"
+#include "wire/base/must.h"
+#include "wire/base/own.h"
+
+enum { DOWN_MS = 10 * 1000 };
+
+typedef struct {
+    char home[PATH_MAX], socket[PATH_MAX];
+    int lock;
+} home_t;
+
+static void home_file(const home_t *home, const char *name, char ret[PATH_MAX])
+{
+    snprintf(ret, PATH_MAX, "%.4000s/%s", home->home, name);
+}
+
+/* The control socket stands in HOME; when that path is too long for a socket, in a folder of the
+ * user's own under /tmp, named after HOME. */
+static err_t socket_place(home_t *home, fail_t *f)
+{
+    struct sockaddr_un address;
+
+    if (strlen(home->home) + sizeof "/control.sock" <= sizeof address.sun_path) {
+        home_file(home, "control.sock", home->socket);
+        return ERR_OK;
+    }
+    hash_t hash = hash_of((bin_t){(const uint8_t *)home->home, strlen(home->home)});
+    struct stat stat_;
+    snprintf(home->socket, sizeof home->socket, "/tmp/vatyard-%u-%02x%02x%02x%02x%02x%02x",
+             (unsigned)getuid(), hash.b[0], hash.b[1], hash.b[2], hash.b[3], hash.b[4], hash.b[5]);
+    err_t err = folder_make(home->socket, f);
+    if (err) return err;
+    if (lstat(home->socket, &stat_) != 0 || stat_.st_uid != getuid() || (stat_.st_mode & 077)) {
+        return fail(f, ERR_KEY_FILE, "%s belongs to somebody else", home->socket);
+    }
+    strcat(home->socket, "/control.sock");
+    return ERR_OK;
+}
+
+static err_t home_open(home_t *home, fail_t *f)
+{
+    char path[PATH_MAX];
+
+    instance_home(home->home);
+    err_t err = folder_make(home->home, f);
+    if (err) return err;
+    home_file(home, "lock", path);
+    home->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (home->lock < 0 || flock(home->lock, LOCK_EX) != 0) {
+        fail(f, ERR_STORE, "%s cannot be locked", path);
+        fail_why(f, "%s", strerror(errno));
+        return ERR_STORE;
+    }
+    return socket_place(home, f);
+}
+
+/* ---- who runs ---- */
+
+/* When a process started, in the kernel's ticks: with it a number means one process only. 0: none. */
+static unsigned long long process_born(pid_t pid)
+{
+    char path[64], text[1024];
+    unsigned long long born = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0) close(fd);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    const char *at = strrchr(text, ')');
+    if (at && at[1] && at[2] == 'Z') return 0; /* ended, nobody has asked yet */
+    for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
+    return at ? strtoull(at, NULL, 10) : born;
+}
+
+static json_t *process_json(const char *name, pid_t pid)
+{
+    return json_pack("{s:s, s:i, s:I}", "name", name, "pid", (int)pid, "born",
+                     (json_int_t)process_born(pid));
+}
+
+static bool runs(const json_t *process)
+{
+    pid_t pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
+
+    return pid > 1 && process_born(pid) ==
+                          (unsigned long long)json_integer_value(json_object_get(process, "born"));
+}
+
+static err_t file_write(const char *path, const char *text, fail_t *f)
+{
+    FILE *file = fopen(path, "we");
+
+    if (file && fputs(text, file) >= 0 && fclose(file) == 0) return ERR_OK;
+    fail(f, ERR_STORE, "%s cannot be written", path);
+    fail_why(f, "%s", strerror(errno));
+    return ERR_STORE;
+}
+
+/* The recorder: this program, following the events. */
+static pid_t recorder_start(const home_t *home, fail_t *f)
+{
+    char self[PATH_MAX], log[PATH_MAX], endpoint[PATH_MAX + 8];
+    char *argv[] = {self,
+                    (char *)(uintptr_t) "logs",
+                    (char *)(uintptr_t) "--follow",
+                    (char *)(uintptr_t) "--record",
+                    log,
+                    (char *)(uintptr_t) "--endpoint",
+                    endpoint,
+                    NULL};
+
+    path_program("vatctl", self);
+    home_file(home, "log.jsonl", log);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", home->socket);
+    return process_start(argv, &(start_t){-1, -1, -1, true}, f);
+}
+
+static err_t processes_write(const home_t *home, const instance_t *instance, pid_t recorder,
+                             fail_t *f)
+{
+    char path[PATH_MAX], name[32], text[PATH_MAX + 16];
+    json_t *all = json_array();
+
+    json_array_append_new(all, process_json("broker", instance->broker));
+    for (size_t i = 0; i < instance->host_count; i++) {
+        snprintf(name, sizeof name, "host-%zu", i + 1);
+        json_array_append_new(all, process_json(name, instance->hosts[i]));
+    }
+    if (recorder) json_array_append_new(all, process_json("recorder", recorder));
+    char *dump = json_dumps(all, JSON_COMPACT);
+    home_file(home, "pids", path);
+    err_t err = file_write(path, dump, f);
+    free(dump);
+    json_decref(all);
+    if (err) return err;
+    home_file(home, "endpoint", path);
+    snprintf(text, sizeof text, "ipc://%s\n", home->socket);
+    return file_write(path, text, f);
+}
+
+static json_t *processes_read(const home_t *home)
+{
+    char path[PATH_MAX];
+
+    home_file(home, "pids", path);
+    json_t *all = json_load_file(path, 0, NULL);
+    return json_is_array(all) ? all : (json_decref(all), json_array());
+}
+
+static void up_show(cli_t *cli, const home_t *home, bool already, uint64_t hosts)
+{
+    char endpoint[PATH_MAX + 8];
+
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", home->socket);
+    if (cli->json) {
+        out_json(json_pack("{s:s, s:s, s:b, s:I}", "home", home->home, "endpoint", endpoint,
+                           "already", already, "hosts", (json_int_t)hosts));
+    } else {
+        say(cli, already ? "already up at %s" : "up at %s", endpoint);
+    }
+}
+
+static size_t running_hosts(const home_t *home)
+{
+    json_t *all = processes_read(home), *process;
+    size_t i, hosts = 0;
+
+    json_array_foreach(all, i, process)
+    {
+        const char *name = json_string_value(json_object_get(process, "name"));
+        if (name && strncmp(name, "host-", 5) == 0 && runs(process)) hosts++;
+    }
+    json_decref(all);
+    return hosts;
+}
+
+err_t cmd_up(cli_t *cli)
+{
+    home_t home = {.lock = -1};
+    instance_t instance;
+    char endpoint[PATH_MAX];
+    uint64_t hosts = args_count(&cli->args, "hosts", 1),
+             ms = args_ms(&cli->args, "timeout", READY_MS);
+    fail_t *f = &cli->f;
+    err_t err = home_open(&home, f);
+
+    if (err) return err;
+    if (hosts > 1000) return fail(f, ERR_BAD_VALUE, "--hosts: at most 1000");
+    instance_endpoint(home.home, endpoint);
+    AUTO(link) link = link_new(endpoint, 2000, f);
+    if (link) {
+        up_show(cli, &home, true, running_hosts(&home));
+        close(home.lock);
+        return ERR_OK;
+    }
+    signals_catch();
+    err = instance_start(&instance, home.home, home.socket, hosts, true,
+                         ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, f);
+    if (err) return err;
+    pid_t recorder = recorder_start(&home, f);
+    err = processes_write(&home, &instance, recorder, f);
+    if (err || signal_caught()) {
+        instance_stop(&instance);
+        cli->exit = signal_caught() ? 128 + signal_caught() : 0;
+        return err;
+    }
+    free(instance.hosts);
+    up_show(cli, &home, false, hosts);
+    return ERR_OK;
+}
+
+/* ---- down ---- */
+
+static bool all_ended(json_t *all, unsigned ms)
+{
+    uint64_t end = now_ms() + ms;
+
+    for (;;) {
+        size_t i;
+        json_t *process;
+        bool any = false;
+        json_array_foreach(all, i, process) any = any || runs(process);
+        if (!any) return true;
+        if (now_ms() >= end) return false;
+        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    }
+}
+
+static void signal_all(json_t *all, int number, const char *prefix)
+{
+    json_t *process;
+    size_t i;
+
+    json_array_foreach(all, i, process)
+    {
+        const char *name = json_string_value(json_object_get(process, "name"));
+        if (!name || strncmp(name, prefix, strlen(prefix)) != 0 || !runs(process)) continue;
+        kill((pid_t)json_integer_value(json_object_get(process, "pid")), number);
+    }
+}
+
+/* Asks the broker itself; one that does not answer gets a signal. */
+static void broker_shutdown(const char *endpoint)
+{
+    fail_t ignored;
+    AUTO(link) link = link_new(endpoint, 2000, &ignored);
+    msg_shutdown_t request = {request_id()};
+    const msg_t *msg;
+
+    if (link && link_ask(link, TAG_shutdown, &request, TAG_done, 5000, &msg, &ignored)) return;
+}
+
+err_t cmd_down(cli_t *cli)
+{
+    home_t home = {.lock = -1};
+    char endpoint[PATH_MAX], path[PATH_MAX];
+    err_t err = home_open(&home, &cli->f);
+    if (err) return err;
+
+    instance_endpoint(home.home, endpoint);
+    json_t *all = processes_read(&home);
+    size_t count = json_array_size(all);
+    bool nothing = all_ended(all, 0);
+    signal_all(all, SIGTERM, "host-");
+    signal_all(all, SIGTERM, "recorder");
+    broker_shutdown(endpoint);
+    if (!all_ended(all, 1000)) signal_all(all, SIGTERM, "");
+    if (!all_ended(all, DOWN_MS)) signal_all(all, SIGKILL, "");
+    bool ended = all_ended(all, 2000);
+    json_decref(all);
+    if (!ended) return fail(&cli->f, ERR_TIMED_OUT, "a process of %s does not end", home.home);
+
+    home_file(&home, "pids", path);
+    unlink(path);
+    home_file(&home, "endpoint", path);
+    unlink(path);
+    unlink(home.socket);
+    close(home.lock);
+    if (cli->json)
+        out_json(
+            json_pack("{s:s, s:I}", "home", home.home, "ended", (json_int_t)(nothing ? 0 : count)));
+    else
+        say(cli, nothing ? "nothing was up" : "down; the state stays in %s", home.home);
+    return ERR_OK;
+}
