@@ -245,12 +245,13 @@ static void check_promise(audit_t *a, const promise_t *promise)
     if (!promise->row.count) found_kref(a, "K19", kref, "gone: settled, and its count is 0");
 }
 
+/* In a serial cluster only the one whose turn it is, and that is looked at elsewhere. */
 static bool may_run(const kvat_t *vat)
 {
+    if (vat->cluster && vat->cluster->row.serial) return false;
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     return vat->row.state == VAT_RUNNING &&
-           vat->row.assigned - vat->row.applied < vat->row.window &&
-           !(vat->cluster && vat->cluster->row.serial);
+           vat->row.assigned - vat->row.applied < vat->row.window;
 }
 
 static void check_vat(audit_t *a, const kvat_t *vat)
@@ -273,9 +274,11 @@ static void check_cluster(audit_t *a, const kcluster_t *cluster)
     uint64_t busy = 0;
     for (size_t i = 0; i < cluster->vat_count; i++)
         if (cluster->vats[i]->row.state != VAT_QUARANTINED) busy += cluster->vats[i]->busy;
-    if (busy == cluster->busy) return;
     char text[32];
     snprintf(text, sizeof text, "s%" PRIu64, cluster->row.cluster);
+    if (cluster->row.serial && cluster->busy && !cluster->in_flight)
+        found(a, "K37", text, "a crank of a serial cluster with work should be in flight");
+    if (busy == cluster->busy) return;
     found(a, "K36", text, "busy is %zu, should be %" PRIu64, cluster->busy, busy);
 }
 

@@ -1,0 +1,685 @@
+#include "tests/support/kernel_rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/base/hash.h"
+#include "wire/base/map.h"
+#include "wire/base/must.h"
+
+typedef struct letter { /* a frame somebody got, decoded */
+    struct letter *next, *made;
+    uint32_t to;
+    blob_t *frame;
+    msg_t msg, inner;
+    bool has_inner;
+} letter_t;
+
+typedef struct {
+    uint32_t vat, host;
+    uint64_t inc, pgen, run, last;
+    hash_t chain;
+    letter_t *head, *tail; /* DELIVERs not answered */
+    size_t pending;
+    bool fetching;
+} worker_t;
+
+typedef struct {
+    row_table_t table;
+    blob_t *key, *row;
+} stored_t;
+
+struct rig {
+    kernel_t *kernel;
+    letter_t *made; /* all letters, to free them */
+    letter_t *replies, *replies_tail;
+    map_t workers;
+    stored_t *rows;
+    size_t row_count;
+    uint64_t now_us, ids;
+    size_t frames[256];
+    blob_t **events;
+    size_t event_count;
+    uint32_t hosts[8];
+    effects_t effects;
+    uint64_t steps;
+};
+
+kernel_t *rig_kernel(rig_t *self) { return self->kernel; }
+
+static void *resized(void *at, size_t bytes)
+{
+    at = realloc(at, bytes);
+    must(at);
+    return at;
+}
+
+static uint64_t *random_words(rig_t *self, uint8_t entropy[32])
+{
+    uint64_t *steps = &self->steps;
+    memset(entropy, 0, 32);
+    ++*steps;
+    memcpy(entropy, steps, sizeof *steps);
+    return steps;
+}
+
+/* ---- the store in memory ---- */
+
+static blob_t *row_bytes(const row_t *row, bool keys)
+{
+    const table_t *table = &row_tables[row->table];
+    size_t count = keys ? table->key_count : table->column_count;
+    buf_t out = buf_of(FRAME_BYTES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        const column_t *column = &table->columns[i];
+        const uint8_t *at = (const uint8_t *)&row->body + column->offset;
+        if (column->kind == KIND_u64) {
+            must(!buf_add(&out, at, 8));
+            continue;
+        }
+        bin_t bin;
+        memcpy(&bin, at, sizeof bin); /* text_t and bin_t have the same shape */
+        must(!buf_add(&out, &bin.len, sizeof bin.len));
+        must(!buf_add(&out, bin.at, bin.len));
+    }
+    blob_t *blob = blob_new(out.at, out.len);
+    buf_clear(&out);
+    return blob;
+}
+
+static bool blob_same(const blob_t *a, const blob_t *b)
+{
+    bin_t x = blob_bin(a), y = blob_bin(b);
+    return x.len == y.len && (!x.len || memcmp(x.at, y.at, x.len) == 0);
+}
+
+static void store_row(void *context, const row_t *row)
+{
+    rig_t *self = context;
+    blob_t *key = row_bytes(row, true);
+    size_t i = 0;
+    while (i < self->row_count &&
+           (self->rows[i].table != row->table || !blob_same(self->rows[i].key, key)))
+        i++;
+    if (i < self->row_count) {
+        blob_destroy(&self->rows[i].key);
+        blob_destroy(&self->rows[i].row);
+        self->rows[i] = self->rows[--self->row_count];
+    }
+    if (row->gone) {
+        blob_destroy(&key);
+        return;
+    }
+    self->rows = resized(self->rows, (self->row_count + 1) * sizeof *self->rows);
+    self->rows[self->row_count++] = (stored_t){row->table, key, row_bytes(row, false)};
+}
+
+static row_t row_read(const stored_t *stored)
+{
+    row_t row = {.table = stored->table};
+    const table_t *table = &row_tables[stored->table];
+    const uint8_t *at = blob_bin(stored->row).at;
+    for (size_t i = 0; i < table->column_count; i++) {
+        uint8_t *to = (uint8_t *)&row.body + table->columns[i].offset;
+        if (table->columns[i].kind == KIND_u64) {
+            memcpy(to, at, 8);
+            at += 8;
+            continue;
+        }
+        bin_t bin;
+        memcpy(&bin.len, at, sizeof bin.len);
+        bin.at = at + sizeof bin.len;
+        memcpy(to, &bin, sizeof bin);
+        at = bin.at + bin.len;
+    }
+    return row;
+}
+
+size_t rig_rows(const rig_t *self, row_table_t table)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->row_count; i++) count += self->rows[i].table == table;
+    return count;
+}
+
+/* ---- effects ---- */
+
+static letter_t *letter_new(rig_t *self, const effect_t *effect)
+{
+    letter_t *letter = calloc(1, sizeof *letter);
+    must(letter);
+    letter->to = effect->to;
+    letter->frame = blob_ref(effect->frame);
+    must(!msg_decode(blob_bin(letter->frame), &letter->msg));
+    letter->made = self->made;
+    self->made = letter;
+    return letter;
+}
+
+static worker_t *worker_of(const rig_t *self, uint32_t vat) { return map_get(&self->workers, vat); }
+
+static void attach(rig_t *self, worker_t *worker)
+{
+    worker->head = worker->tail = NULL;
+    worker->pending = 0;
+    msg_attach_t msg = {{worker->vat}, worker->inc, worker->pgen, worker->run, {{1}}, 0,
+                        worker->last, worker->chain};
+    rig_from_host(self, worker->host, TAG_attach, &msg);
+}
+
+static void fetch(rig_t *self, worker_t *worker)
+{
+    worker->fetching = true;
+    msg_fetch_t msg = {{worker->vat}, worker->inc, worker->pgen, worker->run, worker->last + 1, 4};
+    rig_from_host(self, worker->host, TAG_fetch, &msg);
+}
+
+static void on_new(rig_t *self, const letter_t *letter)
+{
+    const msg_vat_new_t *msg = &letter->msg.body.vat_new;
+    worker_t *worker = worker_of(self, msg->vat.n);
+    if (!worker) {
+        worker = calloc(1, sizeof *worker);
+        must(worker);
+        map_put(&self->workers, msg->vat.n, worker);
+    }
+    worker->vat = msg->vat.n;
+    worker->host = letter->to;
+    worker->inc = msg->inc;
+    worker->pgen = msg->pgen;
+    attach(self, worker);
+}
+
+static void on_deliver(rig_t *self, letter_t *letter)
+{
+    (void)self;
+    worker_t *worker = worker_of(self, letter->msg.body.deliver.vat.n);
+    const msg_deliver_t *msg = &letter->msg.body.deliver;
+    must(worker && msg->run == worker->run && msg->verdict == 0);
+    uint64_t newest = worker->last + worker->pending;
+    if (msg->d <= newest) return; /* sent again */
+    must(msg->d == newest + 1);
+    must(!msg_decode(msg->delivery, &letter->inner));
+    letter->has_inner = true;
+    if (worker->tail)
+        worker->tail->next = letter;
+    else
+        worker->head = letter;
+    worker->tail = letter;
+    worker->pending++;
+}
+
+static void on_attached(rig_t *self, const msg_attached_t *msg)
+{
+    worker_t *worker = worker_of(self, msg->vat.n);
+    worker->run = msg->run;
+    if (worker->last < msg->applied) fetch(self, worker);
+}
+
+static void on_host_effect(rig_t *self, const effect_t *effect)
+{
+    letter_t *letter = letter_new(self, effect);
+    self->frames[letter->msg.tag & 255]++;
+    switch (letter->msg.tag) {
+    case TAG_vat_new: on_new(self, letter); return;
+    case TAG_attached: on_attached(self, &letter->msg.body.attached); return;
+    case TAG_deliver: on_deliver(self, letter); return;
+    default: return;
+    }
+}
+
+/* What the shell does: rows of the store, as replays. The worker takes them as its own history. */
+static void on_rows(rig_t *self, const effect_t *effect)
+{
+    worker_t *worker = worker_of(self, effect->vat.n);
+    must(worker && worker->run == effect->run);
+    for (uint64_t d = effect->first; d <= effect->last; d++) {
+        bool found = false;
+        for (size_t i = 0; i < self->row_count && !found; i++) {
+            if (self->rows[i].table != ROW_log) continue;
+            row_t row = row_read(&self->rows[i]);
+            if (row.body.log.vat != effect->vat.n || row.body.log.d != d) continue;
+            found = true;
+            must(row.body.log.outcome == 1 && d == worker->last + 1);
+            must(row.body.log.chain.len == 32 && row.body.log.result_hash.len == 32);
+            hash_t result;
+            memcpy(result.b, row.body.log.result_hash.at, sizeof result.b);
+            worker->chain = hash_chain(worker->chain, hash_of(row.body.log.delivery), result);
+            must(memcmp(worker->chain.b, row.body.log.chain.at, 32) == 0);
+            worker->last = d;
+        }
+        must(found);
+    }
+    fetch(self, worker);
+}
+
+static void on_watch(rig_t *self, const effect_t *effect)
+{
+    self->events = resized(self->events, (self->event_count + 1) * sizeof(blob_t *));
+    self->events[self->event_count++] = blob_ref(effect->frame);
+}
+
+static void on_client_effect(rig_t *self, const effect_t *effect)
+{
+    letter_t *letter = letter_new(self, effect);
+    if (self->replies_tail)
+        self->replies_tail->next = letter;
+    else
+        self->replies = letter;
+    self->replies_tail = letter;
+}
+
+static void finding(void *context, const char *rule, const char *row, const char *should)
+{
+    (void)context;
+    fprintf(stderr, "audit: %s: %s: %s\n", rule, row, should);
+}
+
+static void step(rig_t *self, input_t *input)
+{
+    self->now_us += 1500;
+    input->now_us = self->now_us;
+    random_words(self, input->entropy);
+    effects_t effects = {0};
+    kernel_step(self->kernel, input, &effects);
+    must(kernel_audit(self->kernel, finding, NULL) == 0);
+    kernel_flush(self->kernel, store_row, self);
+    for (size_t i = 0; i < effects.count; i++) {
+        switch (effects.items[i].kind) {
+        case EFFECT_HOST: on_host_effect(self, &effects.items[i]); break;
+        case EFFECT_CLIENT: on_client_effect(self, &effects.items[i]); break;
+        case EFFECT_WATCH: on_watch(self, &effects.items[i]); break;
+        case EFFECT_ROWS: on_rows(self, &effects.items[i]); break;
+        case EFFECT_STOP: break;
+        }
+    }
+    effects_clear(&effects);
+}
+
+/* ---- inputs ---- */
+
+static void step_frame(rig_t *self, input_t *input, msg_tag_t tag, const void *body)
+{
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    must(!msg_encode(tag, body, &frame));
+    msg_t msg;
+    must(!msg_decode((bin_t){frame.at, frame.len}, &msg));
+    input->msg = &msg;
+    step(self, input);
+    msg_clear(&msg);
+    buf_clear(&frame);
+}
+
+void rig_from_host(rig_t *self, uint32_t host, msg_tag_t tag, const void *body)
+{
+    input_t input = {.kind = INPUT_HOST, .from = host};
+    step_frame(self, &input, tag, body);
+}
+
+uint32_t rig_host(rig_t *self, unsigned n)
+{
+    char name[16];
+    snprintf(name, sizeof name, "host%u", n);
+    msg_hello_t msg = {1, 1, {{7}}, 0, text_of(name), text_of("engine")};
+    input_t input = {.kind = INPUT_HOST, .key = {{(uint8_t)n}}};
+    step_frame(self, &input, TAG_hello, &msg);
+    return self->hosts[n] = kernel_host(self->kernel, input.key).n;
+}
+
+void rig_host_gone(rig_t *self, uint32_t host)
+{
+    input_t input = {.kind = INPUT_HOST_GONE, .from = host};
+    step(self, &input);
+}
+
+void rig_ask_from(rig_t *self, uint32_t client, msg_tag_t tag, const void *body)
+{
+    input_t input = {.kind = INPUT_CLIENT, .from = client};
+    step_frame(self, &input, tag, body);
+}
+
+const msg_t *rig_reply(rig_t *self, uint32_t client)
+{
+    letter_t *before = NULL;
+    for (letter_t *letter = self->replies; letter; before = letter, letter = letter->next) {
+        if (letter->to != client) continue;
+        if (before)
+            before->next = letter->next;
+        else
+            self->replies = letter->next;
+        if (self->replies_tail == letter) self->replies_tail = before;
+        letter->next = NULL;
+        return &letter->msg;
+    }
+    return NULL;
+}
+
+const msg_t *rig_ask(rig_t *self, msg_tag_t tag, const void *body)
+{
+    must(!rig_reply(self, 1));
+    rig_ask_from(self, 1, tag, body);
+    return rig_reply(self, 1);
+}
+
+void rig_client_gone(rig_t *self, uint32_t client)
+{
+    input_t input = {.kind = INPUT_CLIENT_GONE, .from = client};
+    step(self, &input);
+}
+
+id128_t rig_id(rig_t *self)
+{
+    id128_t id = {0};
+    self->ids++;
+    memcpy(id.b, &self->ids, sizeof self->ids);
+    id.b[15] = 1;
+    return id;
+}
+
+const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *options)
+{
+    static const rig_launch_t none = {0};
+    if (!options) options = &none;
+    buf_t vats = buf_of(LAUNCH_BYTES_MAX);
+    unsigned count = 0;
+    for (const char *at = names; *at;) {
+        size_t len = strcspn(at, " ");
+        msg_launch_vat_t row = {.name = {at, len}, .bundle = text_of("b1-00"),
+                                .parameters = {(const uint8_t *)"#{}", 3},
+                                .window = options->window,
+                                .critical = options->critical >> count & 1,
+                                .host = text_of(options->host ? options->host : "")};
+        must(!msg_encode(TAG_launch_vat, &row, &vats));
+        at += len + (at[len] == ' ');
+        count++;
+    }
+    char name[32];
+    snprintf(name, sizeof name, "c%llu", (unsigned long long)self->ids);
+    msg_launch_t msg = {.request = rig_id(self), .name = text_of(name), .serial = options->serial,
+                        .vats = {vats.at, vats.len},
+                        .services = text_of(options->services ? options->services : "")};
+    const msg_t *reply = rig_ask(self, TAG_launch, &msg);
+    buf_clear(&vats);
+    if (reply || options->no_start) return reply;
+
+    for (uint32_t vat = 1; !reply && vat < 1000; vat++) {
+        const msg_t *delivery = rig_delivery(self, vat);
+        if (!delivery || delivery->tag != TAG_deliver_start) continue;
+        rig_empty(self, vat);
+        reply = rig_reply(self, 1);
+        if (!reply && options->serial) vat = 0;
+    }
+    return reply;
+}
+
+/* ---- vats ---- */
+
+size_t rig_pending(const rig_t *self, uint32_t vat)
+{
+    const worker_t *worker = worker_of(self, vat);
+    return worker ? worker->pending : 0;
+}
+
+const msg_t *rig_delivery(rig_t *self, uint32_t vat)
+{
+    const worker_t *worker = worker_of(self, vat);
+    return worker && worker->head ? &worker->head->inner : NULL;
+}
+
+msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls)
+{
+    const worker_t *worker = worker_of(self, vat);
+    must(worker && worker->head);
+    const msg_deliver_t *deliver = &worker->head->msg.body.deliver;
+    return (msg_result_t){.vat = {vat}, .inc = worker->inc, .pgen = worker->pgen,
+                          .run = worker->run, .d = deliver->d,
+                          .delivery_hash = hash_of(deliver->delivery), .chain = worker->chain,
+                          .calls = {calls ? calls->at : NULL, calls ? calls->len : 0},
+                          .computrons = 100, .run_us = 10};
+}
+
+static void worker_done(rig_t *self, uint32_t vat, const msg_result_t *msg)
+{
+    worker_t *worker = worker_of(self, vat);
+    hash_t result = hash_result(msg->outcome, msg->calls, msg->store_digest);
+    worker->chain = hash_chain(worker->chain, msg->delivery_hash, result);
+    worker->last = msg->d;
+    worker->head = worker->head->next;
+    if (!worker->head) worker->tail = NULL;
+    worker->pending--;
+    rig_from_host(self, worker->host, TAG_result, msg);
+}
+
+void rig_result(rig_t *self, uint32_t vat, buf_t *calls)
+{
+    msg_result_t msg = rig_result_frame(self, vat, calls);
+    worker_done(self, vat, &msg);
+    if (calls) buf_clear(calls);
+}
+
+void rig_empty(rig_t *self, uint32_t vat) { rig_result(self, vat, NULL); }
+
+void rig_fail(rig_t *self, uint32_t vat, err_t outcome, const char *reason)
+{
+    msg_result_t msg = rig_result_frame(self, vat, NULL);
+    msg.outcome = outcome;
+    msg.reason = text_of(reason);
+    worker_done(self, vat, &msg);
+}
+
+void rig_run_dry(rig_t *self)
+{
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (uint32_t vat = 1; vat < 200; vat++) {
+            if (!rig_delivery(self, vat)) continue;
+            rig_empty(self, vat);
+            moved = true;
+        }
+    }
+}
+
+/* ---- restart ---- */
+
+static int by_row(const void *a, const void *b)
+{
+    const stored_t *x = a, *y = b;
+    if (x->table != y->table) return x->table < y->table ? -1 : 1;
+    bin_t p = blob_bin(x->key), q = blob_bin(y->key);
+    size_t len = p.len < q.len ? p.len : q.len;
+    return memcmp(p.at, q.at, len);
+}
+
+void rig_restart(rig_t *self, bool replay)
+{
+    kernel_destroy(&self->kernel);
+    self->kernel = kernel_new();
+    qsort(self->rows, self->row_count, sizeof *self->rows, by_row);
+    for (size_t i = 0; i < self->row_count; i++) {
+        row_t row = row_read(&self->rows[i]);
+        must(!kernel_load(self->kernel, &row));
+    }
+    uint8_t entropy[32];
+    random_words(self, entropy);
+    err_t err = kernel_loaded(self->kernel, entropy);
+    if (err) kernel_audit(self->kernel, finding, NULL);
+    must(!err);
+    kernel_watched(self->kernel, TOPIC_CONSOLE | TOPIC_TRAFFIC);
+    kernel_flush(self->kernel, store_row, self);
+
+    size_t count;
+    uint64_t *vats = map_sorted(&self->workers, &count);
+    for (size_t i = 0; i < count; i++) {
+        worker_t *worker = map_get(&self->workers, vats[i]);
+        worker->head = worker->tail = NULL;
+        worker->pending = 0;
+        if (!replay) continue;
+        worker->last = worker->run = 0;
+        worker->chain = (hash_t){0};
+    }
+    for (unsigned n = 1; n < 8; n++)
+        if (self->hosts[n]) rig_host(self, n);
+    for (size_t i = 0; i < count; i++) {
+        worker_t *worker = map_get(&self->workers, vats[i]);
+        attach(self, worker);
+    }
+    free(vats);
+}
+
+rig_t *rig_new(void)
+{
+    rig_t *self = calloc(1, sizeof *self);
+    must(self);
+    self->now_us = UINT64_C(1700000000000000);
+    self->kernel = kernel_new();
+    uint8_t entropy[32] = {42};
+    must(!kernel_loaded(self->kernel, entropy));
+    kernel_watched(self->kernel, TOPIC_CONSOLE | TOPIC_TRAFFIC);
+    kernel_flush(self->kernel, store_row, self);
+    return self;
+}
+
+void rig_destroy(rig_t **self_p)
+{
+    rig_t *self = *self_p;
+    *self_p = NULL;
+    if (!self) return;
+
+    kernel_destroy(&self->kernel);
+    while (self->made) {
+        letter_t *letter = self->made;
+        self->made = letter->made;
+        msg_clear(&letter->msg);
+        if (letter->has_inner) msg_clear(&letter->inner);
+        blob_destroy(&letter->frame);
+        free(letter);
+    }
+    for (size_t i = 0; i < self->workers.room; i++) free(map_cell(&self->workers, i));
+    map_clear(&self->workers);
+    for (size_t i = 0; i < self->row_count; i++) {
+        blob_destroy(&self->rows[i].key);
+        blob_destroy(&self->rows[i].row);
+    }
+    free(self->rows);
+    for (size_t i = 0; i < self->event_count; i++) blob_destroy(&self->events[i]);
+    free(self->events);
+    free(self);
+}
+
+/* ---- looking ---- */
+
+static const msg_t *list(rig_t *self, unsigned what, kref_t kref)
+{
+    msg_list_t msg = {rig_id(self), what, 1, kref};
+    rig_ask_from(self, 99, TAG_list, &msg);
+    const msg_t *reply = rig_reply(self, 99);
+    must(reply);
+    return reply;
+}
+
+char *rig_list(rig_t *self, unsigned what, kref_t kref)
+{
+    const msg_t *reply = list(self, what, kref);
+    buf_t out = buf_of(FRAME_BYTES_MAX);
+    if (reply->tag == TAG_rows) {
+        bin_t rest = reply->body.rows.rows;
+        while (rest.len > 0) {
+            msg_t row;
+            must(!msg_next(&rest, &row));
+            must(!msg_print(row.tag, &row.body, &out));
+            msg_clear(&row);
+        }
+    }
+    must(!buf_add(&out, "", 1));
+    char *text = malloc(out.len);
+    must(text);
+    memcpy(text, out.at, out.len);
+    buf_clear(&out);
+    return text;
+}
+
+uint64_t rig_counter(rig_t *self, const char *name)
+{
+    bin_t rest = list(self, 5, (kref_t){0})->body.rows.rows;
+    while (rest.len > 0) {
+        msg_t row;
+        must(!msg_next(&rest, &row));
+        bool it = rig_text_is(row.body.counter_row.name, name);
+        uint64_t value = row.body.counter_row.value;
+        msg_clear(&row);
+        if (it) return value;
+    }
+    must(!"a counter of that name");
+    return 0;
+}
+
+size_t rig_host_frames(const rig_t *self, msg_tag_t tag) { return self->frames[tag & 255]; }
+
+size_t rig_events(const rig_t *self, const char *type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < self->event_count; i++) {
+        msg_t msg;
+        must(!msg_decode(blob_bin(self->events[i]), &msg));
+        count += rig_text_is(msg.body.event.type, type);
+        msg_clear(&msg);
+    }
+    return count;
+}
+
+/* ---- syscalls ---- */
+
+capdata_t rig_data(const char *body, const kref_t *slots, size_t count)
+{
+    return (capdata_t){{(const uint8_t *)body, strlen(body)}, {slots, count}};
+}
+
+bool rig_text_is(text_t text, const char *expect)
+{
+    return text.len == strlen(expect) && memcmp(text.at, expect, text.len) == 0;
+}
+
+bool rig_body_is(const capdata_t *data, const char *expect)
+{
+    return rig_text_is((text_t){(const char *)data->body.at, data->body.len}, expect);
+}
+
+void call_any(buf_t *calls, msg_tag_t tag, const void *body)
+{
+    if (!calls->max) *calls = buf_of(CRANK_BYTES_MAX);
+    must(!msg_encode(tag, body, calls));
+}
+
+void call_send(buf_t *calls, kref_t target, const char *body, const kref_t *slots, size_t count,
+               kref_t result)
+{
+    msg_send_t msg = {target, rig_data(body, slots, count), result};
+    call_any(calls, TAG_send, &msg);
+}
+
+void call_subscribe(buf_t *calls, kref_t promise)
+{
+    msg_subscribe_t msg = {promise};
+    call_any(calls, TAG_subscribe, &msg);
+}
+
+void call_resolve(buf_t *calls, kref_t promise, bool rejected, const char *body,
+                  const kref_t *slots, size_t count)
+{
+    resolution_t one = {promise, rejected, rig_data(body, slots, count)};
+    msg_resolve_t msg = {{&one, 1}};
+    call_any(calls, TAG_resolve, &msg);
+}
+
+void call_exit(buf_t *calls, bool failure, const char *body)
+{
+    msg_exit_t msg = {failure, rig_data(body, NULL, 0)};
+    call_any(calls, TAG_exit, &msg);
+}
+
+void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count)
+{
+    msg_drop_imports_t msg = {{refs, count}};
+    call_any(calls, tag, &msg);
+}

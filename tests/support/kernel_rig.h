@@ -1,0 +1,80 @@
+/* A kernel under test, with hosts, workers and a client that are only data. Every step goes through
+ * encoded frames; after every step the audit must find nothing and the rows that changed go into a
+ * store in memory, from which rig_restart() makes a second kernel. A finding ends the test program.
+ *
+ * A vat here is raw: the test reads its delivery and answers with the syscalls it likes. Workers
+ * attach by themselves and keep their chain; messages that a test takes live as long as the rig. */
+#pragma once
+#include "broker/kernel/kernel.h"
+
+typedef struct rig rig_t;
+
+typedef struct {
+    unsigned window, serial;
+    unsigned critical;   /* bit i: the i-th vat */
+    const char *services, *host;
+    bool no_start; /* leave the start deliveries to the test */
+} rig_launch_t;
+
+rig_t *rig_new(void);
+void rig_destroy(rig_t **self_p);
+kernel_t *rig_kernel(rig_t *self);
+
+/* Host N (from 1) says HELLO. Returns the number it got. */
+uint32_t rig_host(rig_t *self, unsigned n);
+void rig_host_gone(rig_t *self, uint32_t host);
+
+/* A frame from HOST. */
+void rig_from_host(rig_t *self, uint32_t host, msg_tag_t tag, const void *body);
+
+/* A request of client 1; returns its first answer, NULL when there is none yet. */
+const msg_t *rig_ask(rig_t *self, msg_tag_t tag, const void *body);
+void rig_ask_from(rig_t *self, uint32_t client, msg_tag_t tag, const void *body);
+const msg_t *rig_reply(rig_t *self, uint32_t client); /* the next answer not taken yet, or NULL */
+void rig_client_gone(rig_t *self, uint32_t client);
+id128_t rig_id(rig_t *self);
+
+/* Launches a cluster of vats with these names, separated by spaces; the first is bootstrap's. With
+ * OPTIONS NULL or no_start false, all start deliveries are answered and LAUNCHED is returned. */
+const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *options);
+
+/* The oldest delivery that VAT has not answered, NULL when there is none; and how many there are. */
+const msg_t *rig_delivery(rig_t *self, uint32_t vat);
+size_t rig_pending(const rig_t *self, uint32_t vat);
+
+/* VAT answers its oldest delivery: with CALLS (which is emptied), or with a failure. */
+void rig_result(rig_t *self, uint32_t vat, buf_t *calls);
+void rig_fail(rig_t *self, uint32_t vat, err_t outcome, const char *reason);
+void rig_empty(rig_t *self, uint32_t vat); /* with no syscalls */
+void rig_run_dry(rig_t *self);             /* all vats answer with none until nothing moves */
+
+/* The RESULT that rig_result() would send, for tests that bend it first. */
+msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls);
+
+/* Ends the kernel and loads another one from the rows. Hosts and workers come back; workers are
+ * fresh and fetch what they lack when REPLAY, else they attach where they stood. */
+void rig_restart(rig_t *self, bool replay);
+
+/* All LIST rows of WHAT as text, one a line. The caller frees it. */
+char *rig_list(rig_t *self, unsigned what, kref_t kref);
+/* The value of one counter. */
+uint64_t rig_counter(rig_t *self, const char *name);
+/* What the host was told last by VAT_END, VAT_NEW, ...: how many frames of TAG so far. */
+size_t rig_host_frames(const rig_t *self, msg_tag_t tag);
+size_t rig_rows(const rig_t *self, row_table_t table);
+/* How many EVENTs of TYPE were sent to watchers. */
+size_t rig_events(const rig_t *self, const char *type);
+
+/* Syscalls. */
+void call_any(buf_t *calls, msg_tag_t tag, const void *body);
+void call_send(buf_t *calls, kref_t target, const char *body, const kref_t *slots, size_t count,
+               kref_t result);
+void call_subscribe(buf_t *calls, kref_t promise);
+void call_resolve(buf_t *calls, kref_t promise, bool rejected, const char *body,
+                  const kref_t *slots, size_t count);
+void call_exit(buf_t *calls, bool failure, const char *body);
+void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count);
+
+capdata_t rig_data(const char *body, const kref_t *slots, size_t count);
+bool rig_text_is(text_t text, const char *expect);
+bool rig_body_is(const capdata_t *data, const char *expect);
