@@ -7,8 +7,9 @@
 #include "tests/unit/wire/fill.h"
 #include "wire/base/own.h"
 
-static size_t largest, allocations;
-static bool watching;
+/* Volatile: compilers know that malloc() does not touch our variables, but this one does. */
+static volatile size_t largest, allocations;
+static volatile bool watching;
 
 static void note(size_t size)
 {
