@@ -32,7 +32,9 @@ static void read_all(int fd, char *text, size_t room)
 err_t bundler_run(const char *source, const char *out, fail_t *f)
 {
     char script[PATH_MAX], said[1024];
-    char *argv[] = {"node", script, (char *)(uintptr_t)source, "-o", (char *)(uintptr_t)out, NULL};
+    /* In a build tree the script is a link; it looks for its packages beside the link. */
+    char *argv[] = {"node", "--preserve-symlinks-main", script, (char *)(uintptr_t)source,
+                    "-o",   (char *)(uintptr_t)out,     NULL};
     int errors[2], status;
 
     if (access(source, R_OK) != 0) {
