@@ -113,15 +113,11 @@ static err_t launch_missing(broker_t *self, const arrival_t *arrival, const msg_
 
 /* ---- the rest ---- */
 
-static void add_topics(void *context, peer_t *peer) { *(unsigned *)context |= peer->topics; }
-
 static void watch(broker_t *self, const arrival_t *arrival, peer_t *peer, const msg_watch_t *msg)
 {
-    unsigned all = 0;
     peer->topics = (msg->console ? (unsigned)TOPIC_CONSOLE : 0u) |
                    (msg->traffic ? (unsigned)TOPIC_TRAFFIC : 0u);
-    peers_each(self->peers, add_topics, &all);
-    kernel_watched(self->kernel, all);
+    broker_watched(self);
     done_reply(self, arrival, msg->request);
 }
 

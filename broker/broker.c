@@ -101,15 +101,25 @@ void broker_refuse(broker_t *self, const arrival_t *arrival, err_t err, uint64_t
                  &(msg_refuse_t){(uint64_t)err, tag, text_of(err_text(err))});
 }
 
+static void add_topics(void *context, peer_t *peer) { *(unsigned *)context |= peer->topics; }
+
+void broker_watched(broker_t *self)
+{
+    unsigned all = 0;
+    peers_each(self->peers, add_topics, &all);
+    kernel_watched(self->kernel, all);
+}
+
 void broker_end_session(broker_t *self, peer_t *peer)
 {
     uint32_t number = peer->number;
-    bool host = peer->door == DOOR_HOSTS;
+    bool host = peer->door == DOOR_HOSTS, watched = peer->topics != 0;
     log_info(host ? "host_down" : "client_gone", kv_num("number", number));
     if (host)
         peers_number(self->peers, peer, 0);
     else
         peers_remove(self->peers, peer);
+    if (watched) broker_watched(self);
     broker_step(self, host ? INPUT_HOST_GONE : INPUT_CLIENT_GONE, number, NULL, NULL);
 }
 
@@ -125,7 +135,7 @@ static void end_if_gone(void *context, peer_t *peer)
         peers_remove(self->peers, peer);
 }
 
-/* A host that is silent is gone. A client may be silent for as long as it likes; it gets a PING it
+/* A host that is silent is gone, and so is one whose key was revoked, before it says anything more. A client may be silent for as long as it likes; it gets a PING it
  * need not answer, and that it cannot be sent is how we learn of its end. */
 static void check_peer(void *context, peer_t *peer)
 {
@@ -139,7 +149,7 @@ static void check_peer(void *context, peer_t *peer)
         }
     } else if (peer->number == 0) {
         if (silent > STALE_MS) peers_remove(self->peers, peer);
-    } else if (silent > LINK_LOST_MS) {
+    } else if (silent > LINK_LOST_MS || !self->is.port.admits(self->is.port.self, peer->key)) {
         broker_end_session(self, peer);
     } else if (idle > LINK_BEAT_MS) {
         outbox_frame(self, peer->door, &peer->route, TAG_ping, &ping);

@@ -40,6 +40,9 @@ bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *
 void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const void *body);
 void broker_refuse(broker_t *self, const arrival_t *arrival, err_t err, uint64_t tag);
 
+/* Tells the kernel which topics anybody watches; after a client's topics changed. */
+void broker_watched(broker_t *self);
+
 /* The session of PEER ends: the kernel is told, and the peer has no number any more. */
 void broker_end_session(broker_t *self, peer_t *peer);
 

@@ -22,7 +22,8 @@ enum {
     PART_SEND_BYTES = PART_BYTES_MAX - PART_SLACK_BYTES,
     PARTS_MAX = 48,
     GOODBYE_MS = 500,
-    ENFORCE_DOMAIN = 93, /* ZMQ_ZAP_ENFORCE_DOMAIN: in libzmq 4.3, not in its header */
+    CLIENT_FRAMES_MAX = 100 * 1000, /* waiting for one client, which is cut off above it */
+    ENFORCE_DOMAIN = 93,            /* ZMQ_ZAP_ENFORCE_DOMAIN: in libzmq 4.3, not in its header */
 };
 _Static_assert(PARTS_MAX > FRAME_BYTES_MAX / PART_SEND_BYTES, "the largest frame fits");
 
@@ -138,6 +139,8 @@ static err_t open_clients(doors_t *self, const char *endpoint)
     if (!err) err = check_directory(self, path);
     if (err) return err;
     self->socks[DOOR_CLIENTS] = router();
+    /* What waits for a host is bounded by the protocol; events for a client are not. */
+    set(self->socks[DOOR_CLIENTS], ZMQ_SNDHWM, CLIENT_FRAMES_MAX);
     mode_t mask = umask(0177); /* the socket is born with 0600: no moment at which it is open */
     err = bind_door(self, DOOR_CLIENTS, endpoint);
     umask(mask);
@@ -184,7 +187,6 @@ static void port_wait(void *context, int timeout_ms)
     }
     int rc = zmq_poll(items, count, timeout_ms);
     must(rc >= 0 || errno == EINTR);
-    allow_refresh(self->allow);
 }
 
 static void port_pause(void *context, int ms)
@@ -198,6 +200,7 @@ static void port_pause(void *context, int ms)
 static void read_key(doors_t *self, zmq_msg_t *part, arrival_t *ret)
 {
     const char *user = zmq_msg_gets(part, "User-Id");
+    allow_refresh(self->allow);
     ret->admitted = user && key_parse(text_of(user), &ret->key) && allow_has(self->allow, ret->key);
 }
 
@@ -271,7 +274,7 @@ static bool port_send(void *context, door_t door, const route_t *route, bin_t fr
     doors_t *self = context;
     void *sock = zsock_resolve(self->socks[door]);
     must(frame.len > 0 && frame.len <= FRAME_BYTES_MAX);
-    if (send_part(sock, route->at, route->len, ZMQ_SNDMORE) < 0) {
+    if (send_part(sock, route->at, route->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         must(errno == EHOSTUNREACH || errno == EAGAIN);
         return false;
     }
@@ -284,8 +287,21 @@ static bool port_send(void *context, door_t door, const route_t *route, bin_t fr
     return true;
 }
 
+static bool port_admits(void *context, hash_t key)
+{
+    doors_t *self = context;
+    allow_refresh(self->allow);
+    return allow_has(self->allow, key);
+}
+
 port_t doors_port(doors_t *self)
 {
     return (port_t){
-        .self = self, .wait = port_wait, .pause = port_pause, .take = port_take, .send = port_send};
+        .self = self,
+        .wait = port_wait,
+        .pause = port_pause,
+        .take = port_take,
+        .send = port_send,
+        .admits = port_admits,
+    };
 }

@@ -33,9 +33,12 @@ typedef struct {
     /* Takes the next whole message; false when none has arrived. */
     bool (*take)(void *self, arrival_t *ret);
 
-    /* Hands a frame on to be sent; copies it. False: the connection is gone. True says nothing
-     * about arrival. */
+    /* Hands a frame on to be sent; copies it. False: the connection is gone, or does not read what
+     * it is sent. True says nothing about arrival. */
     bool (*send)(void *self, door_t door, const route_t *route, bin_t frame);
+
+    /* Whether the allow-list has this host's key now. */
+    bool (*admits)(void *self, hash_t key);
 } port_t;
 
 static inline bool route_same(const route_t *a, const route_t *b)

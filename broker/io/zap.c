@@ -78,6 +78,8 @@ static void run(zsock_t *pipe, void *context)
         if (items[0].revents) break; /* the only thing the owner ever says is: end */
         if (items[1].revents) answer(handler, allow);
     }
+    /* Closing alone gives the name back some time later, and the next handler may need it now. */
+    zmq_unbind(zsock_resolve(handler), ZAP_ENDPOINT);
     zsock_destroy(&handler);
 }
 

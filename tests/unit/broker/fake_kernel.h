@@ -5,3 +5,6 @@
 
 /* Inputs of each kind since the last reset. */
 extern unsigned fake_inputs[4];
+
+/* What kernel_watched() was told last. */
+extern unsigned fake_watched;

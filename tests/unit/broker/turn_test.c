@@ -23,7 +23,7 @@ static arrival_t coming[64];
 static size_t coming_first, coming_last;
 static sent_t sent[256];
 static size_t sent_count;
-static uint8_t gone_route;
+static uint8_t gone_route, revoked_key;
 static unsigned takes;
 
 static void port_wait(void *self, int ms) { (void)self, (void)ms; }
@@ -43,6 +43,12 @@ static bool port_send(void *self, door_t door, const route_t *route, bin_t frame
     if (route->at[0] == gone_route) return false;
     sent[sent_count++] = (sent_t){door, route->at[0], blob_new(frame.at, frame.len)};
     return true;
+}
+
+static bool port_admits(void *self, hash_t key)
+{
+    (void)self;
+    return key.b[0] != revoked_key;
 }
 
 static void forget_sent(void)
@@ -137,7 +143,7 @@ static void set_up(void)
     snprintf(path, sizeof path, "%s/kernel.db", dir);
     cr_assert_eq(store_open(&(store_options_t){path, 0}, &store), ERR_OK);
     broker = broker_new(&(broker_options_t){
-        .port = {NULL, port_wait, port_pause, port_take, port_send},
+        .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits},
         .gate = {NULL, gate_append, gate_durable, gate_last},
         .store = store,
         .hosts_endpoint = "tcp://127.0.0.1:1",
@@ -355,6 +361,19 @@ Test(turn, a_silent_host_is_gone_and_an_idle_link_beats)
     cr_expect_eq(refused(10), ERR_NEED_HELLO);
 }
 
+Test(turn, a_revoked_host_is_gone_without_a_word_from_it)
+{
+    connect_both();
+    revoked_key = 1;
+    now += 300;
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+    forget_sent();
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    turn();
+    cr_expect_eq(count_sent(10, TAG_vat_end), 0, "nor is it sent anything");
+}
+
 Test(turn, a_client_that_cannot_be_sent_to_is_gone)
 {
     connect_both();
@@ -381,6 +400,12 @@ Test(turn, events_go_to_those_who_watch)
     cr_expect_eq(count_sent(21, TAG_event), 1);
     cr_expect_eq(count_sent(22, TAG_event), 0, "it watches something else");
     cr_expect_eq(count_sent(20, TAG_event), 0);
+    cr_expect_eq(fake_watched, TOPIC_CONSOLE | TOPIC_TRAFFIC);
+    gone_route = 21;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    turn();
+    turn();
+    cr_expect_eq(fake_watched, TOPIC_TRAFFIC, "nobody watches the console any more");
 }
 
 Test(turn, a_launch_whose_bundle_is_not_here_fails_before_the_kernel_sees_it)
