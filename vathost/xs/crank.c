@@ -210,7 +210,8 @@ static void run(xs_engine_t *self, const vdelivery_t *delivery, engine_report_t 
 static void say_limit(engine_report_t *ret, err_t outcome, const char *what, uint64_t limit)
 {
     ret->outcome = outcome;
-    snprintf(ret->reason, sizeof ret->reason, "%s (limit %" PRIu64 "%s)", err_text(outcome), limit, what);
+    snprintf(ret->reason, sizeof ret->reason, "%s (limit %" PRIu64 "%s)", err_text(outcome), limit,
+             what);
 }
 
 static void report_abort(xs_engine_t *self, engine_report_t *ret)

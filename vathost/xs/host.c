@@ -69,7 +69,8 @@ static vrefs_t take_refs(xsMachine *the, xsSlot *array)
 static vcapdata_t take_capdata(xsMachine *the, xsSlot *body, xsSlot *slots)
 {
     text_t text = take_text(the, body);
-    return (vcapdata_t){.body = {(const uint8_t *)text.at, text.len}, .slots = take_refs(the, slots)};
+    return (vcapdata_t){.body = {(const uint8_t *)text.at, text.len},
+                        .slots = take_refs(the, slots)};
 }
 
 /* ---- syscalls ---- */
@@ -165,8 +166,14 @@ _Static_assert(sizeof(vcall_drop_imports_t) == sizeof(vrefs_t) &&
                "the four lists are alike");
 
 static void host_drop_imports(xsMachine *the) { host_refs(the, TAG_drop_imports, "dropImports"); }
-static void host_retire_imports(xsMachine *the) { host_refs(the, TAG_retire_imports, "retireImports"); }
-static void host_retire_exports(xsMachine *the) { host_refs(the, TAG_retire_exports, "retireExports"); }
+static void host_retire_imports(xsMachine *the)
+{
+    host_refs(the, TAG_retire_imports, "retireImports");
+}
+static void host_retire_exports(xsMachine *the)
+{
+    host_refs(the, TAG_retire_exports, "retireExports");
+}
 static void host_abandon_exports(xsMachine *the)
 {
     host_refs(the, TAG_abandon_exports, "abandonExports");
@@ -268,27 +275,52 @@ static const struct {
 };
 
 xsCallback host_callbacks[] = {
-    host_send, host_subscribe, host_resolve, host_exit, host_drop_imports, host_retire_imports,
-    host_retire_exports, host_abandon_exports, host_store_get, host_store_next, host_store_set,
-    host_store_delete, host_console, host_gc, host_meter_off, host_meter_on, fx_harden,
-    xs_textdecoder, xs_textdecoder_decode, xs_textdecoder_get_encoding, xs_textdecoder_get_ignoreBOM,
-    xs_textdecoder_get_fatal, xs_textencoder, xs_textencoder_encode, xs_textencoder_encodeInto,
-    xs_base64_encode, xs_base64_decode,
+    host_send,
+    host_subscribe,
+    host_resolve,
+    host_exit,
+    host_drop_imports,
+    host_retire_imports,
+    host_retire_exports,
+    host_abandon_exports,
+    host_store_get,
+    host_store_next,
+    host_store_set,
+    host_store_delete,
+    host_console,
+    host_gc,
+    host_meter_off,
+    host_meter_on,
+    fx_harden,
+    xs_textdecoder,
+    xs_textdecoder_decode,
+    xs_textdecoder_get_encoding,
+    xs_textdecoder_get_ignoreBOM,
+    xs_textdecoder_get_fatal,
+    xs_textencoder,
+    xs_textencoder_encode,
+    xs_textencoder_encodeInto,
+    xs_base64_encode,
+    xs_base64_decode,
 };
 const int host_callback_count = sizeof host_callbacks / sizeof host_callbacks[0];
 
+static void install(xsMachine *machine, const char *name, xsCallback function, int arguments)
+{
+    char id[24]; /* XS wants to be able to write in it */
+    strcpy(id, name);
+    xsBeginHost(machine);
+    {
+        xsResult = xsNewHostFunction(function, arguments);
+        xsDefine(xsGlobal, xsID(id), xsResult, xsDontEnum);
+    }
+    xsEndHost(machine);
+}
+
 void host_install(xsMachine *machine)
 {
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        char name[24];
-        strcpy(name, functions[i].name);
-        xsBeginHost(machine);
-        {
-            xsResult = xsNewHostFunction(functions[i].function, functions[i].arguments);
-            xsDefine(xsGlobal, xsID(name), xsResult, xsDontEnum);
-        }
-        xsEndHost(machine);
-    }
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
+        install(machine, functions[i].name, functions[i].function, functions[i].arguments);
     modInstallTextDecoder(machine);
     modInstallTextEncoder(machine);
     modInstallBase64(machine);

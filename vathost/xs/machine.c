@@ -8,8 +8,8 @@
 #include "vathost/xs/platform.h"
 #include "xs_build.h"
 
-/* For LeakSanitizer, in builds that have it: XS leaves a crank that must end by longjmp, and what its parser held at that moment is lost; the
- * process ends soon after. */
+/* For LeakSanitizer, in builds that have it: XS leaves a crank that must end by longjmp, and what its
+ * parser held at that moment is lost; the process ends soon after. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:fxParserCode\n"; }
 

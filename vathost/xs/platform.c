@@ -55,7 +55,8 @@ void *fxAllocateChunks(txMachine *the, txSize size)
         base = (txByte *)the->firstBlock;
         end = (txByte *)the->firstBlock->limit;
     } else {
-        base = mmap(NULL, chunk_reserve_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE, -1, 0);
+        base = mmap(NULL, chunk_reserve_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANON | MAP_NORESERVE,
+                    -1, 0);
         if (base == MAP_FAILED) return NULL;
         end = base;
     }
@@ -141,7 +142,10 @@ txID fxFindModule(txMachine *the, txSlot *realm, txID module, txSlot *name)
     return XS_NO_ID;
 }
 
-void fxLoadModule(txMachine *the, txSlot *module, txID name) { (void)the, (void)module, (void)name; }
+void fxLoadModule(txMachine *the, txSlot *module, txID name)
+{
+    (void)the, (void)module, (void)name;
+}
 
 /* ---- the debugger that is never there ---- */
 

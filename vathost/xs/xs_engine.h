@@ -16,8 +16,8 @@ enum {
 typedef struct {
     vat_t vat;
     const char *name;
-    const char *bundle; /* file with the bundle: JSON text */
-    uint64_t dialect;   /* 0 SwingSet, 1 ocap-kernel */
+    const char *bundle;                       /* file with the bundle: JSON text */
+    uint64_t dialect;                         /* 0 SwingSet, 1 ocap-kernel */
     uint64_t computrons, wall_ms, heap_bytes; /* heap: beyond the golden snapshot; 0: no limit */
 } xs_options_t;
 

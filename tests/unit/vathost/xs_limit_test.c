@@ -23,7 +23,8 @@ static void attack(const char *methargs, xs_options_t limits, err_t outcome, con
 {
     AUTO(xs_vat) vat = started(limits);
     const engine_report_t *report = xs_vat_message(vat, "o+0", methargs, "", "p-60");
-    cr_assert_eq(report->outcome, outcome, "%s: %s %s", methargs, err_name(report->outcome), report->reason);
+    cr_assert_eq(report->outcome, outcome, "%s: %s %s", methargs, err_name(report->outcome),
+                 report->reason);
     cr_assert_str_eq(report->reason, reason);
     cr_assert(report->dead);
     cr_assert_str_eq(xs_vat_calls(vat), "");
@@ -34,7 +35,7 @@ static void attack(const char *methargs, xs_options_t limits, err_t outcome, con
 }
 
 #define COMPUTE "Compute meter exceeded (limit 50000000 computrons)"
-#define HEAP "Allocate meter exceeded (limit 67108864 bytes)"
+#define HEAP    "Allocate meter exceeded (limit 67108864 bytes)"
 
 Test(xs_limit, loop) { attack("#[\"loop\",[]]", usual, ERR_VAT_LIMIT_COMPUTE, COMPUTE); }
 Test(xs_limit, loop_of_promises)
@@ -65,14 +66,16 @@ Test(xs_limit, recursion_that_is_not_hostile_is_fine)
 Test(xs_limit, clock)
 {
     xs_options_t limits = {.wall_ms = 300};
-    attack("#[\"loop\",[]]", limits, ERR_VAT_LIMIT_WALL, "wall clock limit exceeded (limit 300 ms)");
+    attack("#[\"loop\",[]]", limits, ERR_VAT_LIMIT_WALL,
+           "wall clock limit exceeded (limit 300 ms)");
 }
 
 /* Each new name makes XS search a longer list, which the meter hardly counts. */
 Test(xs_limit, clock_of_many_names)
 {
     xs_options_t limits = {.wall_ms = 300, .heap_bytes = 512 * 1024 * 1024};
-    attack("#[\"names\",[]]", limits, ERR_VAT_LIMIT_WALL, "wall clock limit exceeded (limit 300 ms)");
+    attack("#[\"names\",[]]", limits, ERR_VAT_LIMIT_WALL,
+           "wall clock limit exceeded (limit 300 ms)");
 }
 
 Test(xs_limit, native_loop_ends_the_process)
@@ -115,7 +118,8 @@ Test(xs_limit, vat_finds_no_powers)
     xs_vat_message(vat, "o+0", "#[\"powers\",[]]", "", "p-60");
     cr_assert_str_eq(xs_vat_calls(vat),
                      "resolve p-60 fulfilled #\"undefined,undefined,undefined,undefined,undefined,"
-                     "undefined,undefined,undefined,undefined,undefined,undefined,undefined,false,function\" {}\n");
+                     "undefined,undefined,undefined,undefined,undefined,undefined,undefined,false,"
+                     "function\" {}\n");
     xs_vat_message(vat, "o+0", "#[\"inherited\",[]]", "", "p-61");
     cr_assert_str_eq(xs_vat_calls(vat), "resolve p-61 fulfilled #[true,true,true] {}\n");
     xs_vat_message(vat, "o+0", "#[\"now\",[]]", "", "p-62");

@@ -49,7 +49,8 @@ Test(xs_message, sends_subscribes_and_is_told)
     check(vat, "#[\"takeKnown\",[\"$0.Alleged: x\"]]", "o-50", NULL,
           "send o-50 #[\"take\",[\"&0\"]] {p+6} p+7\nsubscribe p+7\nresolve p+6 fulfilled #7 {}\n");
     check(vat, "#[\"chain\",[\"$0.Alleged: x\"]]", "o-50", NULL,
-          "send o-50 #[\"one\",[]] {} p+8\nsubscribe p+8\nsend p+8 #[\"two\",[]] {} p+9\nsubscribe p+9\n");
+          "send o-50 #[\"one\",[]] {} p+8\nsubscribe p+8\nsend p+8 #[\"two\",[]] {} p+9\nsubscribe "
+          "p+9\n");
     check(vat, "#[\"share\",[\"$0.Alleged: x\"]]", "o-50", NULL,
           "send o-50 #[\"a\",[\"&0\"]] {p+10} p+11\nsubscribe p+11\n"
           "send o-50 #[\"b\",[\"&0\"]] {p+10} p+12\nsubscribe p+12\n");
@@ -74,12 +75,14 @@ Test(xs_message, promises_in_arguments)
 Test(xs_message, exports_live_and_die)
 {
     AUTO(xs_vat) vat = started("messages.json");
-    check(vat, "#[\"make\",[]]", "", "p-72", "resolve p-72 fulfilled #\"$0.Alleged: iface\" {o+10}\n");
+    check(vat, "#[\"make\",[]]", "", "p-72",
+          "resolve p-72 fulfilled #\"$0.Alleged: iface\" {o+10}\n");
     xs_vat_refs(vat, TAG_deliver_drop_exports, "o+10");
     cr_assert_str_eq(xs_vat_calls(vat), "");
     cr_assert_eq(xs_vat_reap(vat)->outcome, ERR_OK);
     cr_assert_str_eq(xs_vat_calls(vat), "retire_exports {o+10}\n");
-    check(vat, "#[\"make\",[]]", "", "p-73", "resolve p-73 fulfilled #\"$0.Alleged: iface\" {o+11}\n");
+    check(vat, "#[\"make\",[]]", "", "p-73",
+          "resolve p-73 fulfilled #\"$0.Alleged: iface\" {o+11}\n");
     xs_vat_refs(vat, TAG_deliver_drop_exports, "o+11");
     xs_vat_refs(vat, TAG_deliver_retire_exports, "o+11");
     xs_vat_reap(vat);
@@ -89,7 +92,8 @@ Test(xs_message, exports_live_and_die)
 Test(xs_message, imports_are_dropped_by_a_reap)
 {
     AUTO(xs_vat) vat = started("messages.json");
-    check(vat, "#[\"lookup\",[\"$0.Alleged: x\"]]", "o-50", "p-60", "resolve p-60 fulfilled #[] {}\n");
+    check(vat, "#[\"lookup\",[\"$0.Alleged: x\"]]", "o-50", "p-60",
+          "resolve p-60 fulfilled #[] {}\n");
     cr_assert_eq(xs_vat_reap(vat)->outcome, ERR_OK);
     cr_assert_str_eq(xs_vat_calls(vat), "drop_imports {o-50}\nretire_imports {o-50}\n");
     cr_assert_eq(xs_vat_refs(vat, TAG_deliver_retire_imports, "o-50")->outcome, ERR_OK);
@@ -138,7 +142,8 @@ Test(xs_message, unhandled_rejection_is_a_line_on_the_console)
 {
     AUTO(xs_vat) vat = started("messages.json");
     check(vat, "#[\"lose\",[]]", "", "p-60", "resolve p-60 fulfilled #\"#undefined\" {}\n");
-    cr_assert_str_eq(xs_vat_console(vat), "warn vat| Unhandled promise rejection: Error: nobody looks\n");
+    cr_assert_str_eq(xs_vat_console(vat),
+                     "warn vat| Unhandled promise rejection: Error: nobody looks\n");
     check(vat, "#[\"echo\",[1]]", "", "p-61", "resolve p-61 fulfilled #1 {}\n");
 }
 

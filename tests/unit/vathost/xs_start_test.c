@@ -44,10 +44,13 @@ static const char first_start[] =
     "set vc.1.|schemata={\"body\":\"#{\\\"keyShape\\\":{\\\"#tag\\\":\\\"match:string\\\","
     "\\\"payload\\\":[]},\\\"label\\\":\\\"baggage\\\"}\",\"slots\":[]}\n"
     "set vc.2.|schemata={\"body\":\"#{\\\"keyShape\\\":{\\\"#tag\\\":\\\"match:scalar\\\","
-    "\\\"payload\\\":\\\"#undefined\\\"},\\\"label\\\":\\\"promiseWatcherByKind\\\"}\",\"slots\":[]}\n"
-    "set vc.3.|schemata={\"body\":\"#{\\\"keyShape\\\":{\\\"#tag\\\":\\\"match:and\\\",\\\"payload\\\":"
+    "\\\"payload\\\":\\\"#undefined\\\"},\\\"label\\\":\\\"promiseWatcherByKind\\\"}\",\"slots\":[]"
+    "}\n"
+    "set "
+    "vc.3.|schemata={\"body\":\"#{\\\"keyShape\\\":{\\\"#tag\\\":\\\"match:and\\\",\\\"payload\\\":"
     "[{\\\"#tag\\\":\\\"match:scalar\\\",\\\"payload\\\":\\\"#undefined\\\"},{\\\"#tag\\\":"
-    "\\\"match:string\\\",\\\"payload\\\":[]}]},\\\"label\\\":\\\"watchedPromises\\\"}\",\"slots\":[]}\n";
+    "\\\"match:string\\\",\\\"payload\\\":[]}]},\\\"label\\\":\\\"watchedPromises\\\"}\",\"slots\":"
+    "[]}\n";
 
 Test(xs_start, trivial_vat_answers)
 {
@@ -73,7 +76,8 @@ static void check_durable(const char *bundle)
                      "resolve p-60 fulfilled #\"$0.Alleged: counter\" {o+d10/1}\n", "%s", bundle);
     xs_vat_message(vat, "o+d10/1", "#[\"incr\",[]]", NULL, "p-61");
     xs_vat_message(vat, "o+0", "#[\"incr\",[\"c\"]]", NULL, "p-62");
-    cr_assert_str_eq(xs_vat_calls(vat), "resolve p-61 fulfilled #1 {}\nresolve p-62 fulfilled #2 {}\n");
+    cr_assert_str_eq(xs_vat_calls(vat),
+                     "resolve p-61 fulfilled #1 {}\nresolve p-62 fulfilled #2 {}\n");
     cr_assert_str_eq(xs_vat_get(vat, "vom.o+d10/1"),
                      "{\"name\":{\"body\":\"#\\\"c\\\"\",\"slots\":[]},"
                      "\"count\":{\"body\":\"#2\",\"slots\":[]}}");
@@ -90,13 +94,17 @@ Test(xs_start, format_iife) { check_durable("durable.iife.json"); }
 Test(xs_start, format_endoZipBase64) { check_durable("durable.endoZipBase64.json"); }
 Test(xs_start, format_nestedEvaluate) { check_durable("durable.nestedEvaluate.json"); }
 Test(xs_start, format_getExport) { check_durable("durable.getExport.json"); }
-Test(xs_start, format_endoScript_of_bundle_source) { check_durable("durable.endo-endoScript.json"); }
+Test(xs_start, format_endoScript_of_bundle_source)
+{
+    check_durable("durable.endo-endoScript.json");
+}
 
 static void check_failure(const char *bundle, err_t outcome, const char *reason)
 {
     AUTO(xs_vat) vat = xs_vat_new(bundle, (xs_options_t){.computrons = 20 * 1000 * 1000});
     const engine_report_t *report = xs_vat_start(vat, NO_PARAMS);
-    cr_assert_eq(report->outcome, outcome, "%s: %s: %s", bundle, err_name(report->outcome), report->reason);
+    cr_assert_eq(report->outcome, outcome, "%s: %s: %s", bundle, err_name(report->outcome),
+                 report->reason);
     cr_assert_str_eq(report->reason, reason);
 }
 
@@ -140,18 +148,21 @@ Test(xs_start, broken_bundles_say_how)
     check_text("{\"moduleFormat\":\"zip\"}", ERR_BUNDLE_FORMAT,
                "moduleFormat zip is not known; known: endoZipBase64, nestedEvaluate, getExport, "
                "endoScript, iife");
-    check_text("{}", ERR_BUNDLE_FORMAT,
-               "moduleFormat undefined is not known; known: endoZipBase64, nestedEvaluate, getExport, "
-               "endoScript, iife");
-    check_text("[]", ERR_BUNDLE_FORMAT,
-               "moduleFormat undefined is not known; known: endoZipBase64, nestedEvaluate, getExport, "
-               "endoScript, iife");
+    check_text(
+        "{}", ERR_BUNDLE_FORMAT,
+        "moduleFormat undefined is not known; known: endoZipBase64, nestedEvaluate, getExport, "
+        "endoScript, iife");
+    check_text(
+        "[]", ERR_BUNDLE_FORMAT,
+        "moduleFormat undefined is not known; known: endoZipBase64, nestedEvaluate, getExport, "
+        "endoScript, iife");
     check_text("3", ERR_BUNDLE_BROKEN, "the bundle is not a JSON object");
-    check_text("", ERR_BUNDLE_BROKEN, "the bundle is not JSON: SyntaxError: JSON.parse: 1: invalid value");
+    check_text("", ERR_BUNDLE_BROKEN,
+               "the bundle is not JSON: SyntaxError: JSON.parse: 1: invalid value");
     check_text("{\"moduleFormat\":\"iife\"}", ERR_BUNDLE_BROKEN,
                "SyntaxError: the bundle has no string code");
-    check_text("{\"moduleFormat\":\"iife\",\"code\":\"var __vatExports__ = {};\"}", ERR_NO_BUILD_ROOT,
-               "the bundle exports nothing");
+    check_text("{\"moduleFormat\":\"iife\",\"code\":\"var __vatExports__ = {};\"}",
+               ERR_NO_BUILD_ROOT, "the bundle exports nothing");
     check_text("{\"moduleFormat\":\"endoScript\",\"source\":\"3\"}", ERR_NO_BUILD_ROOT,
                "the bundle exports nothing");
     check_text("{\"moduleFormat\":\"endoScript\",\"source\":\"({buildRootObject: 3})\"}",

@@ -40,7 +40,8 @@ Test(xs_text, what_utf8_can_say_comes_back)
     check_cesu(TEXT("\xE2\x82\xAC"), TEXT("\xE2\x82\xAC"));
     check_cesu(TEXT("\xF0\x9F\x98\x80"), TEXT("\xED\xA0\xBD\xED\xB8\x80"));
     check_cesu(TEXT("\xF4\x8F\xBF\xBF"), TEXT("\xED\xAF\xBF\xED\xBF\xBF"));
-    check_cesu(TEXT("a\0b"), TEXT("a\xC0\x80" "b"));
+    check_cesu(TEXT("a\0b"), TEXT("a\xC0\x80"
+                                  "b"));
     check_cesu(TEXT("12345678\0"), TEXT("12345678\xC0\x80"));
     check_cesu(TEXT("\xEF\xBF\xBD\xEE\x80\x80"), TEXT("\xEF\xBF\xBD\xEE\x80\x80"));
 }
@@ -56,8 +57,9 @@ Test(xs_text, lone_surrogates_leave_as_the_replacement_character)
 
 Test(xs_text, bytes_that_are_no_utf8_enter_as_the_replacement_character)
 {
-    static const text_t bad[] = {TEXT("\xFF"), TEXT("\xC3"), TEXT("\xED\xA0\x80"), TEXT("\xF0\x9F\x98"),
-                                 TEXT("\xC0\x80"), TEXT("\xF5\x80\x80\x80"), TEXT("\xE0\x80\x80")};
+    static const text_t bad[] = {TEXT("\xFF"),         TEXT("\xC3"),     TEXT("\xED\xA0\x80"),
+                                 TEXT("\xF0\x9F\x98"), TEXT("\xC0\x80"), TEXT("\xF5\x80\x80\x80"),
+                                 TEXT("\xE0\x80\x80")};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char there[64];
         cr_assert_eq(utf_cesu_bytes(bad[i]), 3 * bad[i].len);
@@ -72,10 +74,12 @@ Test(xs_text, in_messages)
     check(vat, "#[\"echo\",[\"\xC3\xBC \xF0\x9F\x98\x80\"]]",
           "resolve p-60 fulfilled #\"\xC3\xBC \xF0\x9F\x98\x80\" {}\n");
     check(vat, "#[\"units\",[\"\xF0\x9F\x98\x80\"]]", "resolve p-60 fulfilled #[55357,56832] {}\n");
-    check(vat, "#[\"make\",[55357,56832,233]]", "resolve p-60 fulfilled #\"\xF0\x9F\x98\x80\xC3\xA9\" {}\n");
+    check(vat, "#[\"make\",[55357,56832,233]]",
+          "resolve p-60 fulfilled #\"\xF0\x9F\x98\x80\xC3\xA9\" {}\n");
     check(vat, "#[\"units\",[\"a\\u0000b\"]]", "resolve p-60 fulfilled #[97,0,98] {}\n");
     check(vat, "#[\"make\",[97,0,98]]", "resolve p-60 fulfilled #\"a\\u0000b\" {}\n");
-    check(vat, "#[\"encode\",[\"\xF0\x9F\x98\x80\"]]", "resolve p-60 fulfilled #[240,159,152,128] {}\n");
+    check(vat, "#[\"encode\",[\"\xF0\x9F\x98\x80\"]]",
+          "resolve p-60 fulfilled #[240,159,152,128] {}\n");
 }
 
 Test(xs_text, in_the_vat_store)
@@ -97,18 +101,19 @@ Test(xs_text, console_lines)
     AUTO(xs_vat) vat = started("talk.json");
     cr_assert_str_eq(xs_vat_console(vat), "info vat| evaluated\n");
     xs_vat_message(vat, "o+0", "#[\"say\",[\"$0.Alleged: Bob\",\"&1\"]]", "o-50,p-60", NULL);
-    cr_assert_str_eq(xs_vat_console(vat),
-                     "log vat| plain two 3 42n -0 NaN true null undefined Symbol.for(\"s\") "
-                     "Symbol(Symbol.asyncIterator)\n"
-                     "log vat| { name: \"x\", \"odd key\": [\"in\", \"side\"], [Symbol.for(\"k\")]: 1 } "
-                     "[1, [2, []]] {}\n"
-                     "log vat| Error: plain error TypeError: of a type\n"
-                     "log vat| [Alleged: Bob] [Promise] [Alleged: Local] [Function anonymous] "
-                     "[Function named]\n"
-                     "log vat| tagged(\"copySet\", [\"a\"])\n"
-                     "debug vat| debug\n"
-                     "warn vat| warn\n"
-                     "error vat| error\n");
+    cr_assert_str_eq(
+        xs_vat_console(vat),
+        "log vat| plain two 3 42n -0 NaN true null undefined Symbol.for(\"s\") "
+        "Symbol(Symbol.asyncIterator)\n"
+        "log vat| { name: \"x\", \"odd key\": [\"in\", \"side\"], [Symbol.for(\"k\")]: 1 } "
+        "[1, [2, []]] {}\n"
+        "log vat| Error: plain error TypeError: of a type\n"
+        "log vat| [Alleged: Bob] [Promise] [Alleged: Local] [Function anonymous] "
+        "[Function named]\n"
+        "log vat| tagged(\"copySet\", [\"a\"])\n"
+        "debug vat| debug\n"
+        "warn vat| warn\n"
+        "error vat| error\n");
 }
 
 Test(xs_text, console_lines_of_odd_values)

@@ -158,7 +158,8 @@ static err_t on_set(void *context, text_t key, text_t value)
         free(self->pairs[i].value);
     } else {
         self->pairs = realloc(self->pairs, (self->pair_count + 1) * sizeof *self->pairs);
-        memmove(self->pairs + i + 1, self->pairs + i, (self->pair_count++ - i) * sizeof *self->pairs);
+        memmove(self->pairs + i + 1, self->pairs + i,
+                (self->pair_count++ - i) * sizeof *self->pairs);
         self->pairs[i].key = strdup(name);
     }
     self->pairs[i].value = strndup(value.at, value.len);
@@ -176,7 +177,8 @@ static err_t on_delete(void *context, text_t key)
     if (is_at(self, i, name)) {
         free(self->pairs[i].key);
         free(self->pairs[i].value);
-        memmove(self->pairs + i, self->pairs + i + 1, (--self->pair_count - i) * sizeof *self->pairs);
+        memmove(self->pairs + i, self->pairs + i + 1,
+                (--self->pair_count - i) * sizeof *self->pairs);
     }
     fprintf(self->store.file, "delete %s\n", name);
     free(name);
@@ -198,8 +200,8 @@ xs_vat_t *xs_vat_new(const char *name, xs_options_t limits)
 {
     char path[512], golden[512];
     xs_golden_t kind;
-    snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : XS_TEST_BUNDLES, *name == '/' ? "" : "/",
-             name);
+    snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : XS_TEST_BUNDLES,
+             *name == '/' ? "" : "/", name);
     must(!xs_golden_for(path, &kind));
     snprintf(golden, sizeof golden, "%s/%s.xss", XS_TEST_SHARE, kind == XS_ZIP ? "zip" : "lean");
 
