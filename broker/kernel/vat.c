@@ -101,6 +101,8 @@ void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why)
     vat->row.reason = blob_text(vat->reason);
     vat->attached = false;
     touch(k, &vat->head);
+    if (vat->cluster && vat->log) vat->cluster->in_flight = false;
+    serial_next(k, vat->cluster);
     event_life(k, "vat-exit", vat, NULL, vat->row.reason);
 }
 
@@ -185,7 +187,8 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
         blob_destroy(&reason);
         return;
     }
-    if (vat->row.state == VAT_QUARANTINED) busy_change(k, vat, vat->busy, true);
+    bool quarantined = vat->row.state == VAT_QUARANTINED;
+    if (quarantined) busy_change(k, vat, vat->busy, true);
     vat->row.state = VAT_TERMINATED;
     vat->row.error = error;
     blob_destroy(&vat->reason);
@@ -205,7 +208,7 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
 
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
     send_host(k, vat->row.host, TAG_vat_end, &msg);
-    event_life(k, "vat-exit", vat, NULL, vat->row.reason);
+    if (!quarantined) event_life(k, "vat-exit", vat, NULL, vat->row.reason);
     if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);
 }
 
