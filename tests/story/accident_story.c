@@ -195,3 +195,42 @@ Test(story_accident, the_broker_dies)
     tell(RESTART_TWICE);
 }
 Test(story_accident, everything_dies) { tell(ALL_AT_ONCE); }
+
+/* ---- an engine that is not deterministic ---- */
+
+static void fickle(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                   engine_report_t *ret)
+{
+    char result[48], body[32];
+    int *runs = context;
+    (void)ret;
+    if (delivery->tag != TAG_deliver_message || script_method(delivery, "bootstrap")) return;
+    text(result, delivery->result);
+    snprintf(body, sizeof body, "#%d", ++*runs); /* what no vat can see: how often it ran */
+    cr_expect_eq(script_resolve(host, result, false, body, ""), ERR_OK);
+}
+
+Test(story_accident, a_replay_that_ends_otherwise_is_quarantined)
+{
+    int runs = 0;
+    world_t *world = world_new(0);
+    world_vat(world, "fickle", fickle, &runs);
+    world_may_diverge(world, "fickle");
+    world_launch(world);
+    world_settle(world);
+    unsigned first = world_call(world, world_root(world, "fickle"), "#[\"count\",[]]");
+    world_settle(world);
+    cr_assert_str_eq(world_answer(world, first), "ok #1 {}");
+    world_kill_worker(world, "fickle");
+    world_settle(world);
+    cr_assert(strncmp(world_state(world, "fickle"), "quarantined: VAT_DIVERGED", 25) == 0, "%s",
+              world_state(world, "fickle"));
+
+    /* It runs no more, whatever starts again. */
+    unsigned late = world_call(world, world_root(world, "fickle"), "#[\"count\",[]]");
+    world_restart_broker(world);
+    world_settle(world);
+    cr_assert_str_eq(world_answer(world, late), "");
+    cr_assert_eq(runs, 2);
+    world_destroy(&world);
+}

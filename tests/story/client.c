@@ -37,12 +37,14 @@ void world_ask_again(world_t *self)
     }
 }
 
+void world_window(world_t *self, unsigned window) { self->window = window; }
+
 void world_launch(world_t *self)
 {
     buf_t vats = buf_of(LAUNCH_BYTES_MAX);
     for (size_t i = 0; i < self->vat_count; i++) {
         msg_launch_vat_t vat = {.name = text_of(self->vats[i].name), .bundle = text_of("b1-script"),
-            .parameters = {(const uint8_t *)"#{}", 3}};
+            .parameters = {(const uint8_t *)"#{}", 3}, .window = self->window};
         cr_assert_eq(msg_encode(TAG_launch_vat, &vat, &vats), ERR_OK);
     }
     msg_launch_t launch = {.request = next_request(self), .name = text_of("story"),

@@ -17,6 +17,8 @@ void world_destroy(world_t **self_p);
 /* A vat of the cluster that world_launch() launches; the first one is the bootstrap vat. */
 void world_vat(world_t *self, const char *name, script_t *script, void *context);
 void world_launch(world_t *self);
+/* Deliveries in flight per vat, for the launch to come; 0 is the default. */
+void world_window(world_t *self, unsigned window);
 
 /* Moves one frame; false when none is under way. */
 bool world_move(world_t *self);
@@ -33,6 +35,8 @@ void world_cut(world_t *self);
 void world_restart_broker(world_t *self);
 /* The next live crank of NAME answers with these syscalls instead of its own: a lying worker. */
 void world_forge(world_t *self, const char *name, bin_t calls);
+/* Replays of NAME that end otherwise are told to the broker, not a failure of the story. */
+void world_may_diverge(world_t *self, const char *name);
 /* The next live crank of NAME kills its worker through a limit: LOST is sent. */
 void world_lose(world_t *self, const char *name, err_t limit);
 

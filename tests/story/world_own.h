@@ -40,7 +40,7 @@ typedef struct {
     text_buf_t heard;
     uint8_t *forged;
     size_t forged_len;
-    bool forge;
+    bool forge, may_diverge;
     err_t lose;
 
     /* the worker, as far as one runs */
@@ -62,7 +62,7 @@ typedef struct {
 } client_call_t;
 
 struct world {
-    unsigned seed;
+    unsigned seed, window;
     kernel_t *kernel;
     rowset_t rows;
     uint64_t now_us, draws, moves;
