@@ -30,6 +30,7 @@ foreach(file ${xs_tests})
   vatyard_unit_test(${name} ${file} host_xs wire_schema wire_base)
   target_sources(${name} PRIVATE xs_vat.c)
   target_compile_definitions(${name} PRIVATE XS_TEST_BUNDLES="${xs_bundles}"
-    XS_TEST_SHARE="${VATYARD_SHARE}")
+    XS_TEST_SHARE="${VATYARD_SHARE}" XS_TEST_NPM="${VATYARD_NPM}"
+    XS_TEST_JS="${CMAKE_SOURCE_DIR}/vathost/xs/js")
   add_dependencies(${name} xs_test_bundles xs_snapshots)
 endforeach()

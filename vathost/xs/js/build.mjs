@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { createRequire } from 'node:module';
 
-const [npm, ...outs] = process.argv.slice(2);
+const [npm, ...outs] = process.argv.slice(2).map(it => path.resolve(it));
 const here = path.dirname(new URL(import.meta.url).pathname);
 const { build } = createRequire(path.join(npm, 'package.json'))('esbuild');
 

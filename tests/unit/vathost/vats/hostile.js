@@ -60,7 +60,7 @@ export function buildRootObject() {
         typeof WeakRef, typeof FinalizationRegistry, typeof setTimeout, typeof setImmediate,
         typeof new Compartment().globalThis.WeakRef,
         (() => {}).constructor.constructor === Function,
-        typeof Function('return typeof vat'),
+        Function('return typeof vat')(),
       ].join();
     },
     inherited() {
