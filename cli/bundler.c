@@ -29,12 +29,19 @@ static void read_all(int fd, char *text, size_t room)
     while (len && text[len - 1] == '\n') text[--len] = 0;
 }
 
-err_t bundler_run(const char *source, const char *out, fail_t *f)
+err_t bundler_run(const char *source, const char *out, const char *format, fail_t *f)
 {
     char script[PATH_MAX], said[1024];
     /* In a build tree the script is a link; it looks for its packages beside the link. */
-    char *argv[] = {"node", "--preserve-symlinks-main", script, (char *)(uintptr_t)source,
-                    "-o",   (char *)(uintptr_t)out,     NULL};
+    char *argv[] = {"node",
+                    "--preserve-symlinks-main",
+                    script,
+                    (char *)(uintptr_t)source,
+                    "-o",
+                    (char *)(uintptr_t)out,
+                    format ? "--format" : NULL,
+                    (char *)(uintptr_t)format,
+                    NULL};
     int errors[2], status;
 
     if (access(source, R_OK) != 0) {
@@ -158,7 +165,7 @@ err_t bundler_cached(const char *source, char ret[PATH_MAX], bool *ret_cached, f
     if (strlen(full) >= sizeof folder)
         return fail(f, ERR_BAD_VALUE, "the cache's path is too long");
     strcpy(folder, full);
-    if (access(source, R_OK) != 0) return bundler_run(source, "/dev/null", f);
+    if (access(source, R_OK) != 0) return bundler_run(source, "/dev/null", NULL, f);
     err_t err = cache_key(source, key, f);
     if (!err) err = folder_make(folder, f);
     if (err) return err;
@@ -173,7 +180,7 @@ err_t bundler_cached(const char *source, char ret[PATH_MAX], bool *ret_cached, f
     /* Made aside and moved: another vatctl may be at the same source. */
     snprintf(fresh, sizeof fresh, "%s/%s.%d.json", folder, key, (int)getpid());
     snprintf(other, sizeof other, "%s/%s.%d.json.inputs", folder, key, (int)getpid());
-    err = bundler_run(real, fresh, f);
+    err = bundler_run(real, fresh, NULL, f);
     if (!err) {
         char aside[PATH_MAX];
         snprintf(aside, sizeof aside, "%s/%s.%d.stamp", folder, key, (int)getpid());

@@ -7,8 +7,9 @@
 
 #include "cli/fail.h"
 
-/* Bundles SOURCE into the file OUT. Fails with FILE_MISSING, NO_NODE, BUNDLE_FAILED. */
-CHECKED err_t bundler_run(const char *source, const char *out, fail_t *f);
+/* Bundles SOURCE into the file OUT, in FORMAT (NULL: the bundler's own choice). Fails with
+ * FILE_MISSING, NO_NODE, BUNDLE_FAILED. */
+CHECKED err_t bundler_run(const char *source, const char *out, const char *format, fail_t *f);
 
 /* Gives the path of a bundle of SOURCE, made now or before (RET_CACHED). */
 CHECKED err_t bundler_cached(const char *source, char ret[PATH_MAX], bool *ret_cached, fail_t *f);

@@ -41,7 +41,7 @@ err_t cmd_bundle_make(cli_t *cli)
     strcat(path, ".bundle.json");
     if (!out) out = path;
 
-    err_t err = bundler_run(source, out, &cli->f);
+    err_t err = bundler_run(source, out, args_text(&cli->args, "format"), &cli->f);
     snprintf(extra, sizeof extra, "%s.inputs", out);
     unlink(extra);
     if (err) return err;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -15,6 +16,8 @@
 #include "cli/value.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
+
+enum { DISK_ROOM_MIN = 64 * 1024 };
 
 typedef struct {
     cli_t *cli;
@@ -128,12 +131,24 @@ static err_t unsettled(const run_t *self, const msg_idle_t *idle, fail_t *f)
     return ERR_UNSETTLED;
 }
 
-static err_t take_idle(run_t *self, const msg_idle_t *idle, fail_t *f)
+static err_t take_idle(run_t *self, const msg_idle_t *idle, bool never, fail_t *f)
 {
     self->idle = true;
     self->messages = idle->messages;
     self->cranks = idle->cranks;
-    return idle->state == 0 ? unsettled(self, idle, f) : ERR_OK;
+    return idle->state == 0 && !never ? unsettled(self, idle, f) : ERR_OK;
+}
+
+/* A broker on a full disk keeps all and says nothing until there is room. */
+static bool disk_full(const run_t *self, fail_t *f)
+{
+    struct statvfs disk;
+
+    if (statvfs(self->folder, &disk) != 0 || disk.f_bavail * disk.f_frsize >= DISK_ROOM_MIN)
+        return false;
+    fail(f, ERR_STORE_FULL, "the disk is full");
+    fail_why(f, "less than %d bytes are free for %s", DISK_ROOM_MIN, self->folder);
+    return true;
 }
 
 static err_t broken(run_t *self, fail_t *f)
@@ -141,6 +156,7 @@ static err_t broken(run_t *self, fail_t *f)
     char name[32];
 
     if (!instance_broken(&self->instance, name, sizeof name)) return ERR_OK;
+    if (disk_full(self, f)) return f->err;
     fail(f, ERR_PROCESS_FAILED, "%s ended while the cluster ran", name);
     fail_try(f, "keep its log: run again with --state DIR, and look at DIR/%s.log", name);
     return ERR_PROCESS_FAILED;
@@ -151,12 +167,13 @@ static err_t wait_end(run_t *self, fail_t *f)
 {
     const char *until = args_text(&self->cli->args, "until");
     bool result_is_end = until && strcmp(until, "result") == 0;
+    bool never = until && strcmp(until, "forever") == 0;
     msg_await_t await = {request_id(), self->launched.result};
     msg_quiet_t quiet = {request_id(), self->launched.cluster};
 
     link_send(self->link, TAG_await, &await);
     link_send(self->link, TAG_quiet, &quiet);
-    while (!self->settled || (!self->idle && !result_is_end)) {
+    while (never || !self->settled || (!self->idle && !result_is_end)) {
         const msg_t *msg;
         unsigned left = left_ms(self);
         err_t err = link_next(self->link, left < 250 ? left : 250, &msg, f);
@@ -164,6 +181,7 @@ static err_t wait_end(run_t *self, fail_t *f)
         if (err == ERR_TIMED_OUT) {
             if (broken(self, f)) return f->err;
             if (left_ms(self)) continue;
+            if (disk_full(self, f)) return f->err;
             fail(f, ERR_TIMED_OUT, "cluster \"%s\" is not done", self->name);
             fail_why(f, "--timeout is over");
             return ERR_TIMED_OUT;
@@ -172,7 +190,7 @@ static err_t wait_end(run_t *self, fail_t *f)
         if (msg->tag == TAG_settled)
             settle(self, &msg->body.settled);
         else if (msg->tag == TAG_idle)
-            err = take_idle(self, &msg->body.idle, f);
+            err = take_idle(self, &msg->body.idle, never, f);
         else if (msg->tag == TAG_failed)
             err = link_failed(&msg->body.failed, f);
         if (err) return err;
@@ -237,6 +255,7 @@ static err_t finish(run_t *self, fail_t *f)
 
     if (!err && self->rejected) {
         msg_cluster_rm_t rm = {request_id(), self->launched.cluster};
+        self->events.people = NULL; /* that its vats end now is no news */
         err = link_ask(self->link, TAG_cluster_rm, &rm, TAG_done, ANSWER_MS, &msg, f);
     }
     if (err) return err;

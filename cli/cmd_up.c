@@ -178,57 +178,6 @@ static void up_show(cli_t *cli, const home_t *home, bool already, uint64_t hosts
     }
 }
 
-static size_t running_hosts(const home_t *home)
-{
-    json_t *all = processes_read(home), *process;
-    size_t i, hosts = 0;
-
-    json_array_foreach(all, i, process)
-    {
-        const char *name = json_string_value(json_object_get(process, "name"));
-        if (name && strncmp(name, "host-", 5) == 0 && runs(process)) hosts++;
-    }
-    json_decref(all);
-    return hosts;
-}
-
-err_t cmd_up(cli_t *cli)
-{
-    home_t home = {.lock = -1};
-    instance_t instance;
-    char endpoint[PATH_MAX];
-    uint64_t hosts = args_count(&cli->args, "hosts", 1),
-             ms = args_ms(&cli->args, "timeout", READY_MS);
-    fail_t *f = &cli->f;
-    err_t err = home_open(&home, f);
-
-    if (err) return err;
-    if (hosts > 1000) return fail(f, ERR_BAD_VALUE, "--hosts: at most 1000");
-    instance_endpoint(home.home, endpoint);
-    AUTO(link) link = link_new(endpoint, 2000, f);
-    if (link) {
-        up_show(cli, &home, true, running_hosts(&home));
-        close(home.lock);
-        return ERR_OK;
-    }
-    signals_catch();
-    err = instance_start(&instance, home.home, home.socket, hosts, true,
-                         ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, f);
-    if (err) return err;
-    pid_t recorder = recorder_start(&home, f);
-    err = processes_write(&home, &instance, recorder, f);
-    if (err || signal_caught()) {
-        instance_stop(&instance);
-        cli->exit = signal_caught() ? 128 + signal_caught() : 0;
-        return err;
-    }
-    free(instance.hosts);
-    up_show(cli, &home, false, hosts);
-    return ERR_OK;
-}
-
-/* ---- down ---- */
-
 static bool all_ended(json_t *all, unsigned ms)
 {
     uint64_t end = now_ms() + ms;
@@ -257,6 +206,116 @@ static void signal_all(json_t *all, int number, const char *prefix)
     }
 }
 
+/* Whether host-1, host-2, ... of those written down still run. */
+static size_t running_hosts(json_t *all, bool *ret, size_t hosts)
+{
+    json_t *process;
+    size_t i, count = 0;
+    unsigned number;
+
+    json_array_foreach(all, i, process)
+    {
+        const char *name = json_string_value(json_object_get(process, "name"));
+        if (!name || sscanf(name, "host-%u", &number) != 1 || !runs(process)) continue;
+        count++;
+        if (number >= 1 && number <= hosts) ret[number - 1] = true;
+    }
+    return count;
+}
+
+/* The broker runs: hosts that are wanted and do not run are started beside it. */
+static err_t hosts_fill(cli_t *cli, home_t *home, link_t *link, size_t hosts, unsigned ms)
+{
+    instance_t instance = {.daemon = true};
+    bool *running = calloc(hosts + 1, sizeof *running);
+    json_t *all = processes_read(home), *kept = json_array(), *process;
+    char name[32], path[PATH_MAX];
+    size_t i;
+
+    must(running);
+    size_t count = running_hosts(all, running, hosts);
+    snprintf(instance.folder, sizeof instance.folder, "%s", home->home);
+    snprintf(instance.hosts_endpoint, sizeof instance.hosts_endpoint, "%s",
+             link_hosts_endpoint(link));
+    snprintf(instance.key, sizeof instance.key, "%s", link_key(link));
+    err_t err = instance_add(&instance, running, hosts, ms, &cli->f);
+    json_array_foreach(all, i, process)
+    {
+        if (runs(process)) json_array_append(kept, process);
+    }
+    for (i = 0; i < hosts; i++) {
+        if (!instance.hosts[i]) continue;
+        snprintf(name, sizeof name, "host-%zu", i + 1);
+        json_array_append_new(kept, process_json(name, instance.hosts[i]));
+        count++;
+    }
+    char *dump = json_dumps(kept, JSON_COMPACT);
+    home_file(home, "pids", path);
+    if (file_write(path, dump, &cli->f) && !err) err = cli->f.err;
+    if (!err) up_show(cli, home, true, count);
+    free(dump);
+    free(running);
+    free(instance.hosts);
+    json_decref(all);
+    json_decref(kept);
+    return err;
+}
+
+/* What a broker that died left running: its hosts would never find the next one. */
+static void leftovers_end(const home_t *home)
+{
+    json_t *all = processes_read(home);
+
+    signal_all(all, SIGTERM, "");
+    if (!all_ended(all, DOWN_MS)) {
+        signal_all(all, SIGKILL, "");
+        all_ended(all, 2000);
+    }
+    json_decref(all);
+}
+
+static err_t up_fresh(cli_t *cli, home_t *home, size_t hosts, unsigned ms)
+{
+    instance_t instance;
+    fail_t *f = &cli->f;
+
+    leftovers_end(home);
+    signals_catch();
+    err_t err = instance_start(&instance, home->home, home->socket, hosts, true, ms, f);
+    if (err) return err;
+    pid_t recorder = recorder_start(home, f);
+    err = processes_write(home, &instance, recorder, f);
+    if (err || signal_caught()) {
+        instance_stop(&instance);
+        cli->exit = signal_caught() ? 128 + signal_caught() : 0;
+        return err;
+    }
+    free(instance.hosts);
+    up_show(cli, home, false, hosts);
+    return ERR_OK;
+}
+
+err_t cmd_up(cli_t *cli)
+{
+    home_t home = {.lock = -1};
+    char endpoint[PATH_MAX];
+    uint64_t hosts = args_count(&cli->args, "hosts", 1),
+             ms = args_ms(&cli->args, "timeout", READY_MS);
+    err_t err = home_open(&home, &cli->f);
+
+    if (err) return err;
+    if (hosts > 1000) return fail(&cli->f, ERR_BAD_VALUE, "--hosts: at most 1000");
+    if (ms > FOREVER_MS) ms = FOREVER_MS;
+    instance_endpoint(home.home, endpoint);
+    AUTO(link) link = link_new(endpoint, 2000, &cli->f);
+    err = link ? hosts_fill(cli, &home, link, hosts, (unsigned)ms)
+               : up_fresh(cli, &home, hosts, (unsigned)ms);
+    close(home.lock);
+    return err;
+}
+
+/* ---- down ---- */
+
 /* Asks the broker itself; one that does not answer gets a signal. */
 static void broker_shutdown(const char *endpoint)
 {
@@ -278,7 +337,15 @@ err_t cmd_down(cli_t *cli)
     instance_endpoint(home.home, endpoint);
     json_t *all = processes_read(&home);
     size_t count = json_array_size(all);
-    bool nothing = all_ended(all, 0);
+    if (all_ended(all, 0)) {
+        /* A broker may still be there that `up` did not start, or nothing at all. */
+        AUTO(link) link = link_new(endpoint, 2000, &cli->f);
+        if (!link) {
+            json_decref(all);
+            close(home.lock);
+            return cli->f.err;
+        }
+    }
     signal_all(all, SIGTERM, "host-");
     signal_all(all, SIGTERM, "recorder");
     broker_shutdown(endpoint);
@@ -295,9 +362,8 @@ err_t cmd_down(cli_t *cli)
     unlink(home.socket);
     close(home.lock);
     if (cli->json)
-        out_json(
-            json_pack("{s:s, s:I}", "home", home.home, "ended", (json_int_t)(nothing ? 0 : count)));
+        out_json(json_pack("{s:s, s:I}", "home", home.home, "ended", (json_int_t)count));
     else
-        say(cli, nothing ? "nothing was up" : "down; the state stays in %s", home.home);
+        say(cli, "down; the state stays in %s", home.home);
     return ERR_OK;
 }

@@ -146,6 +146,7 @@ static void put_head(line_t *l, const msg_event_t *event, uint64_t seq)
     put_text(l, "sev", text_of(severity(event)));
     put_text(l, "svc", text_of("broker"));
     put_number(l, "seq", seq);
+    if (memcmp(&event->trace, &(id128_t){0}, sizeof event->trace) == 0) return;
     key(l, "trace_id");
     fputc('"', l->out);
     for (size_t i = 0; i < sizeof event->trace.b; i++) fprintf(l->out, "%02x", event->trace.b[i]);

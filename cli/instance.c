@@ -270,32 +270,39 @@ static err_t keys_make(instance_t *self, size_t hosts, unsigned ms, fail_t *f)
     return err;
 }
 
-/* All hosts start at once; then each is waited for. */
-static err_t hosts_start(instance_t *self, size_t hosts, unsigned ms, fail_t *f)
+static err_t host_begin(instance_t *self, size_t i, coming_t *coming, fail_t *f)
 {
     char program[PATH_MAX], name[32], state[PATH_MAX];
-    coming_t *coming = calloc(hosts, sizeof *coming);
-    size_t begun = 0;
+    char *argv[16] = {program,
+                      (char *)(uintptr_t) "--state",
+                      state,
+                      (char *)(uintptr_t) "--name",
+                      name,
+                      (char *)(uintptr_t) "--broker",
+                      self->hosts_endpoint,
+                      (char *)(uintptr_t) "--server-key",
+                      self->key};
+
+    path_program("vathost", program);
+    host_paths(self, i, name, state);
+    return begin(self, name, argv, 9, coming, f);
+}
+
+/* All hosts start at once; then each is waited for. */
+static err_t hosts_start(instance_t *self, const bool *running, size_t hosts, unsigned ms,
+                         fail_t *f)
+{
+    coming_t *coming = calloc(hosts + 1, sizeof *coming);
     err_t err = ERR_OK;
 
     must(coming);
-    path_program("vathost", program);
-    for (; begun < hosts && !err; begun++) {
-        char *argv[16] = {program,
-                          (char *)(uintptr_t) "--state",
-                          state,
-                          (char *)(uintptr_t) "--name",
-                          name,
-                          (char *)(uintptr_t) "--broker",
-                          self->hosts_endpoint,
-                          (char *)(uintptr_t) "--server-key",
-                          self->key};
-        host_paths(self, begun, name, state);
-        err = begin(self, name, argv, 9, &coming[begun], f);
-        if (err) break;
+    for (size_t i = 0; i < hosts && !err; i++) {
+        if (!running || !running[i]) err = host_begin(self, i, &coming[i], f);
     }
-    for (size_t i = 0; i < begun; i++) {
+    self->host_count = hosts;
+    for (size_t i = 0; i < hosts; i++) {
         json_t *ready = NULL;
+        if (!coming[i].pid) continue;
         if (err) {
             close(coming[i].ready);
             process_stop(coming[i].pid, STOP_MS);
@@ -303,10 +310,18 @@ static err_t hosts_start(instance_t *self, size_t hosts, unsigned ms, fail_t *f)
         }
         err = finish(&coming[i], ms, &ready, f);
         json_decref(ready);
-        if (!err) self->hosts[self->host_count++] = coming[i].pid;
+        if (!err) self->hosts[i] = coming[i].pid;
     }
     free(coming);
     return err;
+}
+
+err_t instance_add(instance_t *self, const bool *running, size_t hosts, unsigned ms, fail_t *f)
+{
+    self->hosts = calloc(hosts + 1, sizeof *self->hosts);
+    must(self->hosts);
+    err_t err = keys_make(self, hosts, ms, f);
+    return err ? err : hosts_start(self, running, hosts, ms, f);
 }
 
 err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
@@ -314,12 +329,12 @@ err_t instance_start(instance_t *self, const char *folder, const char *socket, s
 {
     *self = (instance_t){.daemon = daemon};
     snprintf(self->folder, sizeof self->folder, "%s", folder);
-    self->hosts = calloc(hosts, sizeof *self->hosts);
+    self->hosts = calloc(hosts + 1, sizeof *self->hosts);
     must(self->hosts);
 
     err_t err = keys_make(self, hosts, ms, f);
     if (!err) err = broker_start(self, socket, ms, f);
-    if (!err) err = hosts_start(self, hosts, ms, f);
+    if (!err) err = hosts_start(self, NULL, hosts, ms, f);
     if (err) {
         fail_t kept = *f;
         instance_stop(self);

@@ -34,6 +34,11 @@ void instance_endpoint(const char *home, char ret[PATH_MAX]);
 CHECKED err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
                              bool daemon, unsigned ms, fail_t *f);
 
+/* Starts those of HOSTS vathosts that RUNNING (one per host) does not have, for the broker that
+ * SELF->hosts_endpoint and SELF->key name; their ids go to SELF->hosts, 0 for those that ran. */
+CHECKED err_t instance_add(instance_t *self, const bool *running, size_t hosts, unsigned ms,
+                           fail_t *f);
+
 /* Ends all its processes, hosts first. */
 void instance_stop(instance_t *self);
 

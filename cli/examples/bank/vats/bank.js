@@ -23,13 +23,15 @@ export const buildRootObject = (vatPowers, { currency }, baggage) => {
         state.balance -= amount;
         return makePurse(state.owner, amount);
       },
-      /** Takes all that is in PAYMENT, which must be a purse of this bank. */
-      deposit(payment) {
+      /** Takes all that is in PAYMENT, a purse of this bank or the promise of one. */
+      async deposit(paymentP) {
+        const { state } = this;
+        const payment = await paymentP;
         const amount = payment.getBalance();
         // Emptied first: a purse put into itself must not double what it holds.
         payment.withdraw(amount);
-        this.state.balance += amount;
-        return this.state.balance;
+        state.balance += amount;
+        return state.balance;
       },
     },
   );
