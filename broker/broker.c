@@ -114,7 +114,8 @@ void broker_end_session(broker_t *self, peer_t *peer)
 {
     uint32_t number = peer->number;
     bool host = peer->door == DOOR_HOSTS, watched = peer->topics != 0;
-    log_info(host ? "host_down" : "client_gone", kv_num("number", number));
+    log_event(host ? LEVEL_INFO : LEVEL_DEBUG, host ? "host_down" : "client_gone",
+              LOG_PAIRS_(kv_num("number", number)));
     if (host)
         peers_number(self->peers, peer, 0);
     else
