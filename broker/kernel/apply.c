@@ -50,8 +50,7 @@ static void apply_send(const apply_t *a, const msg_send_t *call)
         touch(a->k, &result->named.head);
     }
     AUTO(value) value = value_of(&call->methargs);
-    entry_t *entry =
-        entry_new(a->k, ENTRY_MESSAGE, call->target, call->result, value, a->cause);
+    entry_t *entry = entry_new(a->k, ENTRY_MESSAGE, call->target, call->result, value, a->cause);
     event_send(a->k, a->vat, a->d, entry);
     queue_push(&a->k->work, entry);
 }
@@ -62,8 +61,7 @@ static void apply_subscribe(const apply_t *a, const msg_subscribe_t *call)
     promise_t *promise = promise_find(a->k, call->promise);
     if (promise->row.state != PROMISE_UNRESOLVED) {
         /* A notify in flight, that the vat had not run yet, answers it. */
-        if (held->row.told_d <= a->d)
-            notify_push(a->k, a->vat->id, promise, a->cause);
+        if (held->row.told_d <= a->d) notify_push(a->k, a->vat->id, promise, a->cause);
         return;
     }
     held->row.flags |= HELD_SUBSCRIBED;
@@ -141,7 +139,7 @@ static void apply_call(const apply_t *a, const msg_t *call)
     case TAG_retire_imports: apply_retire(a, &call->body.retire_imports.refs, false); return;
     case TAG_retire_exports: apply_retire(a, &call->body.retire_exports.refs, true); return;
     case TAG_abandon_exports: apply_abandon_exports(a, &call->body.abandon_exports.refs); return;
-    default: must(!"a syscall that was checked");
+    default: must(false && "a syscall that was checked");
     }
 }
 

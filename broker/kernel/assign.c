@@ -24,9 +24,12 @@ static log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size
     log_t *self = take(sizeof *self + kref_count * sizeof *self->krefs);
     self->head.table = ROW_log;
     self->kind = (unsigned)entry->row.kind;
-    self->row = (row_log_t){.vat = vat->row.vat, .d = vat->row.assigned + 1,
-                            .msg_vat = entry->row.msg_vat, .msg_d = entry->row.msg_d,
-                            .msg_n = entry->row.msg_n, .queued_ms = entry->row.queued_ms};
+    self->row = (row_log_t){.vat = vat->row.vat,
+                            .d = vat->row.assigned + 1,
+                            .msg_vat = entry->row.msg_vat,
+                            .msg_d = entry->row.msg_d,
+                            .msg_n = entry->row.msg_n,
+                            .queued_ms = entry->row.queued_ms};
     self->trace = entry->trace;
     touch(k, &self->head);
     return self;
@@ -109,8 +112,7 @@ static bool may_tell(const closure_t *c, const promise_t *promise)
     const held_t *held = held_find(c->vat, kref_of(promise->row.kref));
     if (held && held_told(held)) return false;
     if (!c->count) return true;
-    return c->count < RESOLUTIONS_MAX &&
-           c->bytes + told_bytes(promise) < DELIVERY_BYTES_MAX - 4096;
+    return c->count < RESOLUTIONS_MAX && c->bytes + told_bytes(promise) < DELIVERY_BYTES_MAX - 4096;
 }
 
 static void stack_push(closure_t *c, promise_t *promise)
@@ -189,12 +191,17 @@ void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
     if (!vat->attached) return;
 
     /* What is sent has been committed first, so every row up to `assigned` is durable by then. */
-    msg_deliver_t msg = {.vat = vat->id, .inc = vat->row.inc, .pgen = vat->row.pgen,
-                         .run = vat->row.run, .d = log->row.d, .applied = vat->row.applied,
-                         .durable = vat->row.assigned, .trace = log->trace,
-                         .cause = {{(uint32_t)log->row.msg_vat}, log->row.msg_d,
-                                   (uint32_t)log->row.msg_n},
-                         .delivery = blob_bin(log->delivery)};
+    msg_deliver_t msg = {
+        .vat = vat->id,
+        .inc = vat->row.inc,
+        .pgen = vat->row.pgen,
+        .run = vat->row.run,
+        .d = log->row.d,
+        .applied = vat->row.applied,
+        .durable = vat->row.assigned,
+        .trace = log->trace,
+        .cause = {{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n},
+        .delivery = blob_bin(log->delivery)};
     send_host(k, vat->row.host, TAG_deliver, &msg);
 }
 

@@ -10,7 +10,7 @@
 /* What the rest of the state says about one kref. */
 typedef struct {
     uint64_t reach, recognize, count; /* count: promises */
-    uint64_t exports, results;        /* export rows; queued messages that have it as their result */
+    uint64_t exports, results; /* export rows; queued messages that have it as their result */
     uint64_t exporter;
 } tally_t;
 
@@ -47,8 +47,8 @@ static void found_kref(audit_t *a, const char *rule, uint64_t kref, const char *
     found(a, rule, kref_text(kref_of(kref), text), "%s", should);
 }
 
-static void found_count(audit_t *a, const char *rule, uint64_t kref, const char *what,
-                        uint64_t is, uint64_t should)
+static void found_count(audit_t *a, const char *rule, uint64_t kref, const char *what, uint64_t is,
+                        uint64_t should)
 {
     char text[KREF_TEXT_MAX];
     if (is != should)
@@ -132,7 +132,8 @@ static void refer_held(audit_t *a, const kvat_t *vat, const held_t *held)
         if (reachable) at->reach++;
     }
     const held_t *linked = held->prev ? held->prev->next : held->named->holders;
-    if (linked != held || held->vat != vat) found_kref(a, "K22", kref.n, "its holders do not name this row");
+    if (linked != held || held->vat != vat)
+        found_kref(a, "K22", kref.n, "its holders do not name this row");
     if (!kref_known(a->k, kref)) found_kref(a, "K22", kref.n, "a row names something gone");
     if (kref_is_promise(kref) && !reachable) found_kref(a, "K27", kref.n, "rows of promises reach");
     if (exported && kref_is_promise(kref) && kref_issuer(kref).n != vat->row.vat)
@@ -250,8 +251,7 @@ static bool may_run(const kvat_t *vat)
 {
     if (vat->cluster && vat->cluster->row.serial) return false;
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
-    return vat->row.state == VAT_RUNNING &&
-           vat->row.assigned - vat->row.applied < vat->row.window;
+    return vat->row.state == VAT_RUNNING && vat->row.assigned - vat->row.applied < vat->row.window;
 }
 
 static void check_vat(audit_t *a, const kvat_t *vat)

@@ -33,8 +33,8 @@ static seen_t *seen(const check_t *c, kref_t kref)
     }
     const promise_t *promise = kref_is_promise(kref) ? promise_find(k, kref) : NULL;
     if (promise)
-        row.mine = promise->row.state == PROMISE_UNRESOLVED &&
-                   promise->row.decider == c->vat->row.vat;
+        row.mine =
+            promise->row.state == PROMISE_UNRESOLVED && promise->row.decider == c->vat->row.vat;
     k->seen = grown(k->seen, &k->seen_room, k->seen_count + 1, sizeof *k->seen);
     k->seen[k->seen_count++] = row;
     map_put(&k->seen_at, kref.n, (void *)(uintptr_t)k->seen_count);

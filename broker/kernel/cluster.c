@@ -80,8 +80,9 @@ static err_t check_names(launch_t *l)
         if (end > i) {
             char why[256];
             int len = end - i > 200 ? 200 : (int)(end - i);
-            snprintf(why, sizeof why, "no registered kernel service '%.*s'", len,
-                     l->msg->services.at + i);
+            const char *name = l->msg->services.at + i;
+            while (i + (size_t)len < end && ((unsigned char)name[len] & 0xc0) == 0x80) len--;
+            snprintf(why, sizeof why, "no registered kernel service '%.*s'", len, name);
             return refuse(l, ERR_NOT_SUPPORTED, why);
         }
         i = end + 1;
@@ -177,16 +178,23 @@ static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t
     vat->name = text_blob(row->name);
     vat->bundle = text_blob(row->bundle);
     vat->parameters = blob_new(row->parameters.at, row->parameters.len);
-    vat->row = (row_vat_t){
-        .vat = vat->id.n, .cluster = cluster->row.cluster, .name = blob_text(vat->name),
-        .host = host, .state = VAT_STARTING, .inc = 1, .pgen = 1,
-        .chain = {vat->chain.b, sizeof vat->chain.b}, .bundle = blob_text(vat->bundle),
-        .parameters = blob_bin(vat->parameters), .dialect = row->dialect,
-        .computrons_max = or_default(row->computrons, COMPUTRONS_DEFAULT),
-        .wall_ms = or_default(row->wall_ms, WALL_MS_DEFAULT),
-        .heap_bytes = or_default(row->heap_bytes, HEAP_BYTES_DEFAULT),
-        .critical = row->critical, .window = or_default(row->window, WINDOW_DEFAULT),
-        .started_ms = k->now_us / 1000};
+    vat->row = (row_vat_t){.vat = vat->id.n,
+                           .cluster = cluster->row.cluster,
+                           .name = blob_text(vat->name),
+                           .host = host,
+                           .state = VAT_STARTING,
+                           .inc = 1,
+                           .pgen = 1,
+                           .chain = {vat->chain.b, sizeof vat->chain.b},
+                           .bundle = blob_text(vat->bundle),
+                           .parameters = blob_bin(vat->parameters),
+                           .dialect = row->dialect,
+                           .computrons_max = or_default(row->computrons, COMPUTRONS_DEFAULT),
+                           .wall_ms = or_default(row->wall_ms, WALL_MS_DEFAULT),
+                           .heap_bytes = or_default(row->heap_bytes, HEAP_BYTES_DEFAULT),
+                           .critical = row->critical,
+                           .window = or_default(row->window, WINDOW_DEFAULT),
+                           .started_ms = k->now_us / 1000};
     map_put(&k->vats, vat->id.n, vat);
     touch(k, &vat->head);
 
@@ -304,10 +312,7 @@ static int by_key(const void *a, const void *b)
     return unit_order(x->name, y->name);
 }
 
-static void add(buf_t *out, const char *text)
-{
-    must(buf_add(out, text, strlen(text)) == ERR_OK);
-}
+static void add(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
 
 /* #["bootstrap",[{"alice":"$0.Alleged: vatRoot",...},{}]] with the roots in the order of the file. */
 static value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)
@@ -371,8 +376,8 @@ void cluster_started(kernel_t *k, kcluster_t *cluster)
     queue_push(&k->work, entry);
 
     id128_t id = request_id(cluster);
-    msg_launched_t msg = {id, {(uint32_t)cluster->row.cluster},
-                          {(uint32_t)cluster->row.bootstrap}, root, result};
+    msg_launched_t msg = {
+        id, {(uint32_t)cluster->row.cluster}, {(uint32_t)cluster->row.bootstrap}, root, result};
     reply_recorded(k, cluster->client, id, TAG_launched, &msg);
     request_done(k, cluster);
 }
@@ -417,7 +422,7 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
     if (!starting && !vat->row.critical) return;
 
     if (starting) {
-        char what[TEXT_BYTES_MAX / 2], why[TEXT_BYTES_MAX];
+        char what[TEXT_BYTES_MAX / 2], why[TEXT_BYTES_MAX + 1];
         snprintf(what, sizeof what, "cluster \"%.*s\" did not start: vat \"%.*s\"",
                  (int)cluster->row.name.len, cluster->row.name.at, (int)vat->row.name.len,
                  vat->row.name.at);
@@ -425,7 +430,9 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
         reply_failed(k, cluster->client, request_id(cluster), true, (err_t)vat->row.error, what,
                      why);
     }
-    cluster_remove(k, cluster, starting, starting ? "its cluster did not start" : "a critical vat of its cluster ended", cause_input(k));
+    cluster_remove(k, cluster, starting,
+                   starting ? "its cluster did not start" : "a critical vat of its cluster ended",
+                   cause_input(k));
 }
 
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)

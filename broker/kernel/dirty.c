@@ -52,7 +52,7 @@ static void key_of(const kernel_t *k, const head_t *head, uint64_t *a, uint64_t 
         return;
     case ROW_TABLES: break;
     }
-    must(!"a row of no table");
+    must(false && "a row of no table");
 }
 
 static void gone_add(kernel_t *k, change_t change)
@@ -104,7 +104,8 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
     switch (head->table) {
     case ROW_counter: {
         const counter_t *counter = at;
-        body->counter = (row_counter_t){text_of(counter_names[counter - k->counters]), counter->value};
+        body->counter =
+            (row_counter_t){text_of(counter_names[counter - k->counters]), counter->value};
         return;
     }
     case ROW_host: body->host = ((const khost_t *)at)->row; return;
@@ -149,7 +150,7 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
     }
     case ROW_TABLES: break;
     }
-    must(!"a row of no table");
+    must(false && "a row of no table");
 }
 
 static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
@@ -177,7 +178,7 @@ static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
     case ROW_counter:
     case ROW_TABLES: break;
     }
-    must(!"a row that is never deleted");
+    must(false && "a row that is never deleted");
 }
 
 /* By table and key, so that the store walks its trees in order; of one key the delete comes first. */

@@ -46,8 +46,7 @@ static void emit(kernel_t *k, unsigned topic, msg_event_t *event)
 
 static msg_event_t of_vat(const kvat_t *vat)
 {
-    return (msg_event_t){.vat = vat->id, .name = vat->row.name,
-                         .host = {(uint32_t)vat->row.host}};
+    return (msg_event_t){.vat = vat->id, .name = vat->row.name, .host = {(uint32_t)vat->row.host}};
 }
 
 /* A text of its own length may be longer than the row of an event allows. */

@@ -62,8 +62,7 @@ static void host_up(kernel_t *k, khost_t *host, const msg_hello_t *msg)
     detach_all(k, host->row.host);
 
     uint64_t proto = msg->proto_max < PROTO_MAX ? msg->proto_max : PROTO_MAX;
-    msg_welcome_t welcome = {proto, msg->nonce, epoch, kernel_id(k),
-                             {(uint32_t)host->row.host}};
+    msg_welcome_t welcome = {proto, msg->nonce, epoch, kernel_id(k), {(uint32_t)host->row.host}};
     send_host(k, host->row.host, TAG_welcome, &welcome);
     event_life(k, "host-up", NULL, host, (text_t){0});
 
@@ -140,8 +139,8 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     touch(k, &vat->head);
     vat->attached = true;
     vat->asked = true;
-    msg_attached_t answer = {vat->id, vat->row.inc, vat->row.pgen, vat->row.run, msg->nonce,
-                             vat->row.applied};
+    msg_attached_t answer = {vat->id,      vat->row.inc, vat->row.pgen,
+                             vat->row.run, msg->nonce,   vat->row.applied};
     send_host(k, from, TAG_attached, &answer);
     if (msg->last >= vat->row.applied) send_live(k, vat, vat->row.applied + 1);
 }

@@ -32,13 +32,19 @@ static void list_vat(list_t *l, const kvat_t *vat)
 {
     static const char *const states[] = {"starting", "running", "terminated", "quarantined"};
     const khost_t *host = host_find(l->k, vat->row.host);
-    msg_vat_row_t row = {
-        .vat = vat->id, .name = vat->row.name, .cluster = {(uint32_t)vat->row.cluster},
-        .host = {(uint32_t)vat->row.host}, .state = text_of(states[vat->row.state]),
-        .reason = vat->row.reason, .incarnation = vat->row.inc, .queue = vat->queue.count,
-        .in_flight = vat->row.assigned - vat->row.applied, .applied = vat->row.applied,
-        .computrons = vat->row.computrons, .run_us = vat->row.run_us,
-        .started_ms = vat->row.started_ms};
+    msg_vat_row_t row = {.vat = vat->id,
+                         .name = vat->row.name,
+                         .cluster = {(uint32_t)vat->row.cluster},
+                         .host = {(uint32_t)vat->row.host},
+                         .state = text_of(states[vat->row.state]),
+                         .reason = vat->row.reason,
+                         .incarnation = vat->row.inc,
+                         .queue = vat->queue.count,
+                         .in_flight = vat->row.assigned - vat->row.applied,
+                         .applied = vat->row.applied,
+                         .computrons = vat->row.computrons,
+                         .run_us = vat->row.run_us,
+                         .started_ms = vat->row.started_ms};
     if (vat->cluster) row.cluster_name = vat->cluster->row.name;
     if (host) row.host_name = host->row.name;
     counts(vat, &row.exports, &row.imports);
@@ -63,7 +69,8 @@ static void list_clusters(list_t *l)
     for (size_t i = 0; i < count; i++) {
         const kcluster_t *cluster = cluster_find(l->k, clusters[i]);
         msg_cluster_row_t row = {
-            .cluster = {(uint32_t)cluster->row.cluster}, .name = cluster->row.name,
+            .cluster = {(uint32_t)cluster->row.cluster},
+            .name = cluster->row.name,
             .state = text_of(cluster->row.state == CLUSTER_RUNNING ? "running" : "starting"),
             .bootstrap = {(uint32_t)cluster->row.bootstrap},
             .result = kref_of(cluster->row.result)};
@@ -82,7 +89,8 @@ static void list_hosts(list_t *l)
         char key[65];
         for (size_t j = 0; j < 32; j++)
             snprintf(key + 2 * j, sizeof key - 2 * j, "%02x", blob_bin(host->key).at[j]);
-        msg_host_row_t row = {.host = {(uint32_t)host->row.host}, .name = host->row.name,
+        msg_host_row_t row = {.host = {(uint32_t)host->row.host},
+                              .name = host->row.name,
                               .state = text_of(host->connected ? "connected" : "away"),
                               .key = text_of(key)};
         for (size_t j = 0; j < l->k->vats.room; j++) {
@@ -109,11 +117,12 @@ static void list_holders(list_t *l, const named_t *named)
     qsort(all, n, sizeof *all, by_vat);
     for (size_t i = 0; i < n; i++) {
         uint64_t flags = all[i]->row.flags;
-        msg_ref_row_t row = {
-            .kref = kref_of(all[i]->row.kref),
-            .role = text_of(flags & HELD_SUBSCRIBED ? "waiting" : "holder"),
-            .vat = all[i]->vat->id, .name = all[i]->vat->row.name,
-            .state = text_of(flags & HELD_REACHABLE ? "reachable" : "recognizable")};
+        msg_ref_row_t row = {.kref = kref_of(all[i]->row.kref),
+                             .role = text_of(flags & HELD_SUBSCRIBED ? "waiting" : "holder"),
+                             .vat = all[i]->vat->id,
+                             .name = all[i]->vat->row.name,
+                             .state =
+                                 text_of(flags & HELD_REACHABLE ? "reachable" : "recognizable")};
         add(l, TAG_ref_row, &row);
     }
     free(all);

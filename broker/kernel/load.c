@@ -62,7 +62,8 @@ static bool load_host(kernel_t *k, const row_host_t *row)
 
 static bool load_cluster(kernel_t *k, const row_cluster_t *row)
 {
-    if (!row->cluster || cluster_find(k, row->cluster) || row->state > CLUSTER_RUNNING) return false;
+    if (!row->cluster || cluster_find(k, row->cluster) || row->state > CLUSTER_RUNNING)
+        return false;
     if (row->request.len && row->request.len != sizeof(id128_t)) return false;
     kcluster_t *cluster = take(sizeof *cluster);
     cluster->head = (head_t){.table = ROW_cluster, .stored = true};

@@ -95,8 +95,8 @@ typedef struct {
     uint32_t client; /* connection that waits for LAUNCHED; 0: none */
     kvat_t **vats;   /* in the order of the file */
     size_t vat_count;
-    size_t busy;     /* entries and rows in flight of its vats, without those in quarantine */
-    bool in_flight;  /* of a serial cluster: a crank runs */
+    size_t busy;    /* entries and rows in flight of its vats, without those in quarantine */
+    bool in_flight; /* of a serial cluster: a crank runs */
 } kcluster_t;
 
 struct kvat {
@@ -110,10 +110,10 @@ struct kvat {
     queue_t queue;
     log_t *log, *log_tail; /* rows applied + 1 .. assigned */
     size_t busy;
-    bool attached;       /* a worker has this run */
-    bool asked;          /* VAT_NEW was sent in this session of its host */
-    bool ready;          /* it is in the ready list */
-    bool forget;         /* not even its row stays after this step */
+    bool attached; /* a worker has this run */
+    bool asked;    /* VAT_NEW was sent in this session of its host */
+    bool ready;    /* it is in the ready list */
+    bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;
     kvat_t *trim_next;
 };
@@ -198,8 +198,8 @@ struct kernel {
     uint8_t entropy[32];
     uint64_t draws;
     effects_t *out;
-    queue_t work;        /* messages to route, notifies to queue: first in, first out */
-    uint64_t *doubtful;  /* krefs whose counts fell to zero */
+    queue_t work;       /* messages to route, notifies to queue: first in, first out */
+    uint64_t *doubtful; /* krefs whose counts fell to zero */
     size_t doubtful_count, doubtful_room;
     kvat_t *ready, *ready_tail;
     bool idle_check, forget;
@@ -225,11 +225,11 @@ struct kernel {
     size_t dirty_count, dirty_room;
     change_t *gone;
     size_t gone_count, gone_room;
-    log_t *spent;        /* applied rows: freed when they are flushed */
-    void **lent;         /* memory that the last flush lent out */
+    log_t *spent; /* applied rows: freed when they are flushed */
+    void **lent;  /* memory that the last flush lent out */
     size_t lent_count, lent_room;
 
-    buf_t frame;         /* frames and bodies are made here */
+    buf_t frame; /* frames and bodies are made here */
 };
 
 /* ---- value.c: memory ---- */
@@ -271,6 +271,9 @@ void held_drop(kernel_t *k, held_t *held);
 void held_reach(kernel_t *k, held_t *held, bool reachable);
 bool held_told(const held_t *held);
 void collect(kernel_t *k);
+
+/* ---- cycle.c ---- */
+void cycle_collect(kernel_t *k, kref_t suspect);
 
 /* ---- promise.c ---- */
 void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *value, cause_t cause);

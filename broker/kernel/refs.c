@@ -17,8 +17,7 @@ static void doubt(kernel_t *k, named_t *named, uint64_t kref)
 {
     if (named->doubtful) return;
     named->doubtful = true;
-    k->doubtful =
-        grown(k->doubtful, &k->doubtful_room, k->doubtful_count + 1, sizeof *k->doubtful);
+    k->doubtful = grown(k->doubtful, &k->doubtful_room, k->doubtful_count + 1, sizeof *k->doubtful);
     k->doubtful[k->doubtful_count++] = kref;
 }
 
@@ -59,12 +58,21 @@ static void object_count(kernel_t *k, object_t *object, int reach, int recognize
     if (object->row.reachable == 0) doubt(k, &object->named, object->row.kref);
 }
 
+/* Its value may lead back to it: losing a reference may have been losing the last one from outside. */
+static bool leads_on(const promise_t *promise)
+{
+    for (size_t i = 0; promise->value && i < promise->value->slot_count; i++)
+        if (kref_is_promise(promise->value->slots[i])) return true;
+    return false;
+}
+
 static void promise_count(kernel_t *k, promise_t *promise, int more)
 {
     must(more > 0 || promise->row.count > 0);
     promise->row.count += (uint64_t)(int64_t)more;
     touch(k, &promise->named.head);
-    if (promise->row.count == 0) doubt(k, &promise->named, promise->row.kref);
+    if (promise->row.count == 0 || (more < 0 && leads_on(promise)))
+        doubt(k, &promise->named, promise->row.kref);
 }
 
 static void ref_count(kernel_t *k, kref_t kref, int more)
@@ -169,8 +177,11 @@ void held_reach(kernel_t *k, held_t *self, bool reachable)
 static void promise_collect(kernel_t *k, promise_t *promise)
 {
     promise->named.doubtful = false;
-    if (promise->row.count > 0) return;
-
+    if (promise->row.count > 0) {
+        if (leads_on(promise) && !promise->named.holders)
+            cycle_collect(k, kref_of(promise->row.kref));
+        return;
+    }
     must(!promise->named.holders && !promise->queue.head && !promise->hold);
     client_forget(k, promise);
     map_remove(&k->promises, promise->row.kref);

@@ -27,8 +27,7 @@ void request_add(kernel_t *k, request_t *request)
     if (request->row.seq > k->next_request) k->next_request = request->row.seq;
 
     request_t **at = &k->request_head;
-    if (k->request_tail && k->request_tail->row.seq < request->row.seq)
-        at = &k->request_tail->next;
+    if (k->request_tail && k->request_tail->row.seq < request->row.seq) at = &k->request_tail->next;
     while (*at && (*at)->row.seq < request->row.seq) at = &(*at)->next;
     request->next = *at;
     *at = request;

@@ -9,9 +9,13 @@ entry_t *entry_new(kernel_t *k, unsigned kind, kref_t target, kref_t result, val
 {
     entry_t *self = take(sizeof *self);
     self->head.table = ROW_entry;
-    self->row = (row_entry_t){.kind = kind, .target = target.n, .result = result.n,
-                              .msg_vat = cause.msg.vat.n, .msg_d = cause.msg.d,
-                              .msg_n = cause.msg.n, .queued_ms = k->now_us / 1000};
+    self->row = (row_entry_t){.kind = kind,
+                              .target = target.n,
+                              .result = result.n,
+                              .msg_vat = cause.msg.vat.n,
+                              .msg_d = cause.msg.d,
+                              .msg_n = cause.msg.n,
+                              .queued_ms = k->now_us / 1000};
     self->trace = cause.trace;
     self->value = value_ref(value);
     if (!kref_none(target)) ref_up(k, target);

@@ -81,11 +81,15 @@ void vat_push(kernel_t *k, kvat_t *vat)
     if (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING) return;
 
     vat->asked = true;
-    msg_vat_new_t msg = {
-        .vat = vat->id, .inc = vat->row.inc, .pgen = vat->row.pgen, .name = vat->row.name,
-        .bundle = vat->row.bundle, .dialect = vat->row.dialect,
-        .computrons = vat->row.computrons_max, .wall_ms = vat->row.wall_ms,
-        .heap_bytes = vat->row.heap_bytes};
+    msg_vat_new_t msg = {.vat = vat->id,
+                         .inc = vat->row.inc,
+                         .pgen = vat->row.pgen,
+                         .name = vat->row.name,
+                         .bundle = vat->row.bundle,
+                         .dialect = vat->row.dialect,
+                         .computrons = vat->row.computrons_max,
+                         .wall_ms = vat->row.wall_ms,
+                         .heap_bytes = vat->row.heap_bytes};
     send_host(k, vat->row.host, TAG_vat_new, &msg);
 }
 

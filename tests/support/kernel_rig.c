@@ -163,8 +163,8 @@ static void attach(rig_t *self, worker_t *worker)
 {
     worker->head = worker->tail = NULL;
     worker->pending = 0;
-    msg_attach_t msg = {{worker->vat}, worker->inc, worker->pgen, worker->run, {{1}}, 0,
-                        worker->last, worker->chain};
+    msg_attach_t msg = {{worker->vat}, worker->inc, worker->pgen, worker->run,
+                        {{1}},         0,           worker->last, worker->chain};
     rig_from_host(self, worker->host, TAG_attach, &msg);
 }
 
@@ -385,7 +385,8 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
     unsigned count = 0;
     for (const char *at = names; *at;) {
         size_t len = strcspn(at, " ");
-        msg_launch_vat_t row = {.name = {at, len}, .bundle = text_of("b1-00"),
+        msg_launch_vat_t row = {.name = {at, len},
+                                .bundle = text_of("b1-00"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
                                 .window = options->window,
                                 .critical = options->critical >> count & 1,
@@ -396,7 +397,9 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
     }
     char name[32];
     snprintf(name, sizeof name, "c%llu", (unsigned long long)self->ids);
-    msg_launch_t msg = {.request = rig_id(self), .name = text_of(name), .serial = options->serial,
+    msg_launch_t msg = {.request = rig_id(self),
+                        .name = text_of(name),
+                        .serial = options->serial,
                         .vats = {vats.at, vats.len},
                         .services = text_of(options->services ? options->services : "")};
     const msg_t *reply = rig_ask(self, TAG_launch, &msg);
@@ -432,11 +435,16 @@ msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls)
     const worker_t *worker = worker_of(self, vat);
     must(worker && worker->head);
     const msg_deliver_t *deliver = &worker->head->msg.body.deliver;
-    return (msg_result_t){.vat = {vat}, .inc = worker->inc, .pgen = worker->pgen,
-                          .run = worker->run, .d = deliver->d,
-                          .delivery_hash = hash_of(deliver->delivery), .chain = worker->chain,
+    return (msg_result_t){.vat = {vat},
+                          .inc = worker->inc,
+                          .pgen = worker->pgen,
+                          .run = worker->run,
+                          .d = deliver->d,
+                          .delivery_hash = hash_of(deliver->delivery),
+                          .chain = worker->chain,
                           .calls = {calls ? calls->at : NULL, calls ? calls->len : 0},
-                          .computrons = 100, .run_us = 10};
+                          .computrons = 100,
+                          .run_us = 10};
 }
 
 static void worker_done(rig_t *self, uint32_t vat, const msg_result_t *msg)
@@ -610,7 +618,7 @@ uint64_t rig_counter(rig_t *self, const char *name)
         msg_clear(&row);
         if (it) return value;
     }
-    must(!"a counter of that name");
+    must(false && "a counter of that name");
     return 0;
 }
 

@@ -11,7 +11,7 @@ typedef struct rig rig_t;
 
 typedef struct {
     unsigned window, serial;
-    unsigned critical;   /* bit i: the i-th vat */
+    unsigned critical; /* bit i: the i-th vat */
     const char *services, *host;
     bool no_start; /* leave the start deliveries to the test */
 } rig_launch_t;

@@ -163,7 +163,8 @@ Test(client, launches_that_cannot_be)
     cr_assert_eq(rig_launch(rig, "", NULL)->tag, TAG_failed);
     options = (rig_launch_t){.window = WINDOW_MAX + 1};
     cr_assert_eq(rig_launch(rig, "alice", &options)->tag, TAG_failed);
-    cr_assert_eq(rig_rows(rig, ROW_vat) + rig_rows(rig, ROW_cluster) + rig_rows(rig, ROW_object), 0);
+    cr_assert_eq(rig_rows(rig, ROW_vat) + rig_rows(rig, ROW_cluster) + rig_rows(rig, ROW_object),
+                 0);
     options = (rig_launch_t){.host = "host1"};
     cr_assert_eq(rig_launch(rig, "alice", &options)->tag, TAG_launched);
     rig_destroy(&rig);

@@ -4,7 +4,7 @@
 
 #include "tests/support/kernel_rig.h"
 
-#define PING "#[\"ping\",[]]"
+#define PING         "#[\"ping\",[]]"
 #define TAKE_PROMISE "#[\"take\",[\"&0\"]]"
 
 static const kref_t nothing;
@@ -93,14 +93,16 @@ static char *story(bool restarts, bool replay)
     const struct {
         uint32_t vat;
         kref_t promise, slot;
-    } script[] = {{2, kp(1, 1), root(2)}, {2, kp(1, 2), ko(1, 1)}, {2, kp(2, 1), nothing},
+    } script[] = {{2, kp(1, 1), root(2)},
+                  {2, kp(1, 2), ko(1, 1)},
+                  {2, kp(2, 1), nothing},
                   {2, kp(1, 3), root(2)}};
     for (size_t i = 0; i < sizeof script / sizeof *script; i++) {
         if (restarts) rig_restart(rig, replay);
         cr_assert(rig_delivery(rig, script[i].vat));
         if (script[i].slot.n)
-            call_resolve(&calls, script[i].promise, false, "#\"$0.Alleged: z\"",
-                         &script[i].slot, 1);
+            call_resolve(&calls, script[i].promise, false, "#\"$0.Alleged: z\"", &script[i].slot,
+                         1);
         rig_result(rig, script[i].vat, &calls);
     }
     rig_run_dry(rig);

@@ -3,8 +3,8 @@
 
 #include "tests/support/kernel_rig.h"
 
-#define PING "#[\"ping\",[]]"
-#define TAKE_ONE "#[\"take\",[\"$0.Alleged: it\"]]"
+#define PING         "#[\"ping\",[]]"
+#define TAKE_ONE     "#[\"take\",[\"$0.Alleged: it\"]]"
 #define TAKE_PROMISE "#[\"take\",[\"&0\"]]"
 
 static const kref_t nothing;

@@ -1,0 +1,103 @@
+/* Settled promises that only hold each other, through the slots of their values: counts never reach
+ * zero there. Found by trial deletion: from a settled promise that lost a reference, take away what
+ * the promises reachable from it hold among themselves; what has nothing left, and is not held by
+ * one that has, is garbage.
+ *
+ * The walk is bounded. A larger tangle stays until one of its promises loses a reference again. */
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+
+enum { TANGLE_MAX = 4096 };
+
+typedef struct {
+    promise_t *promise;
+    uint64_t outside; /* references that do not come from the tangle */
+    bool alive;
+} node_t;
+
+typedef struct {
+    const kernel_t *k;
+    node_t *nodes;
+    size_t count, room;
+    map_t at; /* kref -> place, counted from 1 */
+} tangle_t;
+
+static node_t *node_of(const tangle_t *t, kref_t kref)
+{
+    uintptr_t at = (uintptr_t)map_get(&t->at, kref.n);
+    return at ? &t->nodes[at - 1] : NULL;
+}
+
+static void node_add(tangle_t *t, kref_t kref)
+{
+    promise_t *promise = kref_is_promise(kref) ? promise_find(t->k, kref) : NULL;
+    if (!promise || promise->row.state == PROMISE_UNRESOLVED || node_of(t, kref)) return;
+
+    t->nodes = grown(t->nodes, &t->room, t->count + 1, sizeof *t->nodes);
+    t->nodes[t->count++] = (node_t){promise, promise->row.count, false};
+    map_put(&t->at, kref.n, (void *)(uintptr_t)t->count);
+}
+
+/* All settled promises that FIRST leads to. False: too many. */
+static bool tangle_walk(tangle_t *t, kref_t first)
+{
+    node_add(t, first);
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->count > TANGLE_MAX) return false;
+        const value_t *value = t->nodes[i].promise->value;
+        if (value->slot_count > TANGLE_MAX) return false;
+        for (size_t j = 0; j < value->slot_count; j++) node_add(t, value->slots[j]);
+    }
+    return true;
+}
+
+static void tangle_subtract(tangle_t *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        const value_t *value = t->nodes[i].promise->value;
+        for (size_t j = 0; j < value->slot_count; j++) {
+            node_t *node = node_of(t, value->slots[j]);
+            if (node) node->outside--;
+        }
+    }
+}
+
+static void keep(tangle_t *t, size_t first, size_t *stack)
+{
+    size_t depth = 0;
+    if (t->nodes[first].alive) return;
+    t->nodes[first].alive = true;
+    stack[depth++] = first;
+    while (depth) {
+        const value_t *value = t->nodes[stack[--depth]].promise->value;
+        for (size_t j = 0; j < value->slot_count; j++) {
+            node_t *node = node_of(t, value->slots[j]);
+            if (!node || node->alive) continue;
+            node->alive = true;
+            stack[depth++] = (size_t)(node - t->nodes);
+        }
+    }
+}
+
+/* If SUSPECT and what it leads to are held from nowhere else, their values let go, and the counts
+ * fall to zero by themselves. */
+void cycle_collect(kernel_t *k, kref_t suspect)
+{
+    tangle_t t = {.k = k};
+    if (tangle_walk(&t, suspect) && t.count) {
+        size_t *stack = take(t.count * sizeof *stack);
+        tangle_subtract(&t);
+        for (size_t i = 0; i < t.count; i++)
+            if (t.nodes[i].outside) keep(&t, i, stack);
+        free(stack);
+        for (size_t i = 0; i < t.count; i++) {
+            if (t.nodes[i].alive) continue;
+            value_t *value = TAKE(t.nodes[i].promise->value);
+            value_down(k, value);
+            value_destroy(&value);
+        }
+    }
+    map_clear(&t.at);
+    free(t.nodes);
+}
