@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,7 +13,6 @@
 #include "cli/instance.h"
 #include "cli/link.h"
 #include "cli/process.h"
-#include "wire/base/hash.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
@@ -30,27 +28,20 @@ static void home_file(const home_t *home, const char *name, char ret[PATH_MAX])
     snprintf(ret, PATH_MAX, "%.4000s/%s", home->home, name);
 }
 
-/* The control socket stands in HOME; when that path is too long for a socket, in a folder of the
- * user's own under /tmp, named after HOME. */
+/* A socket outside of HOME stands in a folder that must be this user's alone. */
 static err_t socket_place(home_t *home, fail_t *f)
 {
-    struct sockaddr_un address;
-
-    if (strlen(home->home) + sizeof "/control.sock" <= sizeof address.sun_path) {
-        home_file(home, "control.sock", home->socket);
-        return ERR_OK;
-    }
-    hash_t hash = hash_of((bin_t){(const uint8_t *)home->home, strlen(home->home)});
+    char folder[PATH_MAX];
     struct stat stat_;
-    snprintf(home->socket, sizeof home->socket, "/tmp/vatyard-%u-%02x%02x%02x%02x%02x%02x",
-             (unsigned)getuid(), hash.b[0], hash.b[1], hash.b[2], hash.b[3], hash.b[4], hash.b[5]);
-    err_t err = folder_make(home->socket, f);
+
+    instance_socket(home->home, home->socket);
+    strcpy(folder, home->socket);
+    *strrchr(folder, '/') = 0;
+    err_t err = folder_make(folder, f);
     if (err) return err;
-    if (lstat(home->socket, &stat_) != 0 || stat_.st_uid != getuid() || (stat_.st_mode & 077)) {
-        return fail(f, ERR_KEY_FILE, "%s belongs to somebody else", home->socket);
-    }
-    strcat(home->socket, "/control.sock");
-    return ERR_OK;
+    if (lstat(folder, &stat_) == 0 && S_ISDIR(stat_.st_mode) && stat_.st_uid == getuid())
+        return ERR_OK;
+    return fail(f, ERR_KEY_FILE, "%s belongs to somebody else", folder);
 }
 
 static err_t home_open(home_t *home, fail_t *f)

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cli/link.h"
 #include "cli/plan.h"
 #include "cli/process.h"
+#include "wire/base/hash.h"
 #include "wire/base/must.h"
 
 enum { STOP_MS = 5000, LINE_MAX_ = 4096 };
@@ -39,13 +41,29 @@ void instance_home(char ret[PATH_MAX])
     }
 }
 
+void instance_socket(const char *home, char ret[PATH_MAX])
+{
+    struct sockaddr_un address;
+
+    if (strlen(home) + sizeof "/control.sock" <= sizeof address.sun_path) {
+        snprintf(ret, PATH_MAX, "%.200s/control.sock", home);
+        return;
+    }
+    hash_t hash = hash_of((bin_t){(const uint8_t *)home, strlen(home)});
+    int len = snprintf(ret, PATH_MAX, "/tmp/vatyard-%u-", (unsigned)getuid());
+    for (int i = 0; i < 6; i++) len += sprintf(ret + len, "%02x", hash.b[i]);
+    strcpy(ret + len, "/control.sock");
+}
+
 void instance_endpoint(const char *home, char ret[PATH_MAX])
 {
     char path[PATH_MAX + 16];
     FILE *file;
 
     snprintf(path, sizeof path, "%s/endpoint", home);
-    snprintf(ret, PATH_MAX, "ipc://%.4000s/control.sock", home);
+    char socket[PATH_MAX];
+    instance_socket(home, socket);
+    snprintf(ret, PATH_MAX, "ipc://%.4000s", socket);
     if ((file = fopen(path, "re"))) {
         char line[PATH_MAX];
         if (fgets(line, sizeof line, file) && strncmp(line, "ipc://", 6) == 0) {

@@ -25,6 +25,10 @@ typedef struct {
 /* VATYARD_HOME, or the user's own folder for state. */
 void instance_home(char ret[PATH_MAX]);
 
+/* The path of HOME's control socket: in HOME, or when that is too long for a socket, in a folder of
+ * the user's own under /tmp that is named after HOME. */
+void instance_socket(const char *home, char ret[PATH_MAX]);
+
 /* Where the broker of HOME listens: from HOME/endpoint when it is there. */
 void instance_endpoint(const char *home, char ret[PATH_MAX]);
 

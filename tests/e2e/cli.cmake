@@ -1,0 +1,8 @@
+# The examples of vatctl, and how fast its help is.
+if(TARGET vatctl AND TARGET vathost AND TARGET vatbroker)
+  add_test(NAME e2e_cli_examples COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/cli_examples.sh
+    $<TARGET_FILE:vatctl> ${CMAKE_SOURCE_DIR}/cli/examples)
+  vatyard_test_properties(e2e_cli_examples e2e 600)
+  add_test(NAME e2e_cli_instances COMMAND sh ${CMAKE_CURRENT_LIST_DIR}/cli_instances.sh $<TARGET_FILE:vatctl>)
+  vatyard_test_properties(e2e_cli_instances e2e 300)
+endif()

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Ten `up` at once start one broker; what stdout and stderr have; the help is there at once.
+# usage: cli_instances.sh VATCTL
+set -u
+vatctl=$1 failed=0
+home=$(mktemp -d /tmp/vatyard-instances-XXXXXX)
+export VATYARD_HOME="$home/a home with blanks, longer than a socket path may be, which is 107 bytes, so it goes elsewhere"
+trap '"$vatctl" down -q >/dev/null 2>&1; rm -rf "$home"' EXIT
+complain() { echo "FAILED: $*"; failed=1; }
+
+for i in 1 2 3 4 5 6 7 8 9 10; do "$vatctl" up --json >"$home/up.$i" 2>"$home/err.$i" & done
+wait
+fresh=$(cat "$home"/up.* | grep -c '"already":false')
+[ "$fresh" -eq 1 ] || complain "$fresh of ten up started a broker: $(cat "$home"/err.*)"
+brokers=$(grep -c . "$VATYARD_HOME/broker.log")
+[ "$(grep -c '"type":"start"' "$VATYARD_HOME/broker.log")" -eq 1 ] || complain "more than one broker started ($brokers lines)"
+
+[ "$("$vatctl" ps --json)" = '[]' ] || complain "ps --json of nothing is not []"
+[ -z "$("$vatctl" inspect v99 --json 2>/dev/null)" ] || complain "an error with --json leaves stdout empty"
+"$vatctl" inspect v99 --json 2>"$home/error"; code=$?
+[ $code -eq 6 ] || complain "inspect of no vat gives exit code $code"
+python3 -c 'import json, sys; e = json.load(open(sys.argv[1]))["error"]; assert e["code"] == "E2304" and e["exit"] == 6 and e["try"], e' \
+  "$home/error" || complain "the error is not one JSON object"
+"$vatctl" status >"$home/status" || complain "status"
+grep -q 'host-1' "$home/status" || complain "status does not name the host"
+"$vatctl" db audit | grep -qx clean || complain "audit"
+"$vatctl" down -q || complain "down"
+"$vatctl" ps >/dev/null 2>"$home/error"; code=$?
+[ $code -eq 4 ] || complain "ps without a broker gives exit code $code"
+"$vatctl" db audit --state "$VATYARD_HOME" | grep -qx clean || complain "audit of a state nobody uses"
+exit $failed
