@@ -218,7 +218,7 @@ static err_t run(process_t *self, const options_t *options)
     if (err) return err;
 
     err = vathost_run(self->host);
-    self->where = options->broker;
+    self->where = err == ERR_PROCESS_FAILED ? self->program : options->broker;
     snprintf(self->why, sizeof self->why, "%s", vathost_why(self->host));
     return err;
 }

@@ -279,7 +279,7 @@ static void on_crew_gone(vathost_t *self)
     crew_destroy(&self->options.crew);
     if (!self->crew_ready || ++self->crews_lost > CREWS_LOST_MAX ||
         crew_new(self->options.program, &self->options.crew)) {
-        stop(self, ERR_PROCESS_FAILED, self->options.program);
+        stop(self, ERR_PROCESS_FAILED, "the zygote ended; its own lines say why");
         return;
     }
     log_warn("zygote_restart", kv_num("times", self->crews_lost));

@@ -1,3 +1,5 @@
 vatyard_unit_test(supervisor_test supervisor_test.c vat_support)
 vatyard_unit_test(clist_test clist_test.c vat_support)
 vatyard_unit_test(vatdb_test vatdb_test.c vat_support host_store)
+vatyard_unit_test(worker_test worker_test.c vat_support host_worker)
+vatyard_unit_test(host_io_test host_io_test.c host_io)

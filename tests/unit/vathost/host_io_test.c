@@ -1,0 +1,198 @@
+/* The host's files and pipes: keys are made once and refused when others can read them, a bundle is
+ * kept only when it is what its name says, frames survive any cutting of the stream. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vathost/io/bundles.h"
+#include "vathost/io/keys.h"
+#include "vathost/io/pipe.h"
+
+static char dir[64];
+
+static void make_dir(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/host-io-XXXXXX");
+    cr_assert(mkdtemp(dir));
+}
+
+static void remove_dir(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    cr_assert_eq(system(command), 0);
+}
+
+static void file_in(const char *name, char ret[256]) { snprintf(ret, 256, "%s/%s", dir, name); }
+
+TestSuite(keys, .init = make_dir, .fini = remove_dir);
+TestSuite(bundles, .init = make_dir, .fini = remove_dir);
+
+Test(keys, are_made_once)
+{
+    keys_t first, second;
+    char why[256] = "", path[256];
+    struct stat st;
+
+    cr_assert_eq(keys_open(dir, &first, why), ERR_OK, "%s", why);
+    cr_expect(key_check(first.public_key) && key_check(first.secret_key));
+    cr_assert_eq(keys_open(dir, &second, why), ERR_OK, "%s", why);
+    cr_expect_str_eq(first.public_key, second.public_key);
+    cr_expect_str_eq(first.secret_key, second.secret_key);
+    file_in("host.key", path);
+    cr_assert_eq(stat(path, &st), 0);
+    cr_expect_eq(st.st_mode & 0777, 0600);
+}
+
+Test(keys, that_others_can_read_are_refused)
+{
+    keys_t keys;
+    char why[256] = "", path[256];
+
+    cr_assert_eq(keys_open(dir, &keys, why), ERR_OK);
+    file_in("host.key", path);
+    cr_assert_eq(chmod(path, 0644), 0);
+    cr_expect_eq(keys_open(dir, &keys, why), ERR_KEY_FILE);
+    cr_expect(strstr(why, "read by others"), "%s", why);
+}
+
+Test(keys, that_are_none_are_refused)
+{
+    keys_t keys;
+    char why[256] = "", path[256];
+
+    file_in("host.key", path);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    cr_assert_eq(write(fd, "short", 5), 5);
+    close(fd);
+    cr_expect_eq(keys_open(dir, &keys, why), ERR_KEY_FILE);
+    cr_expect(strstr(why, "holds no key"), "%s", why);
+    cr_expect(!key_check("short"));
+}
+
+static void name_of(const char *content, char ret[140])
+{
+    uint8_t hash[crypto_hash_sha512_BYTES];
+    crypto_hash_sha512(hash, (const uint8_t *)content, strlen(content));
+    memcpy(ret, "b1-", 3);
+    sodium_bin2hex(ret + 3, 129, hash, sizeof hash);
+}
+
+static bin_t bin(const char *text, size_t len) { return (bin_t){(const uint8_t *)text, len}; }
+
+Test(bundles, are_put_together_checked_and_kept)
+{
+    bundles_t *bundles = NULL;
+    const char *content = "{\"moduleFormat\":\"x\"}";
+    size_t len = strlen(content);
+    char name[140], path[256];
+
+    cr_assert_eq(bundles_new(dir, &bundles), ERR_OK);
+    name_of(content, name);
+    cr_expect(!bundles_find(bundles, name, path, sizeof path));
+    cr_expect_eq(bundles_add(bundles, name, 0, len, bin(content, 5)), BUNDLES_MORE);
+    cr_expect_eq(bundles_offset(bundles, name), 5);
+    cr_expect_eq(bundles_add(bundles, name, 5, len, bin(content + 5, len - 5)), BUNDLES_DONE);
+    cr_expect(bundles_find(bundles, name, path, sizeof path));
+    bundles_destroy(&bundles);
+
+    /* the next process looks at the file itself */
+    cr_assert_eq(bundles_new(dir, &bundles), ERR_OK);
+    cr_expect(bundles_find(bundles, name, path, sizeof path));
+    bundles_destroy(&bundles);
+    int fd = open(path, O_WRONLY | O_TRUNC);
+    cr_assert_eq(write(fd, "other", 5), 5);
+    close(fd);
+    cr_assert_eq(bundles_new(dir, &bundles), ERR_OK);
+    cr_expect(!bundles_find(bundles, name, path, sizeof path), "it is not what its name says");
+    bundles_destroy(&bundles);
+}
+
+Test(bundles, that_are_not_what_they_say_are_forgotten)
+{
+    bundles_t *bundles = NULL;
+    const char *content = "abcdef";
+    char name[140], path[256];
+
+    cr_assert_eq(bundles_new(dir, &bundles), ERR_OK);
+    name_of(content, name);
+    cr_expect_eq(bundles_add(bundles, name, 0, 6, bin("abcdeX", 6)), BUNDLES_WRONG);
+    cr_expect_eq(bundles_add(bundles, name, 0, 6, bin(content, 3)), BUNDLES_MORE);
+    cr_expect_eq(bundles_add(bundles, name, 4, 6, bin("ef", 2)), BUNDLES_WRONG, "a gap");
+    cr_expect_eq(bundles_offset(bundles, name), 0);
+    cr_expect_eq(bundles_add(bundles, name, 0, 2, bin(content, 6)), BUNDLES_WRONG, "too long");
+    cr_expect_eq(bundles_add(bundles, name, 0, 6, bin("", 0)), BUNDLES_WRONG, "no progress");
+    cr_expect_eq(bundles_add(bundles, name, 0, BUNDLE_BYTES_MAX + 1, bin("a", 1)), BUNDLES_WRONG);
+    cr_expect(!bundles_find(bundles, name, path, sizeof path));
+    bundles_destroy(&bundles);
+}
+
+Test(bundles, have_one_form_of_name)
+{
+    char good[140];
+    name_of("x", good);
+    cr_expect(bundles_name((text_t){good, 131}));
+    cr_expect(!bundles_name((text_t){good, 130}));
+    good[5] = '/';
+    cr_expect(!bundles_name((text_t){good, 131}));
+    good[5] = 'A';
+    cr_expect(!bundles_name((text_t){good, 131}));
+    cr_expect(!bundles_name(text_of("../../etc/passwd")));
+}
+
+Test(pipe, frames_survive_any_cutting)
+{
+    int pair[2];
+    bin_t frame;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    pipe_t in = pipe_of(pair[0]);
+    const uint8_t bytes[] = {0, 0, 0, 3, 'a', 'b', 'c', 0, 0, 0, 0, 0, 0, 0, 1, 'd'};
+
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        cr_assert_eq(write(pair[1], &bytes[i], 1), 1);
+        cr_assert(pipe_read(&in));
+        frames_next_t next = pipe_take(&in, &frame);
+        cr_assert_eq(next == FRAMES_ONE, i == 6 || i == 10 || i == 15, "byte %zu", i);
+        if (i == 6) cr_expect(frame.len == 3 && memcmp(frame.at, "abc", 3) == 0);
+        if (i == 10) cr_expect_eq(frame.len, 0);
+    }
+    cr_expect(pipe_read(&in), "nothing to read is no end");
+    close(pair[1]);
+    cr_expect(!pipe_read(&in));
+    pipe_close(&in);
+}
+
+Test(pipe, what_the_other_end_does_not_take_waits)
+{
+    int pair[2];
+    enum { LEN = 1 << 20, COUNT = 8 };
+    bin_t frame;
+    uint8_t *bytes = malloc(LEN);
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    pipe_t out = pipe_of(pair[0]), in = pipe_of(pair[1]);
+    for (int i = 0; i < COUNT; i++) {
+        memset(bytes, 'a' + i, LEN);
+        cr_assert(pipe_send(&out, (bin_t){bytes, LEN}));
+    }
+    cr_expect(pipe_waiting(&out));
+    for (int i = 0; i < COUNT;) {
+        cr_assert(pipe_flush(&out));
+        cr_assert(pipe_read(&in));
+        for (; pipe_take(&in, &frame) == FRAMES_ONE; i++) {
+            cr_assert_eq(frame.len, LEN);
+            cr_assert(frame.at[0] == 'a' + i && frame.at[LEN - 1] == 'a' + i);
+        }
+    }
+    cr_expect(!pipe_waiting(&out));
+    pipe_close(&in);
+    cr_expect(!pipe_send(&out, (bin_t){bytes, LEN}), "nobody is there any more");
+    pipe_close(&out);
+    free(bytes);
+}

@@ -1,0 +1,346 @@
+/* The worker's loop over a real socket, with a script for an engine: the test is vathost and broker
+ * in one, says what they say, and looks at every frame that comes back. */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/calls.h"
+#include "tests/support/memstore.h"
+#include "tests/support/script_engine.h"
+#include "vathost/frames.h"
+#include "vathost/worker.h"
+#include "wire/base/hash.h"
+
+static const vat_t vat = {3};
+
+typedef struct {
+    int fd, worker_fd;
+    pthread_t thread;
+    script_t *script;
+    worker_exit_t exit;
+    frames_t in;
+    msg_t msg;
+    id128_t nonce;
+} rig_t;
+
+static err_t make_engine(void *context, const msg_start_t *start, engine_t **ret)
+{
+    cr_assert_eq(start->vat.n, vat.n);
+    *ret = script_engine_new(((rig_t *)context)->script, NULL);
+    return ERR_OK;
+}
+
+static err_t make_store(void *context, const msg_start_t *start, vatstore_t **ret)
+{
+    (void)context, (void)start;
+    *ret = memstore_new();
+    return ERR_OK;
+}
+
+static void *work(void *context)
+{
+    rig_t *rig = context;
+    const worker_ports_t ports = {rig, make_engine, make_store};
+    rig->exit = worker_run(rig->worker_fd, &ports);
+    close(rig->worker_fd);
+    return NULL;
+}
+
+static void say(rig_t *rig, msg_tag_t tag, const void *body)
+{
+    uint8_t head[FRAME_HEAD_BYTES];
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
+    frames_head(frame.len, head);
+    cr_assert_eq(send(rig->fd, head, sizeof head, MSG_NOSIGNAL), (ssize_t)sizeof head);
+    cr_assert_eq(send(rig->fd, frame.at, frame.len, MSG_NOSIGNAL), (ssize_t)frame.len);
+    buf_clear(&frame);
+}
+
+/* Waits for the next frame and insists on its tag. */
+static const msg_body_t *hear(rig_t *rig, msg_tag_t tag)
+{
+    bin_t frame;
+    if (rig->msg.tag) msg_clear(&rig->msg);
+    rig->msg.tag = 0;
+    while (frames_next(&rig->in, &frame) != FRAMES_ONE) cr_assert_gt(frames_read(&rig->in, rig->fd), 0);
+    cr_assert_eq(msg_decode(frame, &rig->msg), ERR_OK);
+    cr_assert_eq(rig->msg.tag, tag, "heard %s", message_find(rig->msg.tag)->name);
+    return &rig->msg.body;
+}
+
+static const msg_body_t *start(rig_t *rig)
+{
+    msg_start_t msg = {.vat = vat, .inc = 1, .pgen = 1};
+    say(rig, TAG_start, &msg);
+    const msg_body_t *body = hear(rig, TAG_attach);
+    rig->nonce = body->attach.nonce;
+    return body;
+}
+
+static void attached(rig_t *rig, uint64_t run, uint64_t applied)
+{
+    msg_attached_t msg = {vat, 1, 1, run, rig->nonce, applied};
+    say(rig, TAG_attached, &msg);
+}
+
+static void deliver(rig_t *rig, uint64_t run, uint64_t d, uint64_t applied, uint64_t verdict, hash_t expect)
+{
+    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
+    msg_deliver_message_t message = {.target = kref_root(vat),
+                                     .methargs = {{(const uint8_t *)"#[\"x\",[]]", 9}, {NULL, 0}}};
+    cr_assert_eq(msg_encode(TAG_deliver_message, &message, &frame), ERR_OK);
+    msg_deliver_t msg = {.vat = vat, .inc = 1, .pgen = 1, .run = run, .d = d, .applied = applied,
+                         .verdict = verdict, .expect = expect, .delivery = {frame.at, frame.len}};
+    say(rig, TAG_deliver, &msg);
+    buf_clear(&frame);
+}
+
+static void live(rig_t *rig, uint64_t run, uint64_t d, uint64_t applied)
+{
+    deliver(rig, run, d, applied, 0, (hash_t){{0}});
+}
+
+static rig_t *rig_new(script_t *script)
+{
+    rig_t *rig = calloc(1, sizeof *rig);
+    int pair[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    rig->fd = pair[0];
+    rig->worker_fd = pair[1];
+    rig->script = script;
+    cr_assert_eq(pthread_create(&rig->thread, NULL, work, rig), 0);
+    return rig;
+}
+
+/* Closes our end and gives what the worker exits with. Nothing may be left unheard. */
+static worker_exit_t rig_end(rig_t *rig)
+{
+    bin_t frame;
+    shutdown(rig->fd, SHUT_WR);
+    pthread_join(rig->thread, NULL);
+    while (frames_read(&rig->in, rig->fd) > 0) {}
+    cr_expect_eq(frames_next(&rig->in, &frame), FRAMES_MORE, "an unexpected frame, tag %d",
+                 (int)msg_peek(frame));
+    if (rig->msg.tag) msg_clear(&rig->msg);
+    frames_clear(&rig->in);
+    close(rig->fd);
+    worker_exit_t code = rig->exit;
+    free(rig);
+    return code;
+}
+
+static void sends(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                  engine_report_t *ret)
+{
+    (void)context, (void)delivery, (void)ret;
+    script_send(host, "o+0", "#[\"y\",[]]", "", "");
+    script_print(host, "hello");
+}
+
+Test(worker, a_fresh_worker_attaches_runs_and_answers)
+{
+    rig_t *rig = rig_new(sends);
+    const msg_body_t *body = start(rig);
+    cr_expect_eq(body->attach.run, 0);
+    cr_expect_eq(body->attach.last, 0);
+    cr_expect(hash_none(body->attach.chain));
+
+    attached(rig, 7, 0);
+    live(rig, 7, 1, 0);
+    body = hear(rig, TAG_result);
+    cr_expect_eq(body->result.d, 1);
+    cr_expect_eq(body->result.run, 7);
+    cr_expect_eq(body->result.outcome, 0);
+    cr_expect(hash_none(body->result.chain));
+    cr_expect(body->result.console.len > 0);
+    char *calls = calls_text(body->result.calls);
+    cr_expect_str_eq(calls, "send ko3.0 #[\"y\",[]] {}\n");
+    free(calls);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, a_result_is_sent_again_until_it_is_applied)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    live(rig, 7, 1, 0);
+    hear(rig, TAG_result);
+    live(rig, 7, 1, 0);
+    cr_expect_eq(hear(rig, TAG_result)->result.d, 1);
+    live(rig, 7, 3, 0); /* a gap: nothing */
+    live(rig, 6, 2, 0); /* another run: nothing */
+    live(rig, 7, 2, 1); /* and 1 is applied */
+    cr_expect_eq(hear(rig, TAG_result)->result.d, 2);
+    live(rig, 7, 1, 1); /* no longer kept */
+    live(rig, 7, 2, 1);
+    cr_expect_eq(hear(rig, TAG_result)->result.d, 2);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, after_a_lost_link_it_says_where_it_stands)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    live(rig, 7, 1, 0);
+    hash_t delivery = hear(rig, TAG_result)->result.delivery_hash;
+    (void)delivery;
+
+    const msg_body_t *body = start(rig);
+    cr_expect_eq(body->attach.run, 7);
+    cr_expect_eq(body->attach.last, 1);
+    cr_expect(!hash_none(body->attach.chain));
+    live(rig, 7, 2, 0); /* not attached: nothing */
+    msg_attached_t old = {vat, 1, 1, 8, {{1}}, 0};
+    say(rig, TAG_attached, &old); /* another nonce: nothing */
+    attached(rig, 9, 0);
+    live(rig, 9, 1, 0);
+    body = hear(rig, TAG_result);
+    cr_expect_eq(body->result.d, 1);
+    cr_expect_eq(body->result.run, 9, "a kept result carries the run it is sent in");
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+/* What the three cranks give when they are live. */
+static void record(hash_t expect[3])
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    for (uint64_t d = 1; d <= 3; d++) {
+        live(rig, 7, d, d - 1);
+        const msg_result_t *result = &hear(rig, TAG_result)->result;
+        expect[d - 1] = hash_result(result->outcome, result->calls, result->store_digest);
+    }
+    rig_end(rig);
+}
+
+Test(worker, applied_rows_are_replayed_without_a_word)
+{
+    hash_t expect[3];
+    record(expect);
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 8, 3);
+    const msg_body_t *body = hear(rig, TAG_fetch);
+    cr_expect_eq(body->fetch.first, 1);
+    cr_expect_eq(body->fetch.count, 3);
+    live(rig, 8, 4, 3); /* sent before the broker knew: ignored */
+    for (uint64_t d = 1; d <= 3; d++) deliver(rig, 8, d, 3, 1, expect[d - 1]);
+    body = hear(rig, TAG_fetch);
+    cr_expect_eq(body->fetch.first, 4, "live ones may come now");
+    live(rig, 8, 4, 3);
+    cr_expect_eq(hear(rig, TAG_result)->result.d, 4);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, a_long_log_is_fetched_in_pieces)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 8, FETCH_ROWS_MAX + 2);
+    cr_expect_eq(hear(rig, TAG_fetch)->fetch.count, FETCH_ROWS_MAX);
+    for (uint64_t d = 1; d <= FETCH_ROWS_MAX; d++) deliver(rig, 8, d, 66, 2, (hash_t){{1}});
+    const msg_body_t *body = hear(rig, TAG_fetch);
+    cr_expect_eq(body->fetch.first, FETCH_ROWS_MAX + 1);
+    cr_expect_eq(body->fetch.count, 2);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, a_replay_that_differs_ends_it)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 8, 2);
+    hear(rig, TAG_fetch);
+    deliver(rig, 8, 1, 2, 1, (hash_t){{1}});
+    const msg_body_t *body = hear(rig, TAG_diverged);
+    cr_expect_eq(body->diverged.d, 1);
+    cr_expect(body->diverged.calls.len > 0);
+    cr_expect_eq(rig_end(rig), WORKER_DIVERGED);
+}
+
+static void crime(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                  engine_report_t *ret)
+{
+    (void)context, (void)delivery, (void)ret;
+    script_send(host, "o-99", "#[\"y\",[]]", "", "");
+}
+
+Test(worker, after_a_discarded_crank_nothing_is_run)
+{
+    rig_t *rig = rig_new(crime);
+    start(rig);
+    attached(rig, 7, 0);
+    live(rig, 7, 1, 0);
+    live(rig, 7, 2, 0);
+    cr_expect_eq(hear(rig, TAG_result)->result.outcome, ERR_VAT_ILLEGAL);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+static void dies(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                 engine_report_t *ret)
+{
+    (void)context, (void)delivery, (void)host;
+    ret->outcome = ERR_VAT_LIMIT_HEAP;
+    strcpy(ret->reason, "Allocate meter exceeded");
+    ret->dead = true;
+}
+
+Test(worker, a_dead_engine_answers_once_more)
+{
+    rig_t *rig = rig_new(dies);
+    start(rig);
+    attached(rig, 7, 0);
+    live(rig, 7, 1, 0);
+    const msg_body_t *body = hear(rig, TAG_result);
+    cr_expect_eq(body->result.outcome, ERR_VAT_LIMIT_HEAP);
+    cr_expect_eq(body->result.reason.len, strlen("Allocate meter exceeded"));
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, frames_that_make_no_sense_end_it)
+{
+    rig_t *rig = rig_new(sends);
+    live(rig, 7, 1, 0); /* before START */
+    cr_expect_eq(rig_end(rig), WORKER_BROKEN);
+
+    rig = rig_new(sends);
+    start(rig);
+    msg_ping_t ping = {0};
+    say(rig, TAG_ping, &ping);
+    cr_expect_eq(rig_end(rig), WORKER_BROKEN);
+
+    rig = rig_new(sends);
+    cr_assert_eq(send(rig->fd, "\xff\xff\xff\xff", 4, 0), 4); /* a length no frame has */
+    cr_expect_eq(rig_end(rig), WORKER_BROKEN);
+}
+
+Test(worker, a_large_frame_passes_both_ways)
+{
+    rig_t *rig = rig_new(sends);
+    enum { BODY = 9 * 1000 * 1000 };
+    uint8_t *body = malloc(BODY);
+    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
+
+    memset(body, 'x', BODY);
+    start(rig);
+    attached(rig, 7, 0);
+    msg_deliver_message_t message = {.target = kref_root(vat), .methargs = {{body, BODY}, {NULL, 0}}};
+    cr_assert_eq(msg_encode(TAG_deliver_message, &message, &frame), ERR_OK);
+    msg_deliver_t msg = {.vat = vat, .inc = 1, .pgen = 1, .run = 7, .d = 1,
+                         .delivery = {frame.at, frame.len}};
+    say(rig, TAG_deliver, &msg);
+    cr_expect(hash_same(hear(rig, TAG_result)->result.delivery_hash, hash_of(msg.delivery)));
+    live(rig, 7, 2, 1);
+    cr_expect_eq(hear(rig, TAG_result)->result.d, 2);
+    buf_clear(&frame);
+    free(body);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
