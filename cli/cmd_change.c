@@ -112,8 +112,8 @@ err_t cmd_cluster_rm(cli_t *cli)
 {
     AUTO(link) link = client_link(cli);
     const char *name = cli->args.words[0];
-    cluster_t cluster;
-    uint64_t vats;
+    cluster_t cluster = {0};
+    uint64_t vats = 0;
     const msg_t *msg;
 
     if (!link) return cli->f.err;

@@ -377,20 +377,38 @@ void instance_stop(instance_t *self)
     self->hosts = NULL;
 }
 
-bool instance_broken(instance_t *self, char *ret, size_t room)
+/* How the process ended, and the last thing it said: its log may be gone in a moment. */
+static bool tell_broken(const instance_t *self, const char *name, int status, fail_t *f)
 {
-    int status;
+    char path[PATH_MAX], line[1024], last[1024] = "nothing";
+    FILE *file;
+
+    snprintf(path, sizeof path, "%.4000s/%s.log", self->folder, name);
+    if ((file = fopen(path, "re"))) {
+        while (fgets(line, sizeof line, file)) strcpy(last, line);
+        fclose(file);
+    }
+    last[strcspn(last, "\n")] = 0;
+    fail(f, ERR_PROCESS_FAILED, "the process %s ended while it was needed", name);
+    fail_why(f, "%s %d; the last it said: %s", WIFSIGNALED(status) ? "signal" : "exit code",
+             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), last);
+    return true;
+}
+
+bool instance_broken(instance_t *self, fail_t *f)
+{
+    char name[32];
+    int status = 0;
 
     if (self->broker && process_wait(self->broker, 0, &status)) {
-        snprintf(ret, room, "broker");
         self->broker = 0;
-        return true;
+        return tell_broken(self, "broker", status, f);
     }
     for (size_t i = 0; i < self->host_count; i++) {
         if (!self->hosts[i] || !process_wait(self->hosts[i], 0, &status)) continue;
-        snprintf(ret, room, "host-%zu", i + 1);
         self->hosts[i] = 0;
-        return true;
+        snprintf(name, sizeof name, "host-%zu", i + 1);
+        return tell_broken(self, name, status, f);
     }
     return false;
 }

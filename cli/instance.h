@@ -46,5 +46,5 @@ CHECKED err_t instance_add(instance_t *self, const bool *running, size_t hosts, 
 /* Ends all its processes, hosts first. */
 void instance_stop(instance_t *self);
 
-/* The process that ended although nobody asked it to: its name goes to RET. False: all run. */
-bool instance_broken(instance_t *self, char *ret, size_t room);
+/* Tells in F of a process that ended although nobody asked it to. False: all run. */
+bool instance_broken(instance_t *self, fail_t *f);

@@ -28,7 +28,7 @@ static int digits_shortest(double value, char digits[24], int *ret_point)
 
 char *number_text(double value, char buf[NUMBER_TEXT_MAX])
 {
-    char digits[24], *to = buf;
+    char digits[24] = "", *to = buf;
     int point, count;
 
     must(isfinite(value));
