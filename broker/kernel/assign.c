@@ -264,7 +264,7 @@ static void assign_head(kernel_t *k, kvat_t *vat)
     entry_release(k, entry);
 }
 
-/* The crank of a serial cluster ended, or an entry left a queue without one: whose turn is it now? */
+/* A serial cluster: its crank ended, or an entry left a queue without one. Whose turn is it now? */
 void serial_next(kernel_t *k, kcluster_t *cluster)
 {
     if (!cluster || !cluster->row.serial) return;

@@ -314,7 +314,7 @@ static int by_key(const void *a, const void *b)
 
 static void add(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
 
-/* #["bootstrap",[{"alice":"$0.Alleged: vatRoot",...},{}]] with the roots in the order of the file. */
+/* #["bootstrap",[{"alice":"$0.Alleged: vatRoot",...},{}]], the roots in the order of the file. */
 static value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)
 {
     size_t count = cluster->vat_count;

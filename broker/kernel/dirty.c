@@ -181,7 +181,7 @@ static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
     must(false && "a row that is never deleted");
 }
 
-/* By table and key, so that the store walks its trees in order; of one key the delete comes first. */
+/* By table and key, so that the store walks its trees in order; the delete of a key first. */
 static int compare(const void *left, const void *right)
 {
     const change_t *x = left, *y = right;

@@ -58,7 +58,7 @@ static void object_count(kernel_t *k, object_t *object, int reach, int recognize
     if (object->row.reachable == 0) doubt(k, &object->named, object->row.kref);
 }
 
-/* Its value may lead back to it: losing a reference may have been losing the last one from outside. */
+/* Its value may lead back to it: the reference it lost may have been the last one from outside. */
 static bool leads_on(const promise_t *promise)
 {
     for (size_t i = 0; promise->value && i < promise->value->slot_count; i++)

@@ -38,7 +38,7 @@ id128_t rig_id(rig_t *self);
  * OPTIONS NULL or no_start false, all start deliveries are answered and LAUNCHED is returned. */
 const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *options);
 
-/* The oldest delivery that VAT has not answered, NULL when there is none; and how many there are. */
+/* The oldest delivery that VAT has not answered, or NULL; and how many there are. */
 const msg_t *rig_delivery(rig_t *self, uint32_t vat);
 size_t rig_pending(const rig_t *self, uint32_t vat);
 

@@ -191,7 +191,8 @@ Test(message, notifies_come_before_messages_that_waited)
     rig_destroy(&rig);
 }
 
-/* A raw vat sends to a promise and resolves it in the same crank: notify first (SwingSet 10.1.2). */
+/* A raw vat sends to a promise and resolves it in the same crank: routed at once, the message would
+ * wait in the promise and come behind the notify; it comes first (SwingSet 10.1.2). */
 Test(message, routing_waits_for_the_end_of_the_crank)
 {
     rig_t *rig = cluster("alice bob");

@@ -1,4 +1,4 @@
-/* More than one delivery in flight: what a vat says in crank c is about what it had seen by then. */
+/* Several deliveries in flight: what a vat says in crank c is about what it had seen by then. */
 #include <criterion/criterion.h>
 
 #include "tests/support/kernel_rig.h"
@@ -126,7 +126,7 @@ Test(window, a_subscription_that_a_notify_in_flight_answers_is_ignored)
     rig_destroy(&rig);
 }
 
-/* S5: mentioned again behind the notify: the row stays, and a new subscription gets a new notify. */
+/* S5: mentioned again behind the notify: the row stays, a new subscription gets a new notify. */
 Test(window, a_mention_behind_a_notify_keeps_the_row)
 {
     rig_t *rig = start(4);
