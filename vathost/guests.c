@@ -24,10 +24,10 @@ typedef struct {
     pipe_t pipe;
     char bundle[PATH_BYTES_MAX];
     uint64_t run;
-    uint64_t known;       /* last delivery it is known to have run */
-    uint64_t live;        /* last live delivery it has and will run; known < live: it is running */
-    uint64_t since_ms;    /* since when it runs known + 1 */
-    bool late;            /* killed by the clock */
+    uint64_t known;    /* last delivery it is known to have run */
+    uint64_t live;     /* last live delivery it has and will run; known < live: it is running */
+    uint64_t since_ms; /* since when it runs known + 1 */
+    bool late;         /* killed by the clock */
     bool diverged;
 } worker_t;
 
@@ -48,6 +48,23 @@ struct guests {
     uint64_t token_next;
     buf_t frame;
 };
+
+static void database_path(const guests_t *self, vat_t vat, char ret[PATH_BYTES_MAX])
+{
+    snprintf(ret, PATH_BYTES_MAX, "%s/vat-%u.db", self->options.state, vat.n);
+}
+
+static void delete_database(const guests_t *self, vat_t vat)
+{
+    static const char *const tails[] = {"", "-journal", "-wal", "-shm"};
+    char path[PATH_BYTES_MAX], file[PATH_BYTES_MAX + 16];
+
+    database_path(self, vat, path);
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        snprintf(file, sizeof file, "%s%s", path, tails[i]);
+        unlink(file);
+    }
+}
 
 guests_t *guests_new(const guests_options_t *options)
 {
@@ -74,6 +91,7 @@ void guests_destroy(guests_t **self_p)
     }
     for (size_t i = 0; i < self->guests.room; i++) {
         if (!(guest = map_cell(&self->guests, i))) continue;
+        delete_database(self, guest->vat); /* the crew ended before us */
         free(guest);
     }
     map_clear(&self->workers);
@@ -81,23 +99,6 @@ void guests_destroy(guests_t **self_p)
     buf_clear(&self->frame);
     free(self);
     *self_p = NULL;
-}
-
-static void database_path(const guests_t *self, vat_t vat, char ret[PATH_BYTES_MAX])
-{
-    snprintf(ret, PATH_BYTES_MAX, "%s/vat-%u.db", self->options.state, vat.n);
-}
-
-static void delete_database(const guests_t *self, vat_t vat)
-{
-    static const char *const tails[] = {"", "-journal", "-wal", "-shm"};
-    char path[PATH_BYTES_MAX], file[PATH_BYTES_MAX + 16];
-
-    database_path(self, vat, path);
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-        snprintf(file, sizeof file, "%s%s", path, tails[i]);
-        unlink(file);
-    }
 }
 
 /* ---- frames out ---- */
@@ -133,19 +134,22 @@ static void tell_start(guests_t *self, worker_t *worker)
 
     snprintf(bundle, sizeof bundle, "%s", worker->bundle);
     database_path(self, guest->vat, database);
-    msg_start_t start = {.vat = guest->vat, .inc = guest->inc, .pgen = guest->pgen,
-        .name = text_of(guest->name), .bundle = text_of(bundle), .database = text_of(database),
-        .dialect = guest->dialect, .computrons = guest->computrons, .wall_ms = guest->wall_ms,
-        .heap_bytes = guest->heap_bytes};
+    msg_start_t start = {.vat = guest->vat,
+                         .inc = guest->inc,
+                         .pgen = guest->pgen,
+                         .name = text_of(guest->name),
+                         .bundle = text_of(bundle),
+                         .database = text_of(database),
+                         .dialect = guest->dialect,
+                         .computrons = guest->computrons,
+                         .wall_ms = guest->wall_ms,
+                         .heap_bytes = guest->heap_bytes};
     tell_worker(self, worker, frame_of(self, TAG_start, &start));
 }
 
 /* ---- a worker's life ---- */
 
-static void start_later(guest_t *guest, uint64_t at_ms)
-{
-    guest->start_at_ms = at_ms ? at_ms : 1;
-}
+static void start_later(guest_t *guest, uint64_t at_ms) { guest->start_at_ms = at_ms ? at_ms : 1; }
 
 /* Pauses grow while nothing comes of it: at once, 100 ms, 200 ms, ... 10 s. */
 static void start_again(guest_t *guest, uint64_t now_ms)
@@ -267,9 +271,13 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
     if (!guest) {
         guest = calloc(1, sizeof *guest);
         must(guest);
-        *guest = (guest_t){.vat = msg->vat, .inc = msg->inc, .pgen = msg->pgen,
-            .dialect = msg->dialect, .computrons = msg->computrons, .wall_ms = msg->wall_ms,
-            .heap_bytes = msg->heap_bytes};
+        *guest = (guest_t){.vat = msg->vat,
+                           .inc = msg->inc,
+                           .pgen = msg->pgen,
+                           .dialect = msg->dialect,
+                           .computrons = msg->computrons,
+                           .wall_ms = msg->wall_ms,
+                           .heap_bytes = msg->heap_bytes};
         copy(guest->name, sizeof guest->name, msg->name);
         copy(guest->bundle, sizeof guest->bundle, msg->bundle);
         map_put(&self->guests, guest->vat.n, guest);
@@ -371,9 +379,7 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
 static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
 {
     switch (msg->tag) {
-    case TAG_attach:
-        worker->known = worker->live = msg->body.attach.last;
-        break;
+    case TAG_attach: worker->known = worker->live = msg->body.attach.last; break;
     case TAG_fetch: worker->known = worker->live = msg->body.fetch.first - 1; break;
     case TAG_result:
         if (msg->body.result.d != worker->known + 1) break; /* sent again */
@@ -485,8 +491,8 @@ static void report_lost(guests_t *self, const worker_t *worker, err_t err, int s
         snprintf(reason, sizeof reason, "%s: exit code %d", err_text(err), WEXITSTATUS(status));
     }
     const guest_t *guest = worker->guest;
-    msg_lost_t lost = {guest->vat, guest->inc, guest->pgen, worker->run, worker->known + 1,
-                       (uint64_t)err, text_of(reason)};
+    msg_lost_t lost = {guest->vat,        guest->inc,    guest->pgen,    worker->run,
+                       worker->known + 1, (uint64_t)err, text_of(reason)};
     tell_broker(self, TAG_lost, &lost);
 }
 

@@ -22,8 +22,8 @@ typedef struct {
     const char *state; /* folder of the databases */
     crew_t *crew;
     bundles_t *bundles;
-    int epoll;      /* the sockets of the workers are put here, with their token as u64 */
-    void *context;  /* of send */
+    int epoll;     /* the sockets of the workers are put here, with their token as u64 */
+    void *context; /* of send */
     bool (*send)(void *context, bin_t frame); /* to the broker; false: no session, frame dropped */
 } guests_options_t;
 
@@ -31,6 +31,8 @@ typedef struct {
 enum { GUESTS_TOKEN_FIRST = 16 };
 
 guests_t *guests_new(const guests_options_t *options);
+
+/* Forgets them, with their databases. The crew has ended. */
 void guests_destroy(guests_t **self_p);
 
 /* A session with the broker began: every worker says where it stands, every fetch goes on. */

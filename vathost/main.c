@@ -40,7 +40,8 @@ typedef struct {
 static const char usage[] =
     "vathost " VATYARD_VERSION " - runs vats for a Vatyard broker\n"
     "\n"
-    "usage: vathost --state DIR --name NAME --broker tcp://HOST:PORT --server-key KEY [--ready-fd N]\n"
+    "usage: vathost --state DIR --name NAME --broker tcp://HOST:PORT --server-key KEY [--ready-fd "
+    "N]\n"
     "       vathost --state DIR --print-key\n"
     "\n"
     "  --state DIR        key, bundles and databases of vats; made when it is missing\n"
@@ -69,7 +70,8 @@ static int fail(err_t err, const char *where, const char *why)
 static int check_options(const options_t *options)
 {
     if (!options->state) return fail(ERR_USAGE, "--state is required", "");
-    if (strlen(options->state) > PATH_BYTES_MAX / 2) return fail(ERR_BAD_VALUE, "--state", "too long");
+    if (strlen(options->state) > PATH_BYTES_MAX / 2)
+        return fail(ERR_BAD_VALUE, "--state", "too long");
     if (options->print_key) return -1;
     if (!options->name || !*options->name) return fail(ERR_USAGE, "--name is required", "");
     if (strlen(options->name) > NAME_BYTES_MAX) return fail(ERR_BAD_VALUE, "--name", "too long");
@@ -85,10 +87,14 @@ static int check_options(const options_t *options)
 static int read_options(int argc, char **argv, options_t *ret)
 {
     static const struct option table[] = {
-        {"state", required_argument, 0, 's'},      {"name", required_argument, 0, 'n'},
-        {"broker", required_argument, 0, 'b'},     {"server-key", required_argument, 0, 'k'},
-        {"ready-fd", required_argument, 0, 'r'},   {"print-key", no_argument, 0, 'p'},
-        {"version", no_argument, 0, 'V'},          {"help", no_argument, 0, 'h'},
+        {"state", required_argument, 0, 's'},
+        {"name", required_argument, 0, 'n'},
+        {"broker", required_argument, 0, 'b'},
+        {"server-key", required_argument, 0, 'k'},
+        {"ready-fd", required_argument, 0, 'r'},
+        {"print-key", no_argument, 0, 'p'},
+        {"version", no_argument, 0, 'V'},
+        {"help", no_argument, 0, 'h'},
         {0, 0, 0, 0},
     };
     *ret = (options_t){.ready_fd = STDOUT_FILENO};
@@ -208,7 +214,8 @@ static err_t start(process_t *self, const options_t *options)
     if (err) return err;
     self->dealer = dealer_new(options->broker, options->server_key, &self->keys);
     self->host = vathost_new(&(vathost_options_t){self->dir, options->name, self->program,
-        self->dealer, self->bundles, TAKE(self->crew), self->signals, options->ready_fd});
+                                                  self->dealer, self->bundles, TAKE(self->crew),
+                                                  self->signals, options->ready_fd});
     return ERR_OK;
 }
 

@@ -148,7 +148,7 @@ static void open_link(vathost_t *self)
 
 static void lose_link(vathost_t *self, uint64_t pause_ms)
 {
-    if (self->link == LINK_OPEN) log_warn("link_lost", kv_str("host", self->options.name));
+    if (self->link == LINK_OPEN) log_warn("link_lost");
     self->link = LINK_CLOSED;
     self->open_at_ms = now_ms() + pause_ms;
 }
@@ -156,8 +156,12 @@ static void lose_link(vathost_t *self, uint64_t pause_ms)
 static void say_hello(vathost_t *self)
 {
     must(getrandom(&self->nonce, sizeof self->nonce, 0) == sizeof self->nonce);
-    msg_hello_t hello = {PROTO_MIN, PROTO_MAX, self->nonce, self->epoch,
-                         text_of(self->options.name), text_of(self->engine)};
+    msg_hello_t hello = {PROTO_MIN,
+                         PROTO_MAX,
+                         self->nonce,
+                         self->epoch,
+                         text_of(self->options.name),
+                         text_of(self->engine)};
     self->link = LINK_HELLO;
     self->heard_ms = now_ms();
     say(self, TAG_hello, &hello);
@@ -196,9 +200,20 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
         return;
     }
     self->link = LINK_OPEN;
-    log_info("session", kv_num("host", welcome->host.n), kv_num("epoch", welcome->epoch));
+    log_info("session", kv_num("number", welcome->host.n), kv_num("epoch", welcome->epoch));
     say_ready(self, welcome->host);
     guests_session(self->guests);
+}
+
+static void on_refused(vathost_t *self)
+{
+    const err_row_t *row = err_row(ERR_KEY_REFUSED);
+    if (!self->refused_said) {
+        fprintf(stderr, "error E%04u: %s\n  try     %s\n", (unsigned)row->err, row->text,
+                row->hint);
+    }
+    self->refused_said = true;
+    lose_link(self, REFUSED_MS);
 }
 
 static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
@@ -207,8 +222,12 @@ static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
     case ERR_NEED_HELLO:
         if (self->link == LINK_OPEN) say_hello(self);
         break;
+    case ERR_KEY_REFUSED: on_refused(self); break;
     case ERR_PROTOCOL_RANGE:
-    case ERR_STALE_SESSION: stop(self, (err_t)refuse->error, "the broker said so"); break;
+    case ERR_STALE_SESSION: stop(self, (err_t)refuse->error, "the broker says so"); break;
+    case ERR_STORE_DAMAGED: /* it compares epochs as well */
+        stop(self, ERR_BROKER_WENT_BACK, "the broker says so");
+        break;
     default:
         log_warn("refused", kv_num("error", refuse->error), kv_num("tag", refuse->tag),
                  kv_text("text", refuse->text));
@@ -233,16 +252,6 @@ static void on_frame(vathost_t *self, bin_t frame)
         if (self->link == LINK_OPEN) guests_take(self->guests, &msg, frame, self->heard_ms);
     }
     msg_clear(&msg);
-}
-
-static void on_refused(vathost_t *self)
-{
-    const err_row_t *row = err_row(ERR_KEY_REFUSED);
-    if (!self->refused_said) {
-        fprintf(stderr, "error E%04u: %s\n  try     %s\n", (unsigned)row->err, row->text, row->hint);
-    }
-    self->refused_said = true;
-    lose_link(self, REFUSED_MS);
 }
 
 /* Takes what has come from the broker. False: there may be more. */

@@ -17,9 +17,9 @@ typedef struct {
     const char *state, *name, *program; /* program: vatworker */
     dealer_t *dealer;
     bundles_t *bundles;
-    crew_t *crew;  /* taken over */
-    int signals;   /* signalfd: readable when the host has to end */
-    int ready_fd;  /* gets one line when the first session stands */
+    crew_t *crew; /* taken over */
+    int signals;  /* signalfd: readable when the host has to end */
+    int ready_fd; /* gets one line when the first session stands */
 } vathost_options_t;
 
 /* Borrows what OPTIONS name for its life, but for the crew. */

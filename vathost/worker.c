@@ -89,8 +89,10 @@ static void attach(worker_t *self)
     must(getrandom(&self->nonce, sizeof self->nonce, 0) == sizeof self->nonce);
     self->attached = false;
     self->fetched = 0;
-    msg_attach_t attach = {self->start.vat, self->start.inc, self->start.pgen, self->run,
-                           self->nonce, 0, last(self), supervisor_chain(self->supervisor)};
+    msg_attach_t attach = {self->start.vat,  self->start.inc,
+                           self->start.pgen, self->run,
+                           self->nonce,      0,
+                           last(self),       supervisor_chain(self->supervisor)};
     tell(self, TAG_attach, &attach);
 }
 
@@ -125,8 +127,8 @@ static void fetch(worker_t *self)
     uint64_t count = rest && rest < FETCH_ROWS_MAX ? rest : FETCH_ROWS_MAX;
 
     self->fetched = rest ? last(self) + count : 0;
-    msg_fetch_t fetch = {self->start.vat, self->start.inc, self->start.pgen, self->run, first,
-                         count};
+    msg_fetch_t fetch = {self->start.vat, self->start.inc, self->start.pgen,
+                         self->run,       first,           count};
     tell(self, TAG_fetch, &fetch);
 }
 
@@ -176,13 +178,21 @@ static void keep_result(worker_t *self, const crank_t *crank, uint64_t run_us)
     bin_t why = move_in(&at, (bin_t){(const uint8_t *)crank->reason, reason});
 
     kept->next = NULL;
-    kept->result = (msg_result_t){
-        .vat = self->start.vat, .inc = self->start.inc, .pgen = self->start.pgen, .d = crank->d,
-        .delivery_hash = crank->delivery_hash, .chain = crank->chain_before,
-        .outcome = crank->outcome, .reason = {(const char *)why.at, why.len}, .calls = calls,
-        .store_digest = crank->store_digest, .console = console,
-        .computrons = crank->computrons, .run_us = run_us};
-    for (end_p = &self->kept; *end_p; end_p = &(*end_p)->next) {}
+    kept->result = (msg_result_t){.vat = self->start.vat,
+                                  .inc = self->start.inc,
+                                  .pgen = self->start.pgen,
+                                  .d = crank->d,
+                                  .delivery_hash = crank->delivery_hash,
+                                  .chain = crank->chain_before,
+                                  .outcome = crank->outcome,
+                                  .reason = {(const char *)why.at, why.len},
+                                  .calls = calls,
+                                  .store_digest = crank->store_digest,
+                                  .console = console,
+                                  .computrons = crank->computrons,
+                                  .run_us = run_us};
+    for (end_p = &self->kept; *end_p; end_p = &(*end_p)->next) {
+    }
     *end_p = kept;
     tell_result(self, kept);
 }
@@ -193,7 +203,7 @@ static void compare(worker_t *self, const msg_deliver_t *deliver, const crank_t 
 
     log_error("worker_diverged", kv_num("vat", self->start.vat.n), kv_num("d", crank->d));
     msg_diverged_t diverged = {self->start.vat, self->start.inc, self->start.pgen, self->run,
-                               crank->d, crank->outcome, crank->calls};
+                               crank->d,        crank->outcome,  crank->calls};
     tell(self, TAG_diverged, &diverged);
     end(self, WORKER_DIVERGED);
 }

@@ -23,8 +23,8 @@ typedef struct {
 
 /* What the process exits with, for the vathost to read. */
 typedef enum {
-    WORKER_DONE = 0,     /* the vathost closed the socket, or the engine ended after a RESULT */
-    WORKER_BROKEN = 40,  /* an error that a new worker may not have; a log line says which */
+    WORKER_DONE = 0,    /* the vathost closed the socket, or the engine ended after a RESULT */
+    WORKER_BROKEN = 40, /* an error that a new worker may not have; a log line says which */
     WORKER_DIVERGED = 41,
 } worker_exit_t;
 

@@ -63,8 +63,9 @@ static err_t open_engine(void *context, const msg_start_t *start, engine_t **ret
     forked_t *self = context;
     copy_text(self->name, sizeof self->name, start->name);
     copy_text(self->bundle, sizeof self->bundle, start->bundle);
-    const xs_options_t options = {start->vat, self->name, self->bundle, start->dialect,
-                                  start->computrons, start->wall_ms, start->heap_bytes};
+    const xs_options_t options = {start->vat,       self->name,        self->bundle,
+                                  start->dialect,   start->computrons, start->wall_ms,
+                                  start->heap_bytes};
     err_t err = xs_engine_open(self->golden, &options);
     if (!err) *ret = self->golden;
     return err;
@@ -159,7 +160,8 @@ static void reap(zygote_t *self)
     int status;
     pid_t pid;
 
-    while (read(self->signals, &info, sizeof info) == sizeof info) {}
+    while (read(self->signals, &info, sizeof info) == sizeof info) {
+    }
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (size_t i = 0; i < self->count; i++) {
             if (self->children[i].pid != pid) continue;
@@ -186,7 +188,9 @@ static bool take(zygote_t *self, int *ret_exit)
         char room[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec body = {&msg, sizeof msg};
-    struct msghdr packet = {.msg_iov = &body, .msg_iovlen = 1, .msg_control = &control,
+    struct msghdr packet = {.msg_iov = &body,
+                            .msg_iovlen = 1,
+                            .msg_control = &control,
                             .msg_controllen = sizeof control};
 
     ssize_t got = recvmsg(self->fd, &packet, MSG_CMSG_CLOEXEC);
@@ -207,7 +211,8 @@ static bool take(zygote_t *self, int *ret_exit)
 static void end_all(zygote_t *self)
 {
     for (size_t i = 0; i < self->count; i++) kill(self->children[i].pid, SIGKILL);
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {}
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {
+    }
     for (int i = 0; i < GOLDEN_KINDS; i++) engine_destroy(&self->golden[i]);
     free(self->children);
 }

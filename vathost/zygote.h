@@ -8,8 +8,8 @@
 typedef enum {
     ZYGOTE_START = 1, /* vathost > zygote: fork a worker for the bundle TEXT; call it TOKEN */
     ZYGOTE_KILL,      /* vathost > zygote: SIGKILL the worker TOKEN; unknown ones are none */
-    ZYGOTE_READY,     /* zygote > vathost: the golden snapshot is read; TEXT is the engine's build */
-    ZYGOTE_ENDED,     /* zygote > vathost: worker TOKEN ended with STATUS as of waitpid(2) */
+    ZYGOTE_READY, /* zygote > vathost: the golden snapshot is read; TEXT is the engine's build */
+    ZYGOTE_ENDED, /* zygote > vathost: worker TOKEN ended with STATUS as of waitpid(2) */
 } zygote_kind_t;
 
 typedef struct {

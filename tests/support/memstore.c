@@ -166,7 +166,8 @@ static err_t mem_pair_put(vatstore_t *port, kref_t kref, vref_t vref, uint64_t f
 {
     char key[KREF_TEXT_MAX], value[300];
     int len = snprintf(value, sizeof value, "%.*s %" PRIu64, (int)vref.s.len, vref.s.at, flags);
-    return put((memstore_t *)port, 'p', text_of(kref_text(kref, key)), (text_t){value, (size_t)len});
+    return put((memstore_t *)port, 'p', text_of(kref_text(kref, key)),
+               (text_t){value, (size_t)len});
 }
 
 static err_t mem_pair_remove(vatstore_t *port, kref_t kref)
@@ -224,8 +225,9 @@ vatstore_t *memstore_new(void)
 {
     memstore_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (vatstore_t){mem_get, mem_next, mem_set, mem_remove, mem_pair_put,
-        mem_pair_remove, mem_counter_put, mem_begin, mem_keep, mem_undo, mem_destroy};
+    self->port = (vatstore_t){mem_get,      mem_next,        mem_set,         mem_remove,
+                              mem_pair_put, mem_pair_remove, mem_counter_put, mem_begin,
+                              mem_keep,     mem_undo,        mem_destroy};
     return &self->port;
 }
 

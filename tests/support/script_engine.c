@@ -153,8 +153,7 @@ err_t script_send(const engine_host_t *host, const char *target, const char *bod
 {
     list_t list = cut(slots);
     vcall_t call = {.tag = TAG_send};
-    call.body.send = (vcall_send_t){
-        {text_of(target)}, capdata(body, &list), {text_of(result)}};
+    call.body.send = (vcall_send_t){{text_of(target)}, capdata(body, &list), {text_of(result)}};
     return make_call(host, &call);
 }
 

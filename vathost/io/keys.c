@@ -37,7 +37,8 @@ static err_t refuse(char why[256], const char *path, const char *what)
 static err_t load(int fd, const char *path, keys_t *ret, char why[256])
 {
     struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return refuse(why, path, "is not a regular file");
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return refuse(why, path, "is not a regular file");
     if (st.st_uid != geteuid()) return refuse(why, path, "belongs to another user");
     if (st.st_mode & 077) return refuse(why, path, "can be read by others");
     if (read(fd, ret->secret_key, KEY_TEXT_BYTES) != KEY_TEXT_BYTES ||

@@ -9,25 +9,25 @@
 #include "wire/base/must.h"
 
 /* Every statement of this file. */
-#define STATEMENTS(S)                                                                            \
-    S(GET, "SELECT v FROM vatstore WHERE k = ?1")                                                \
-    S(NEXT, "SELECT k FROM vatstore WHERE k > ?1 ORDER BY k LIMIT 1")                            \
-    S(SET, "INSERT INTO vatstore (k, v) VALUES (?1, ?2) ON CONFLICT (k) DO UPDATE SET v = ?2")   \
-    S(REMOVE, "DELETE FROM vatstore WHERE k = ?1")                                               \
-    S(PAIR_PUT, "INSERT INTO clist (kref, vref, flags) VALUES (?1, ?2, ?3)"                      \
-                " ON CONFLICT (kref) DO UPDATE SET vref = ?2, flags = ?3")                       \
-    S(PAIR_REMOVE, "DELETE FROM clist WHERE kref = ?1")                                          \
-    S(COUNTER_PUT, "INSERT INTO counter (name, value) VALUES (?1, ?2)"                           \
-                   " ON CONFLICT (name) DO UPDATE SET value = ?2")                               \
-    S(BEGIN, "SAVEPOINT crank")                                                                  \
-    S(KEEP, "RELEASE crank")                                                                     \
+#define STATEMENTS(S)                                                                          \
+    S(GET, "SELECT v FROM vatstore WHERE k = ?1")                                              \
+    S(NEXT, "SELECT k FROM vatstore WHERE k > ?1 ORDER BY k LIMIT 1")                          \
+    S(SET, "INSERT INTO vatstore (k, v) VALUES (?1, ?2) ON CONFLICT (k) DO UPDATE SET v = ?2") \
+    S(REMOVE, "DELETE FROM vatstore WHERE k = ?1")                                             \
+    S(PAIR_PUT, "INSERT INTO clist (kref, vref, flags) VALUES (?1, ?2, ?3)"                    \
+                " ON CONFLICT (kref) DO UPDATE SET vref = ?2, flags = ?3")                     \
+    S(PAIR_REMOVE, "DELETE FROM clist WHERE kref = ?1")                                        \
+    S(COUNTER_PUT, "INSERT INTO counter (name, value) VALUES (?1, ?2)"                         \
+                   " ON CONFLICT (name) DO UPDATE SET value = ?2")                             \
+    S(BEGIN, "SAVEPOINT crank")                                                                \
+    S(KEEP, "RELEASE crank")                                                                   \
     S(UNDO, "ROLLBACK TO crank")
 
 typedef enum {
 #define S(name, sql) SQL_##name,
     STATEMENTS(S)
 #undef S
-    SQL_COUNT,
+        SQL_COUNT,
 } sql_t;
 
 static const char *const sqls[] = {
@@ -39,17 +39,18 @@ static const char *const sqls[] = {
 /* The file holds nothing that outlives the process, so the rollback journal may be memory; a small
  * page cache, because there are many vats on a host. Keys are blobs: SQLite compares those as bytes
  * and looks at no encoding. */
-static const char setup[] = "PRAGMA locking_mode = EXCLUSIVE;"
-                            "PRAGMA journal_mode = MEMORY;"
-                            "PRAGMA synchronous = OFF;"
-                            "PRAGMA temp_store = MEMORY;"
-                            "PRAGMA cache_size = -512;"
-                            "BEGIN IMMEDIATE;"
-                            "CREATE TABLE vatstore (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID;"
-                            "CREATE TABLE clist (kref INTEGER PRIMARY KEY, vref BLOB NOT NULL,"
-                            " flags INTEGER NOT NULL);"
-                            "CREATE TABLE counter (name BLOB PRIMARY KEY, value INTEGER NOT NULL)"
-                            " WITHOUT ROWID;";
+static const char setup[] =
+    "PRAGMA locking_mode = EXCLUSIVE;"
+    "PRAGMA journal_mode = MEMORY;"
+    "PRAGMA synchronous = OFF;"
+    "PRAGMA temp_store = MEMORY;"
+    "PRAGMA cache_size = -512;"
+    "BEGIN IMMEDIATE;"
+    "CREATE TABLE vatstore (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE clist (kref INTEGER PRIMARY KEY, vref BLOB NOT NULL,"
+    " flags INTEGER NOT NULL);"
+    "CREATE TABLE counter (name BLOB PRIMARY KEY, value INTEGER NOT NULL)"
+    " WITHOUT ROWID;";
 
 typedef struct {
     vatstore_t port;
@@ -205,8 +206,9 @@ err_t vatdb_open(const char *path, vatstore_t **ret)
 {
     vatdb_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (vatstore_t){db_get, db_next, db_set, db_remove, db_pair_put, db_pair_remove,
-        db_counter_put, db_begin, db_keep, db_undo, db_destroy};
+    self->port =
+        (vatstore_t){db_get,         db_next,  db_set,  db_remove, db_pair_put, db_pair_remove,
+                     db_counter_put, db_begin, db_keep, db_undo,   db_destroy};
 
     vatdb_delete(path);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;

@@ -141,8 +141,8 @@ clist_t *clist_new(vat_t vat, vatstore_t *store)
     self->vrefs.by_vref = true;
     self->next = (counters_t){50, 60, 1, 1};
     self->next_before = self->next;
-    link_entry(self, entry_new(kref_root(vat), (vref_t){text_of("o+0")},
-                               PAIR_REACHABLE | PAIR_EXPORTED));
+    link_entry(self,
+               entry_new(kref_root(vat), (vref_t){text_of("o+0")}, PAIR_REACHABLE | PAIR_EXPORTED));
     return self;
 }
 
@@ -240,8 +240,8 @@ err_t clist_export(clist_t *self, vref_t vref, vref_kind_t kind, const pair_t **
 
 err_t clist_reach(clist_t *self, const pair_t *pair, bool reachable)
 {
-    uint64_t flags = reachable ? pair->flags | PAIR_REACHABLE
-                               : pair->flags & ~(uint64_t)PAIR_REACHABLE;
+    uint64_t flags =
+        reachable ? pair->flags | PAIR_REACHABLE : pair->flags & ~(uint64_t)PAIR_REACHABLE;
     if (flags == pair->flags) return ERR_OK;
 
     entry_t *entry = entry_of(self, pair);

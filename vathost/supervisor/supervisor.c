@@ -222,9 +222,13 @@ static void crank_end(supervisor_t *self, const engine_report_t *report)
 
 static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
 {
-    const engine_host_t host = {.self = self, .call = on_call, .store_get = on_get,
-        .store_next = on_next, .store_set = on_set, .store_delete = on_delete,
-        .console = on_console};
+    const engine_host_t host = {.self = self,
+                                .call = on_call,
+                                .store_get = on_get,
+                                .store_next = on_next,
+                                .store_set = on_set,
+                                .store_delete = on_delete,
+                                .console = on_console};
     translate_t down = {.clist = self->clist, .scratch = &self->scratch};
     engine_report_t report = {0};
     vdelivery_t delivery;

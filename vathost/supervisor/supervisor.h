@@ -25,8 +25,8 @@ typedef struct {
     bin_t calls;        /* frames of syscall.def, in krefs */
     bin_t console;      /* frames of CONSOLE */
     uint64_t computrons;
-    bool ended;         /* the vat asked to end, or its crank is discarded: run nothing after it */
-    bool dead;          /* the engine is finished: send the result, then end the worker */
+    bool ended; /* the vat asked to end, or its crank is discarded: run nothing after it */
+    bool dead;  /* the engine is finished: send the result, then end the worker */
 } crank_t;
 
 /* Makes the supervisor of VAT at the start of its life: delivery 0, c-list {ko<v>.0 <-> o+0}.

@@ -19,17 +19,28 @@ static bool parses(const char *text)
 
 Test(vref, what_liveslots_writes_is_read)
 {
-    const char *good[] = {"o+0", "o-50", "p+5", "p-60", "o+10", "o+d11/1", "o+v2/77", "o+d12/1:0",
-                          "o+d12/1:10", "p+0", "o-123456789012345678901234567890"};
-    for (size_t i = 0; i < sizeof good / sizeof *good; i++) cr_expect(parses(good[i]), "%s", good[i]);
+    const char *good[] = {"o+0",
+                          "o-50",
+                          "p+5",
+                          "p-60",
+                          "o+10",
+                          "o+d11/1",
+                          "o+v2/77",
+                          "o+d12/1:0",
+                          "o+d12/1:10",
+                          "p+0",
+                          "o-123456789012345678901234567890"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_expect(parses(good[i]), "%s", good[i]);
 }
 
 Test(vref, one_thing_has_one_spelling)
 {
-    const char *bad[] = {"", "o", "o+", "o-", "x+1", "o1", "o+01", "o-00", "o+0x10", "o+ 1", "o+1 ",
-                         "o+d11", "o+d11/", "o+d/1", "o+d11/01", "o+d11/1:", "o+d11/1:00", "o+1:0",
-                         "o-d11/1", "p+d11/1", "p-v1/1", "o+d11/1/1", "d-1", "d+1", "o+v1/1:1:1",
-                         "o+-1", "O+1", "p+1,"};
+    const char *bad[] = {"",           "o",       "o+",       "o-",        "x+1",        "o1",
+                         "o+01",       "o-00",    "o+0x10",   "o+ 1",      "o+1 ",       "o+d11",
+                         "o+d11/",     "o+d/1",   "o+d11/01", "o+d11/1:",  "o+d11/1:00", "o+1:0",
+                         "o-d11/1",    "p+d11/1", "p-v1/1",   "o+d11/1/1", "d-1",        "d+1",
+                         "o+v1/1:1:1", "o+-1",    "O+1",      "p+1,"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) cr_expect(!parses(bad[i]), "%s", bad[i]);
 }
 

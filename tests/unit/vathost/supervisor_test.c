@@ -39,8 +39,8 @@ static err_t run_with(rig_t *rig, msg_tag_t tag, const void *body, uint64_t verd
 {
     buf_t frame = buf_of(DELIVERY_BYTES_MAX);
     cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
-    msg_deliver_t deliver = {.d = rig->d + 1, .delivery = {frame.at, frame.len},
-                             .verdict = verdict, .expect = expect};
+    msg_deliver_t deliver = {
+        .d = rig->d + 1, .delivery = {frame.at, frame.len}, .verdict = verdict, .expect = expect};
     err_t err = supervisor_run(rig->supervisor, &deliver, &rig->crank);
     if (!err) {
         rig->d++;
@@ -61,9 +61,8 @@ static capdata_t capdata(const char *body, const kref_t *slots, size_t count)
     return (capdata_t){{(const uint8_t *)body, strlen(body)}, {slots, count}};
 }
 
-#define SLOTS(...)                        \
-    (const kref_t[]){__VA_ARGS__},        \
-        sizeof((const kref_t[]){__VA_ARGS__}) / sizeof(kref_t)
+#define SLOTS(...) \
+    (const kref_t[]){__VA_ARGS__}, sizeof((const kref_t[]){__VA_ARGS__}) / sizeof(kref_t)
 
 static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
 static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
@@ -71,8 +70,8 @@ static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n
 static err_t message(rig_t *rig, kref_t target, const char *body, const kref_t *slots, size_t count,
                      kref_t result)
 {
-    msg_deliver_message_t msg = {.target = target, .methargs = capdata(body, slots, count),
-                                 .result = result};
+    msg_deliver_message_t msg = {
+        .target = target, .methargs = capdata(body, slots, count), .result = result};
     return run(rig, TAG_deliver_message, &msg);
 }
 
@@ -181,8 +180,10 @@ static void serials(const engine_host_t *host, engine_report_t *ret)
 {
     (void)ret;
     script_send(host, "o+20", "#[\"a\",[\"$0\",\"&1\",\"$2\"]]", "o+21 p+5 o+d11/1:0", "p+6");
-    script_resolve_batch(host, (script_resolution_t[]){{"p+7", false, "#[\"$0\",\"&1\"]", "o+22 p+8"},
-                                                       {"p+8", true, "#\"$0\"", "o+21"}}, 2);
+    script_resolve_batch(host,
+                         (script_resolution_t[]){{"p+7", false, "#[\"$0\",\"&1\"]", "o+22 p+8"},
+                                                 {"p+8", true, "#\"$0\"", "o+21"}},
+                         2);
     script_send(host, "p+6", "#[\"b\",[]]", "", "p+9");
 }
 
@@ -192,10 +193,11 @@ Test(supervisor, new_exports_are_numbered_by_syscall_field_and_slot)
     rig_t rig = rig_of((vat_t){3}, follow, &steps);
 
     cr_assert_eq(poke(&rig), ERR_OK);
-    cr_expect_str_eq(rig.calls,
-                     "send ko3.1 #[\"a\",[\"$0\",\"&1\",\"$2\"]] {ko3.2 kp3.1 ko3.3} kp3.2\n"
-                     "resolve kp3.3 ok #[\"$0\",\"&1\"] {ko3.4 kp3.4}; kp3.4 rejected #\"$0\" {ko3.2}\n"
-                     "send kp3.2 #[\"b\",[]] {} kp3.5\n");
+    cr_expect_str_eq(
+        rig.calls,
+        "send ko3.1 #[\"a\",[\"$0\",\"&1\",\"$2\"]] {ko3.2 kp3.1 ko3.3} kp3.2\n"
+        "resolve kp3.3 ok #[\"$0\",\"&1\"] {ko3.4 kp3.4}; kp3.4 rejected #\"$0\" {ko3.2}\n"
+        "send kp3.2 #[\"b\",[]] {} kp3.5\n");
     cr_expect_eq(look(&rig, "p+7").flags, 0, "settled promises have no pair");
     cr_expect_eq(look(&rig, "p+8").flags, 0);
     rig_clear(&rig);
@@ -218,9 +220,12 @@ Test(supervisor, own_promise_coming_home_is_an_import)
     steps_t steps = {{settle_own, NULL}, 0};
     rig_t rig = rig_of((vat_t){3}, follow, &steps);
 
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"$0\"]]", SLOTS(ko(4, 0)), (kref_t){0}), ERR_OK);
-    cr_expect_str_eq(rig.calls, "send ko4.0 #[\"take\",[\"&0\"]] {kp3.1}\nresolve kp3.1 ok #7 {}\n");
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"&0\"]]", SLOTS(kp(3, 1)), (kref_t){0}), ERR_OK);
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"$0\"]]", SLOTS(ko(4, 0)), (kref_t){0}),
+                 ERR_OK);
+    cr_expect_str_eq(rig.calls,
+                     "send ko4.0 #[\"take\",[\"&0\"]] {kp3.1}\nresolve kp3.1 ok #7 {}\n");
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"&0\"]]", SLOTS(kp(3, 1)), (kref_t){0}),
+                 ERR_OK);
     cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[\"&0\"]] {p-60}");
     rig_clear(&rig);
 }
@@ -230,8 +235,9 @@ Test(supervisor, own_object_without_a_name_is_the_brokers_fault)
     rig_t rig = rig_of((vat_t){3}, NULL, NULL);
     char *before = memstore_dump(rig.store);
 
-    cr_expect_eq(message(&rig, ko(3, 0), "#[\"x\",[\"$0\",\"$1\"]]", SLOTS(ko(4, 0), ko(3, 9)),
-                         (kref_t){0}), ERR_NOT_HELD);
+    cr_expect_eq(
+        message(&rig, ko(3, 0), "#[\"x\",[\"$0\",\"$1\"]]", SLOTS(ko(4, 0), ko(3, 9)), (kref_t){0}),
+        ERR_NOT_HELD);
     cr_expect_eq(message(&rig, ko(3, 9), "#[\"x\",[]]", NULL, 0, (kref_t){0}), ERR_NOT_HELD);
     cr_expect_eq(message(&rig, ko(4, 0), "#[\"x\",[]]", NULL, 0, (kref_t){0}), ERR_NOT_HELD,
                  "a target must be an export");
@@ -249,11 +255,13 @@ Test(supervisor, a_notify_deletes_its_pairs_before_the_engine_runs)
     steps_t steps = {{NULL, settle_again}, 0};
     rig_t rig = rig_of((vat_t){3}, follow, &steps);
 
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"&0\"]]", SLOTS(kp(4, 1)), (kref_t){0}), ERR_OK);
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"&0\"]]", SLOTS(kp(4, 1)), (kref_t){0}),
+                 ERR_OK);
     cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[\"&0\"]] {p-60}");
 
-    resolution_t both[] = {{kp(4, 1), false, capdata("#[\"&0\",\"$1\"]", SLOTS(kp(4, 2), ko(4, 7)))},
-                           {kp(4, 2), true, capdata("#[\"&0\"]", SLOTS(kp(4, 1)))}};
+    resolution_t both[] = {
+        {kp(4, 1), false, capdata("#[\"&0\",\"$1\"]", SLOTS(kp(4, 2), ko(4, 7)))},
+        {kp(4, 2), true, capdata("#[\"&0\"]", SLOTS(kp(4, 1)))}};
     cr_assert_eq(notify(&rig, both, 2), ERR_OK);
     cr_expect_str_eq(heard(&rig), "notify p-60 ok #[\"&0\",\"$1\"] {p-61 o-50}; "
                                   "p-61 rejected #[\"&0\"] {p-60}");
@@ -269,7 +277,8 @@ Test(supervisor, a_promise_told_of_before_gets_a_fresh_number)
 
     cr_assert_eq(notify(&rig, &one, 1), ERR_OK);
     cr_expect_str_eq(heard(&rig), "notify p-60 ok #1 {}");
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"&0\"]]", SLOTS(kp(4, 1)), (kref_t){0}), ERR_OK);
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"&0\"]]", SLOTS(kp(4, 1)), (kref_t){0}),
+                 ERR_OK);
     cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[\"&0\"]] {p-61}");
     rig_clear(&rig);
 }
@@ -287,9 +296,11 @@ static void echo(void *context, const vdelivery_t *delivery, const engine_host_t
 Test(supervisor, up_after_down_is_identity)
 {
     rig_t rig = rig_of((vat_t){3}, echo, NULL);
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]",
-                         SLOTS(ko(4, 0), kp(4, 1), ko(3, 0), ko(0, 5), kp(0, 9), ko(4, 0), kp(3, 77)),
-                         (kref_t){0}), ERR_OK);
+    cr_assert_eq(
+        message(&rig, ko(3, 0), "#[\"x\",[]]",
+                SLOTS(ko(4, 0), kp(4, 1), ko(3, 0), ko(0, 5), kp(0, 9), ko(4, 0), kp(3, 77)),
+                (kref_t){0}),
+        ERR_OK);
     cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[]] {o-50 p-60 o+0 o-51 p-61 o-50 p-62}");
     cr_expect_str_eq(rig.calls,
                      "send ko3.0 #[\"x\",[]] {ko4.0 kp4.1 ko3.0 ko0.5 kp0.9 ko4.0 kp3.77}\n");
@@ -327,7 +338,8 @@ static void resolve_object(const engine_host_t *h, engine_report_t *r)
 static void resolve_twice(const engine_host_t *h, engine_report_t *r)
 {
     (void)r;
-    script_resolve_batch(h, (script_resolution_t[]){{"p+7", false, "#1", ""}, {"p+7", false, "#2", ""}}, 2);
+    script_resolve_batch(
+        h, (script_resolution_t[]){{"p+7", false, "#1", ""}, {"p+7", false, "#2", ""}}, 2);
 }
 static void subscribe_object(const engine_host_t *h, engine_report_t *r)
 {
@@ -365,14 +377,17 @@ static const struct {
     {no_target, "illegal syscall send: the vat names a kref that it does not hold"},
     {resolve_object, "illegal syscall resolve: an object stands where a promise must, or a promise "
                      "where an object must (o+0)"},
-    {resolve_twice, "illegal syscall resolve: one reference is settled, dropped or retired twice (p+7)"},
+    {resolve_twice,
+     "illegal syscall resolve: one reference is settled, dropped or retired twice (p+7)"},
     {subscribe_object, "illegal syscall subscribe: an object stands where a promise must, or a "
                        "promise where an object must (o+0)"},
     {result_object, "illegal syscall send: an object stands where a promise must, or a promise "
                     "where an object must (o+5)"},
-    {drop_unknown, "illegal syscall drop_imports: the vat names a kref that it does not hold (o-50)"},
-    {drop_export, "illegal syscall drop_imports: an object stands where a promise must, or a promise "
-                  "where an object must (o+0)"},
+    {drop_unknown,
+     "illegal syscall drop_imports: the vat names a kref that it does not hold (o-50)"},
+    {drop_export,
+     "illegal syscall drop_imports: an object stands where a promise must, or a promise "
+     "where an object must (o+0)"},
     {retire_reachable, "illegal syscall retire_exports: a reference is retired that is still "
                        "reachable (o+0)"},
 };
@@ -476,14 +491,16 @@ Test(supervisor, dropped_imports_are_not_usable_until_they_come_again)
     rig_t rig = rig_of((vat_t){3}, follow, &steps);
     msg_deliver_reap_t reap = {0};
 
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", SLOTS(ko(4, 1), ko(4, 2)), (kref_t){0}), ERR_OK);
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", SLOTS(ko(4, 1), ko(4, 2)), (kref_t){0}),
+                 ERR_OK);
     cr_assert_eq(run(&rig, TAG_deliver_reap, &reap), ERR_OK);
     cr_expect_str_eq(rig.calls, "drop_imports ko4.1 ko4.2\nretire_imports ko4.1\n");
     cr_expect(kref_none(look(&rig, "o-50").kref));
     cr_expect_eq(look(&rig, "o-51").flags, 0, "still recognizable");
 
     cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", SLOTS(ko(4, 1)), (kref_t){0}), ERR_OK);
-    cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[]] {o-52}", "a retired one gets a new number");
+    cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[]] {o-52}",
+                     "a retired one gets a new number");
     cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", SLOTS(ko(4, 2)), (kref_t){0}), ERR_OK);
     cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[]] {o-51}", "a dropped one keeps its own");
     cr_assert_eq(poke(&rig), ERR_OK);

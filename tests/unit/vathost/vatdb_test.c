@@ -59,8 +59,11 @@ Test(vatdb, keys_come_in_byte_order)
     for (int kind = 0; kind < KINDS; kind++) {
         vatstore_t *store = open_kind(kind);
         cr_assert_eq(store->crank_begin(store), ERR_OK);
-        const char *keys[] = {"vom.o+d11/1", "vc.1.|entryCount", "vc.1.skey", "vc.1.}", "vc.10.a",
-                              "é", "z", "A", "a", ""};
+        const char *keys[] = {"vom.o+d11/1", "vc.1.|entryCount",
+                              "vc.1.skey",   "vc.1.}",
+                              "vc.10.a",     "é",
+                              "z",           "A",
+                              "a",           ""};
         for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) set(store, keys[i], "x");
         cr_expect_str_eq(next(store, ""), "A");
         cr_expect_str_eq(next(store, "A"), "a");
@@ -92,8 +95,9 @@ Test(vatdb, a_crank_reads_its_own_writes_and_can_be_undone)
         cr_expect(has(store, "changed", "after"));
         cr_expect(has(store, "made", "x"));
         cr_expect(has(store, "kept", NULL));
-        cr_assert_eq(store->pair_put(store, kref_object((vat_t){3}, 1), (vref_t){text_of("o+1")}, 3),
-                     ERR_OK);
+        cr_assert_eq(
+            store->pair_put(store, kref_object((vat_t){3}, 1), (vref_t){text_of("o+1")}, 3),
+            ERR_OK);
         cr_assert_eq(store->crank_undo(store), ERR_OK);
 
         cr_assert_eq(store->crank_begin(store), ERR_OK);

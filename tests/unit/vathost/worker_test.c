@@ -67,7 +67,8 @@ static const msg_body_t *hear(rig_t *rig, msg_tag_t tag)
     bin_t frame;
     if (rig->msg.tag) msg_clear(&rig->msg);
     rig->msg.tag = 0;
-    while (frames_next(&rig->in, &frame) != FRAMES_ONE) cr_assert_gt(frames_read(&rig->in, rig->fd), 0);
+    while (frames_next(&rig->in, &frame) != FRAMES_ONE)
+        cr_assert_gt(frames_read(&rig->in, rig->fd), 0);
     cr_assert_eq(msg_decode(frame, &rig->msg), ERR_OK);
     cr_assert_eq(rig->msg.tag, tag, "heard %s", message_find(rig->msg.tag)->name);
     return &rig->msg.body;
@@ -88,14 +89,22 @@ static void attached(rig_t *rig, uint64_t run, uint64_t applied)
     say(rig, TAG_attached, &msg);
 }
 
-static void deliver(rig_t *rig, uint64_t run, uint64_t d, uint64_t applied, uint64_t verdict, hash_t expect)
+static void deliver(rig_t *rig, uint64_t run, uint64_t d, uint64_t applied, uint64_t verdict,
+                    hash_t expect)
 {
     buf_t frame = buf_of(DELIVERY_BYTES_MAX);
     msg_deliver_message_t message = {.target = kref_root(vat),
                                      .methargs = {{(const uint8_t *)"#[\"x\",[]]", 9}, {NULL, 0}}};
     cr_assert_eq(msg_encode(TAG_deliver_message, &message, &frame), ERR_OK);
-    msg_deliver_t msg = {.vat = vat, .inc = 1, .pgen = 1, .run = run, .d = d, .applied = applied,
-                         .verdict = verdict, .expect = expect, .delivery = {frame.at, frame.len}};
+    msg_deliver_t msg = {.vat = vat,
+                         .inc = 1,
+                         .pgen = 1,
+                         .run = run,
+                         .d = d,
+                         .applied = applied,
+                         .verdict = verdict,
+                         .expect = expect,
+                         .delivery = {frame.at, frame.len}};
     say(rig, TAG_deliver, &msg);
     buf_clear(&frame);
 }
@@ -123,7 +132,8 @@ static worker_exit_t rig_end(rig_t *rig)
     bin_t frame;
     shutdown(rig->fd, SHUT_WR);
     pthread_join(rig->thread, NULL);
-    while (frames_read(&rig->in, rig->fd) > 0) {}
+    while (frames_read(&rig->in, rig->fd) > 0) {
+    }
     cr_expect_eq(frames_next(&rig->in, &frame), FRAMES_MORE, "an unexpected frame, tag %d",
                  (int)msg_peek(frame));
     if (rig->msg.tag) msg_clear(&rig->msg);
@@ -332,10 +342,11 @@ Test(worker, a_large_frame_passes_both_ways)
     memset(body, 'x', BODY);
     start(rig);
     attached(rig, 7, 0);
-    msg_deliver_message_t message = {.target = kref_root(vat), .methargs = {{body, BODY}, {NULL, 0}}};
+    msg_deliver_message_t message = {.target = kref_root(vat),
+                                     .methargs = {{body, BODY}, {NULL, 0}}};
     cr_assert_eq(msg_encode(TAG_deliver_message, &message, &frame), ERR_OK);
-    msg_deliver_t msg = {.vat = vat, .inc = 1, .pgen = 1, .run = 7, .d = 1,
-                         .delivery = {frame.at, frame.len}};
+    msg_deliver_t msg = {
+        .vat = vat, .inc = 1, .pgen = 1, .run = 7, .d = 1, .delivery = {frame.at, frame.len}};
     say(rig, TAG_deliver, &msg);
     cr_expect(hash_same(hear(rig, TAG_result)->result.delivery_hash, hash_of(msg.delivery)));
     live(rig, 7, 2, 1);
