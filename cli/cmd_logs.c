@@ -170,6 +170,8 @@ err_t cmd_logs(cli_t *cli)
         return fail(&cli->f, ERR_FILE_MISSING, "%.200s cannot be written: %s", path,
                     strerror(errno));
     }
+    /* A line is there as soon as it happened, also for who reads the file. */
+    if (events.lines) setvbuf(events.lines, NULL, _IOLBF, 0);
     err_t err = follow(cli, &events, path);
     if (path) fclose(events.lines);
     return err;

@@ -1,165 +1,10 @@
-#include "cli/value.h"
-
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/json.h"
+#include "cli/value.h"
+#include "cli/value_write.h"
 #include "wire/base/must.h"
-
-value_t value_of(void) { return (value_t){buf_of(CAPDATA_BYTES_MAX), NULL, 0}; }
-
-void value_clear(value_t *self)
-{
-    buf_clear(&self->body);
-    free(self->slots);
-    *self = value_of();
-}
-
-capdata_t value_capdata(const value_t *self)
-{
-    return (capdata_t){{self->body.at, self->body.len}, {self->slots, self->slot_count}};
-}
-
-/* ---- writing ---- */
-
-static err_t put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
-
-/* A string value or a key: what begins like an encoding gets a '!' before it. */
-static err_t put_string(buf_t *out, text_t text)
-{
-    buf_t escaped = buf_of(CAPDATA_BYTES_MAX);
-    err_t err = ERR_OK;
-
-    if (text.len && *text.at >= '!' && *text.at <= '-') err = put(&escaped, "!");
-    if (!err) err = buf_add(&escaped, text.at, text.len);
-    if (!err) err = json_add_string(out, (text_t){(const char *)escaped.at, escaped.len});
-    buf_clear(&escaped);
-    return err;
-}
-
-static err_t put_number(buf_t *out, double number)
-{
-    char text[NUMBER_TEXT_MAX];
-
-    if (isnan(number)) return put(out, "\"#NaN\"");
-    if (isinf(number)) return put(out, number > 0 ? "\"#Infinity\"" : "\"#-Infinity\"");
-    return put(out, number_text(number, text));
-}
-
-typedef struct {
-    char *key;
-    size_t key_len;
-    buf_t value;
-} entry_t;
-
-/* "0".."4294967294": JavaScript puts these first, by number. */
-static bool index_key(const entry_t *entry, uint64_t *ret)
-{
-    uint64_t n = 0;
-
-    if (entry->key_len == 0 || entry->key_len > 10) return false;
-    if (entry->key[0] == '0' && entry->key_len > 1) return false;
-    for (size_t i = 0; i < entry->key_len; i++) {
-        if (entry->key[i] < '0' || entry->key[i] > '9') return false;
-        n = n * 10 + (uint64_t)(entry->key[i] - '0');
-    }
-    *ret = n;
-    return n < UINT32_MAX;
-}
-
-/* UTF-8 bytes sort as UTF-16 units do, except that the surrogates of U+10000 and up stand before
- * U+E000..U+FFFF. */
-static int unit_order(unsigned char byte) { return byte >= 0xf0 ? (0xed << 8) + byte : byte << 8; }
-
-static int entry_order(const void *left, const void *right)
-{
-    const entry_t *a = left, *b = right;
-    uint64_t a_index, b_index;
-    bool a_is = index_key(a, &a_index), b_is = index_key(b, &b_index);
-
-    if (a_is && b_is) return a_index < b_index ? -1 : a_index > b_index;
-    if (a_is != b_is) return a_is ? -1 : 1;
-    for (size_t i = 0; i < a->key_len && i < b->key_len; i++) {
-        int diff = unit_order((unsigned char)a->key[i]) - unit_order((unsigned char)b->key[i]);
-        if (diff) return diff;
-    }
-    return a->key_len < b->key_len ? -1 : a->key_len > b->key_len;
-}
-
-typedef struct {
-    entry_t *at;
-    size_t count;
-} record_t;
-
-static entry_t *record_add(record_t *record, text_t key)
-{
-    record->at = realloc(record->at, (record->count + 1) * sizeof *record->at);
-    must(record->at);
-    entry_t *entry = &record->at[record->count++];
-    *entry = (entry_t){malloc(key.len + 1), key.len, buf_of(CAPDATA_BYTES_MAX)};
-    must(entry->key);
-    memcpy(entry->key, key.at, key.len);
-    return entry;
-}
-
-static err_t record_put(record_t *record, buf_t *out)
-{
-    err_t err = put(out, "{");
-
-    if (record->count) qsort(record->at, record->count, sizeof *record->at, entry_order);
-    for (size_t i = 0; i < record->count && !err; i++) {
-        if (i) err = put(out, ",");
-        if (!err) err = put_string(out, (text_t){record->at[i].key, record->at[i].key_len});
-        if (!err) err = put(out, ":");
-        if (!err) err = buf_add(out, record->at[i].value.at, record->at[i].value.len);
-    }
-    return err ? err : put(out, "}");
-}
-
-static void record_clear(record_t *record)
-{
-    for (size_t i = 0; i < record->count; i++) {
-        free(record->at[i].key);
-        buf_clear(&record->at[i].value);
-    }
-    free(record->at);
-}
-
-err_t value_add_json(buf_t *out, const json_t *value)
-{
-    json_t *item, *object = (json_t *)(uintptr_t)value;
-    record_t record = {0};
-    const char *key;
-    err_t err = ERR_OK;
-
-    switch (json_typeof(value)) {
-    case JSON_NULL: return put(out, "null");
-    case JSON_TRUE: return put(out, "true");
-    case JSON_FALSE: return put(out, "false");
-    case JSON_REAL:
-    case JSON_INTEGER: return put_number(out, json_number_value(value));
-    case JSON_STRING:
-        return put_string(out, (text_t){json_string_value(value), json_string_length(value)});
-    case JSON_ARRAY:
-        err = put(out, "[");
-        for (size_t i = 0; i < json_array_size(value) && !err; i++) {
-            if (i) err = put(out, ",");
-            if (!err) err = value_add_json(out, json_array_get(value, i));
-        }
-        return err ? err : put(out, "]");
-    default: break;
-    }
-    json_object_foreach(object, key, item)
-    {
-        if (!err) err = value_add_json(&record_add(&record, text_of(key))->value, item);
-    }
-    if (!err) err = record_put(&record, out);
-    record_clear(&record);
-    return err;
-}
-
-/* ---- reading literals ---- */
 
 typedef struct {
     value_t *value;
@@ -198,7 +43,7 @@ static err_t put_slot(read_t *r, buf_t *out, kref_t kref)
         r->value->slots[r->value->slot_count++] = kref;
     }
     snprintf(text, sizeof text, "\"%c%zu\"", kref_is_promise(kref) ? '&' : '$', i);
-    return put(out, text);
+    return body_put(out, text);
 }
 
 static err_t add_code_point(buf_t *out, uint32_t c)
@@ -301,7 +146,7 @@ static err_t read_string(read_t *r, buf_t *out)
     buf_t text = buf_of(CAPDATA_BYTES_MAX);
     err_t err = read_quoted(r, &text);
 
-    if (!err) err = put_string(out, (text_t){(const char *)text.at, text.len});
+    if (!err) err = body_put_string(out, (text_t){(const char *)text.at, text.len});
     buf_clear(&text);
     return err;
 }
@@ -316,10 +161,10 @@ static err_t read_number(read_t *r, buf_t *out)
     if (*end == 'n') {
         if (!whole) return wrong(r, "digits must stand before n");
         bool zero = *digits == '0';
-        err_t err = put(out, *from == '-' && !zero ? "\"-" : "\"+");
+        err_t err = body_put(out, *from == '-' && !zero ? "\"-" : "\"+");
         if (!err) err = buf_add(out, digits, whole);
         r->at = end + 1;
-        return err ? err : put(out, "\"");
+        return err ? err : body_put(out, "\"");
     }
     if (*end == '.') {
         size_t fraction = strspn(++end, "0123456789");
@@ -333,7 +178,7 @@ static err_t read_number(read_t *r, buf_t *out)
         end = power + strspn(power, "0123456789");
     }
     r->at = end;
-    return put_number(out, strtod(from, NULL));
+    return body_put_number(out, strtod(from, NULL));
 }
 
 static err_t read_value(read_t *r, buf_t *out);
@@ -348,7 +193,7 @@ static err_t expect(read_t *r, char c, const char *why)
 
 static err_t read_array(read_t *r, buf_t *out)
 {
-    err_t err = put(out, "[");
+    err_t err = body_put(out, "[");
 
     r->at++;
     blank(r);
@@ -357,14 +202,14 @@ static err_t read_array(read_t *r, buf_t *out)
             err = expect(r, ',', "a comma or ] must stand here");
             blank(r);
             if (err || *r->at == ']') break;
-            err = put(out, ",");
+            err = body_put(out, ",");
         }
         if (!err) err = read_value(r, out);
         blank(r);
     }
     if (err) return err;
     r->at++;
-    return put(out, "]");
+    return body_put(out, "]");
 }
 
 static err_t read_key(read_t *r, buf_t *key)
@@ -423,15 +268,15 @@ static err_t read_record(read_t *r, buf_t *out)
 /* tagged("copySet", [1]) behind its parenthesis */
 static err_t read_tagged(read_t *r, buf_t *out)
 {
-    err_t err = put(out, "{\"#tag\":");
+    err_t err = body_put(out, "{\"#tag\":");
 
     blank(r);
     if (!err) err = read_string(r, out);
     if (!err) err = expect(r, ',', "a comma must stand here");
     blank(r);
-    if (!err) err = put(out, ",\"payload\":");
+    if (!err) err = body_put(out, ",\"payload\":");
     if (!err) err = read_value(r, out);
-    if (!err) err = put(out, "}");
+    if (!err) err = body_put(out, "}");
     return err ? err : expect(r, ')', "a ) must stand here");
 }
 
@@ -449,13 +294,13 @@ static bool error_name(const char *word, size_t len)
 /* TypeError("m") behind its parenthesis */
 static err_t read_error(read_t *r, buf_t *out, const char *name, size_t len)
 {
-    err_t err = put(out, "{\"#error\":");
+    err_t err = body_put(out, "{\"#error\":");
 
     blank(r);
-    if (!err) err = *r->at == ')' ? put(out, "\"\"") : read_string(r, out);
-    if (!err) err = put(out, ",\"name\":\"");
+    if (!err) err = *r->at == ')' ? body_put(out, "\"\"") : read_string(r, out);
+    if (!err) err = body_put(out, ",\"name\":\"");
     if (!err) err = buf_add(out, name, len);
-    if (!err) err = put(out, "\"}");
+    if (!err) err = body_put(out, "\"}");
     return err ? err : expect(r, ')', "a ) must stand here");
 }
 
@@ -479,7 +324,7 @@ static err_t read_symbol(read_t *r, buf_t *out)
         if (!err) err = expect(r, '(', "a ( must stand here");
         blank(r);
         if (!err) err = read_quoted(r, &text);
-        if (!err && text.len > 1 && memcmp(text.at, "@@", 2) == 0) err = put(&name, "@@");
+        if (!err && text.len > 1 && memcmp(text.at, "@@", 2) == 0) err = body_put(&name, "@@");
         if (!err) err = buf_add(&name, text.at, text.len);
         if (!err) err = expect(r, ')', "a ) must stand here");
         buf_clear(&text);
@@ -488,7 +333,7 @@ static err_t read_symbol(read_t *r, buf_t *out)
         while (i < count && (strlen(known[i]) != len || memcmp(known[i], r->at, len) != 0)) i++;
         if (i == count)
             err = wrong(r, "only well-known symbols and Symbol.for(\"x\") can be passed");
-        if (!err) err = put(&name, "@@");
+        if (!err) err = body_put(&name, "@@");
         if (!err) err = buf_add(&name, r->at, len);
         if (!err) r->at += len;
     }
@@ -548,7 +393,7 @@ static err_t read_word(read_t *r, buf_t *out)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (strlen(words[i].word) != len || memcmp(words[i].word, word, len) != 0) continue;
         r->at += len;
-        return put(out, words[i].body);
+        return body_put(out, words[i].body);
     }
     if (len == 6 && memcmp(word, "Symbol", 6) == 0 && word[6] == '.') {
         r->at += len;
@@ -576,7 +421,7 @@ static err_t read_value(read_t *r, buf_t *out)
     blank(r);
     if (strncmp(r->at, "-Infinity", 9) == 0 && !word_char(r->at[9])) {
         r->at += 9;
-        err = put(out, "\"#-Infinity\"");
+        err = body_put(out, "\"#-Infinity\"");
     } else if (*r->at == '-' || (*r->at >= '0' && *r->at <= '9')) {
         err = read_number(r, out);
         if (!err && word_char(*r->at)) err = wrong(r, "a number ends before this");
@@ -597,7 +442,7 @@ static err_t read_value(read_t *r, buf_t *out)
 
 static err_t read_argument(read_t *r, buf_t *out)
 {
-    if (strncmp(r->whole, "s:", 2) == 0) return put_string(out, text_of(r->whole + 2));
+    if (strncmp(r->whole, "s:", 2) == 0) return body_put_string(out, text_of(r->whole + 2));
 
     err_t err = read_value(r, out);
     blank(r);
@@ -616,7 +461,7 @@ err_t value_methargs(value_t *self, const char *method, char *const *arguments, 
 {
     read_t r = {.value = self, .names = names, .f = f, .whole = method, .at = method};
     buf_t *out = &self->body;
-    err_t err = put(out, "#[");
+    err_t err = body_put(out, "#[");
 
     if (!err) {
         if (strncmp(method, "Symbol.", 7) == 0) {
@@ -624,17 +469,17 @@ err_t value_methargs(value_t *self, const char *method, char *const *arguments, 
             err = read_symbol(&r, out);
             if (!err && *r.at) err = wrong(&r, "the symbol ends before this");
         } else {
-            err = put_string(out, text_of(method));
+            err = body_put_string(out, text_of(method));
         }
     }
-    if (!err) err = put(out, ",[");
+    if (!err) err = body_put(out, ",[");
     for (size_t i = 0; i < count && !err; i++) {
         r.whole = r.at = arguments[i];
         r.argument = i + 1;
-        if (i) err = put(out, ",");
+        if (i) err = body_put(out, ",");
         if (!err) err = read_argument(&r, out);
     }
-    if (!err) err = put(out, "]]");
+    if (!err) err = body_put(out, "]]");
     if (err == ERR_WIRE_LIMIT) fail(f, ERR_VALUE_LITERAL, "the arguments are too large");
     return err == ERR_WIRE_LIMIT ? ERR_VALUE_LITERAL : err;
 }

@@ -38,7 +38,7 @@ Test(events, a_send_has_its_fields_in_order)
     cr_assert_str_eq(text, again);
     cr_assert_eq(strncmp(text,
                          "{\"time\":1767225601.200000,\"type\":\"send\",\"sev\":\"INFO\",\"svc\":"
-                         "\"broker\",\"seq\":7,\"trace_id\":\"",
+                         "\"broker\",\"seq\":7,\"span_id\":\"",
                          80),
                  0, "%s", text);
     json_t *json = json_loads(text, 0, NULL);

@@ -1,0 +1,147 @@
+#include "cli/value_write.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/json.h"
+#include "cli/value.h"
+#include "wire/base/must.h"
+
+value_t value_of(void) { return (value_t){buf_of(CAPDATA_BYTES_MAX), NULL, 0}; }
+
+void value_clear(value_t *self)
+{
+    buf_clear(&self->body);
+    free(self->slots);
+    *self = value_of();
+}
+
+capdata_t value_capdata(const value_t *self)
+{
+    return (capdata_t){{self->body.at, self->body.len}, {self->slots, self->slot_count}};
+}
+
+err_t body_put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
+
+err_t body_put_string(buf_t *out, text_t text)
+{
+    buf_t escaped = buf_of(CAPDATA_BYTES_MAX);
+    err_t err = ERR_OK;
+
+    if (text.len && *text.at >= '!' && *text.at <= '-') err = body_put(&escaped, "!");
+    if (!err) err = buf_add(&escaped, text.at, text.len);
+    if (!err) err = json_add_string(out, (text_t){(const char *)escaped.at, escaped.len});
+    buf_clear(&escaped);
+    return err;
+}
+
+err_t body_put_number(buf_t *out, double number)
+{
+    char text[NUMBER_TEXT_MAX];
+
+    if (isnan(number)) return body_put(out, "\"#NaN\"");
+    if (isinf(number)) return body_put(out, number > 0 ? "\"#Infinity\"" : "\"#-Infinity\"");
+    return body_put(out, number_text(number, text));
+}
+
+/* "0".."4294967294": JavaScript puts these first, by number. */
+static bool index_key(const entry_t *entry, uint64_t *ret)
+{
+    uint64_t n = 0;
+
+    if (entry->key_len == 0 || entry->key_len > 10) return false;
+    if (entry->key[0] == '0' && entry->key_len > 1) return false;
+    for (size_t i = 0; i < entry->key_len; i++) {
+        if (entry->key[i] < '0' || entry->key[i] > '9') return false;
+        n = n * 10 + (uint64_t)(entry->key[i] - '0');
+    }
+    *ret = n;
+    return n < UINT32_MAX;
+}
+
+/* UTF-8 bytes sort as UTF-16 units do, except that the surrogates of U+10000 and up stand before
+ * U+E000..U+FFFF. */
+static int unit_order(unsigned char byte) { return byte >= 0xf0 ? (0xed << 8) + byte : byte << 8; }
+
+static int entry_order(const void *left, const void *right)
+{
+    const entry_t *a = left, *b = right;
+    uint64_t a_index, b_index;
+    bool a_is = index_key(a, &a_index), b_is = index_key(b, &b_index);
+
+    if (a_is && b_is) return a_index < b_index ? -1 : a_index > b_index;
+    if (a_is != b_is) return a_is ? -1 : 1;
+    for (size_t i = 0; i < a->key_len && i < b->key_len; i++) {
+        int diff = unit_order((unsigned char)a->key[i]) - unit_order((unsigned char)b->key[i]);
+        if (diff) return diff;
+    }
+    return a->key_len < b->key_len ? -1 : a->key_len > b->key_len;
+}
+
+entry_t *record_add(record_t *record, text_t key)
+{
+    record->at = realloc(record->at, (record->count + 1) * sizeof *record->at);
+    must(record->at);
+    entry_t *entry = &record->at[record->count++];
+    *entry = (entry_t){malloc(key.len + 1), key.len, buf_of(CAPDATA_BYTES_MAX)};
+    must(entry->key);
+    memcpy(entry->key, key.at, key.len);
+    return entry;
+}
+
+err_t record_put(record_t *record, buf_t *out)
+{
+    err_t err = body_put(out, "{");
+
+    if (record->count) qsort(record->at, record->count, sizeof *record->at, entry_order);
+    for (size_t i = 0; i < record->count && !err; i++) {
+        if (i) err = body_put(out, ",");
+        if (!err) err = body_put_string(out, (text_t){record->at[i].key, record->at[i].key_len});
+        if (!err) err = body_put(out, ":");
+        if (!err) err = buf_add(out, record->at[i].value.at, record->at[i].value.len);
+    }
+    return err ? err : body_put(out, "}");
+}
+
+void record_clear(record_t *record)
+{
+    for (size_t i = 0; i < record->count; i++) {
+        free(record->at[i].key);
+        buf_clear(&record->at[i].value);
+    }
+    free(record->at);
+}
+
+err_t value_add_json(buf_t *out, const json_t *value)
+{
+    json_t *item, *object = (json_t *)(uintptr_t)value;
+    record_t record = {0};
+    const char *key;
+    err_t err = ERR_OK;
+
+    switch (json_typeof(value)) {
+    case JSON_NULL: return body_put(out, "null");
+    case JSON_TRUE: return body_put(out, "true");
+    case JSON_FALSE: return body_put(out, "false");
+    case JSON_REAL:
+    case JSON_INTEGER: return body_put_number(out, json_number_value(value));
+    case JSON_STRING:
+        return body_put_string(out, (text_t){json_string_value(value), json_string_length(value)});
+    case JSON_ARRAY:
+        err = body_put(out, "[");
+        for (size_t i = 0; i < json_array_size(value) && !err; i++) {
+            if (i) err = body_put(out, ",");
+            if (!err) err = value_add_json(out, json_array_get(value, i));
+        }
+        return err ? err : body_put(out, "]");
+    default: break;
+    }
+    json_object_foreach(object, key, item)
+    {
+        if (!err) err = value_add_json(&record_add(&record, text_of(key))->value, item);
+    }
+    if (!err) err = record_put(&record, out);
+    record_clear(&record);
+    return err;
+}
