@@ -93,6 +93,39 @@ void fxCreateMachinePlatform(txMachine *the)
 
 void fxDeleteMachinePlatform(txMachine *the) { (void)the; }
 
+/* XS takes more slots only when a collection frees none, and more chunk space only when one frees too
+ * little: a vat whose live heap happens to fill nine tenths of what it has collects ten times as
+ * often as need be. So, between jobs, where nothing but XS's roots holds anything: whoever is nearly
+ * full is collected, and has twice what lives afterwards. Collections are invisible to the vat
+ * ("organic" ones leave weak references alone), and the meter does not count them. */
+void fxGrowSlots(txMachine *the, txSize count);
+
+static int is_nearly_full(txSize used, txSize all) { return all - used < all / 8; }
+
+static int has_budget(txMachine *the, size_t bytes)
+{
+    return the->allocatedSpace + bytes <= the->allocationLimit;
+}
+
+static void make_room(txMachine *the)
+{
+    int slots = is_nearly_full(the->currentHeapCount, the->maximumHeapCount) &&
+                has_budget(the, (size_t)the->maximumHeapCount * sizeof(txSlot));
+    int chunks = is_nearly_full(the->currentChunksSize, the->maximumChunksSize) &&
+                 has_budget(the, (size_t)the->maximumChunksSize);
+    if (!slots && !chunks) return;
+    fxCollect(the, XS_COMPACT_FLAG | XS_ORGANIC_FLAG);
+    if (the->currentHeapCount > the->maximumHeapCount / 2) {
+        txSize wanted = 2 * the->currentHeapCount - the->maximumHeapCount;
+        fxGrowSlots(the, wanted > the->minimumHeapCount ? wanted : the->minimumHeapCount);
+    }
+    if (the->currentChunksSize > the->maximumChunksSize / 2) {
+        /* There is no function that only grows; a chunk that nobody holds makes room for the rest. */
+        fxNewChunk(the, the->currentChunksSize);
+        fxCollect(the, XS_COMPACT_FLAG | XS_ORGANIC_FLAG);
+    }
+}
+
 /* ---- jobs ---- */
 
 void fxQueuePromiseJobs(txMachine *the) { the->promiseJobs = 1; }
@@ -103,6 +136,7 @@ void fxRunLoop(txMachine *the)
         while (the->promiseJobs) {
             the->promiseJobs = 0;
             fxRunPromiseJobs(the);
+            make_room(the);
         }
         fxEndJob(the); /* finalizers, which may make promise jobs */
     } while (the->promiseJobs);
