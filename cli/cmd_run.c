@@ -151,8 +151,11 @@ static bool disk_full(const run_t *self, fail_t *f)
     return true;
 }
 
-static err_t broken(run_t *self, fail_t *f)
+/* A process that is gone will not answer: a link_silence_t. */
+static err_t broken(void *context, fail_t *f)
 {
+    run_t *self = context;
+
     if (!instance_broken(&self->instance, f)) return ERR_OK;
     disk_full(self, f);
     return f->err;
@@ -171,17 +174,7 @@ static err_t wait_end(run_t *self, fail_t *f)
     link_send(self->link, TAG_quiet, &quiet);
     while (never || !self->settled || (!self->idle && !result_is_end)) {
         const msg_t *msg;
-        unsigned left = left_ms(self);
-        err_t err = link_next(self->link, left < 250 ? left : 250, &msg, f);
-        if (signal_caught()) return err;
-        if (err == ERR_TIMED_OUT) {
-            if (broken(self, f)) return f->err;
-            if (left_ms(self)) continue;
-            if (disk_full(self, f)) return f->err;
-            fail(f, ERR_TIMED_OUT, "cluster \"%s\" is not done", self->name);
-            fail_why(f, "--timeout is over");
-            return ERR_TIMED_OUT;
-        }
+        err_t err = link_next(self->link, left_ms(self), &msg, f);
         if (err) return err;
         if (msg->tag == TAG_settled)
             settle(self, &msg->body.settled);
@@ -285,7 +278,9 @@ static err_t start(run_t *self, fail_t *f)
     if (err) return err;
     self->link =
         link_new(self->instance.control, left_ms(self) < ANSWER_MS ? left_ms(self) : ANSWER_MS, f);
-    return self->link ? ERR_OK : f->err;
+    if (!self->link) return f->err;
+    link_on_silence(self->link, broken, self);
+    return ERR_OK;
 }
 
 static err_t go(run_t *self, fail_t *f)
@@ -303,7 +298,18 @@ static err_t go(run_t *self, fail_t *f)
                      args_yes(&self->cli->args, "serial"), left_ms(self), &self->launched, f);
     }
     if (!err) err = wait_end(self, f);
-    return err ? err : finish(self, f);
+    if (!err) err = finish(self, f);
+    return err;
+}
+
+/* Silence has one of three causes: a process that ended, a full disk, or --timeout. */
+static err_t refine(run_t *self, err_t err, fail_t *f)
+{
+    if ((err != ERR_NO_BROKER && err != ERR_TIMED_OUT) || signal_caught()) return err;
+    if (broken(self, f) || disk_full(self, f) || left_ms(self)) return f->err;
+    fail(f, ERR_TIMED_OUT, "cluster \"%s\" is not done", self->name);
+    fail_why(f, "--timeout is over");
+    return ERR_TIMED_OUT;
 }
 
 static err_t log_open(run_t *self, fail_t *f)
@@ -346,7 +352,7 @@ err_t run_file(cli_t *cli, const char *path)
     self.name = name ? name : self.plan->name;
 
     err_t err = log_open(&self, f);
-    if (!err) err = go(&self, f);
+    if (!err) err = refine(&self, go(&self, f), f);
     fail_t kept = *f;
     run_clear(&self);
     *f = kept;

@@ -239,7 +239,11 @@ static err_t host_key(const char *state, char ret[64], unsigned ms, fail_t *f)
     bool got = pid && line_read(out[0], line, ms);
     close(out[0]);
     if (!pid) return f->err;
-    if (!process_wait(pid, ms, &status)) process_stop(pid, 0);
+    if (!got && !process_wait(pid, 0, &status)) {
+        process_stop(pid, 0);
+        return fail(f, ERR_TIMED_OUT, "vathost does not tell its key");
+    }
+    if (!process_wait(pid, 1000, &status)) process_stop(pid, 0);
     if (!got || strlen(line) != 40) return fail(f, ERR_KEY_FILE, "vathost has no key in %s", state);
     strcpy(ret, line);
     return ERR_OK;

@@ -164,11 +164,14 @@ err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, const char 
                                 .serial = serial,
                                 .vats = {vats.at, vats.len}};
         err = link_ask(link, TAG_launch, &request, TAG_launched, ms, &msg, f);
-        if (err)
+        if (err) {
+            /* A limit or a crash while a vat starts: the launch failed, whatever ended the vat. */
+            if (err_row(f->err)->who == WHO_VAT) f->err = err = ERR_START_FAILED;
             place_failure(plan, f);
-        else
+        } else {
             *ret = (launched_t){msg->body.launched.cluster, msg->body.launched.bootstrap,
                                 msg->body.launched.root, msg->body.launched.result};
+        }
     }
     buf_clear(&vats);
     return err;

@@ -11,6 +11,8 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
+enum { SLICE_MS = 250, DOOR_MS = 2000 };
+
 struct link {
     zsock_t *socket;
     char *endpoint;
@@ -19,6 +21,8 @@ struct link {
     bool has_msg;
     link_event_t *call;
     void *context;
+    link_silence_t *silence;
+    void *silence_context;
     char version[NAME_BYTES_MAX + 1], key[NAME_BYTES_MAX + 1], hosts[PATH_BYTES_MAX + 1];
 };
 
@@ -157,6 +161,12 @@ void link_on_event(link_t *self, link_event_t *call, void *context)
     self->context = context;
 }
 
+void link_on_silence(link_t *self, link_silence_t *call, void *context)
+{
+    self->silence = call;
+    self->silence_context = context;
+}
+
 const char *link_version(const link_t *self) { return self->version; }
 const char *link_hosts_endpoint(const link_t *self) { return self->hosts; }
 const char *link_key(const link_t *self) { return self->key; }
@@ -206,31 +216,54 @@ static err_t timed_out(fail_t *f, unsigned ms)
     return ERR_TIMED_OUT;
 }
 
+/* Nothing came for a while: is anybody still there? ZeroMQ itself would wait for ever. */
+static err_t silent(const link_t *self, unsigned *slices, fail_t *f)
+{
+    if (self->silence) {
+        err_t err = self->silence(self->silence_context, f);
+        if (err) return err;
+    }
+    if (++*slices % (DOOR_MS / SLICE_MS) != 0) return ERR_OK;
+    err_t err = door_check(self->endpoint, f);
+    if (err == ERR_NO_BROKER) fail_why(f, "it went away while its answer was awaited");
+    return err;
+}
+
+/* Decodes what came. RET_MINE: it is an answer, not an event. */
+static err_t take(link_t *self, bool *ret_mine, fail_t *f)
+{
+    if (self->has_msg) msg_clear(&self->msg);
+    self->has_msg = false;
+    err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
+    if (err) return fail(f, err, "the broker's answer cannot be read");
+    self->has_msg = true;
+    *ret_mine = self->msg.tag != TAG_event;
+    if (!*ret_mine && self->call) self->call(self->context, &self->msg.body.event);
+    return ERR_OK;
+}
+
 err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
 {
     uint64_t end = now_ms() + ms;
+    unsigned slices = 0;
 
     for (;;) {
-        uint64_t now = now_ms();
+        uint64_t now = now_ms(), left = now < end ? end - now : 0;
         zmq_pollitem_t item = {zsock_resolve(self->socket), 0, ZMQ_POLLIN, 0};
+        bool mine = false;
         if (signal_caught()) return timed_out(f, ms);
-        int ready = zmq_poll(&item, 1, now < end ? (long)(end - now) : 0);
+        int ready = zmq_poll(&item, 1, left < SLICE_MS ? (long)left : SLICE_MS);
         if (ready < 0) continue;
-        if (ready == 0) {
-            if (now >= end) return timed_out(f, ms);
-            continue;
-        }
-        if (!frame_receive(self)) continue;
-        if (self->has_msg) msg_clear(&self->msg);
-        self->has_msg = false;
-        err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
-        if (err) return fail(f, err, "the broker's answer cannot be read");
-        self->has_msg = true;
-        if (self->msg.tag != TAG_event) {
-            *ret = &self->msg;
-            return ERR_OK;
-        }
-        if (self->call) self->call(self->context, &self->msg.body.event);
+        if (ready == 0 && left == 0) return timed_out(f, ms);
+        err_t err = ERR_OK;
+        if (ready == 0)
+            err = silent(self, &slices, f);
+        else if (frame_receive(self))
+            err = take(self, &mine, f);
+        if (err) return err;
+        if (!mine) continue;
+        *ret = &self->msg;
+        return ERR_OK;
     }
 }
 

@@ -18,6 +18,10 @@ void link_destroy(link_t **self_p);
 /* Who gets the events from now on. Without one they are dropped. */
 void link_on_event(link_t *self, link_event_t *call, void *context);
 
+/* Asked every 250 ms of silence while an answer is waited for: an error ends the waiting. */
+typedef err_t link_silence_t(void *context, fail_t *f);
+void link_on_silence(link_t *self, link_silence_t *call, void *context);
+
 /* What the broker said of itself; the texts live as long as the link. */
 const char *link_version(const link_t *self);
 const char *link_hosts_endpoint(const link_t *self);
@@ -29,8 +33,8 @@ id128_t request_id(void);
 /* Sends one message. */
 void link_send(link_t *self, msg_tag_t tag, const void *body);
 
-/* The next message that is no EVENT, within MS. It lives until the next call. Fails with TIMED_OUT;
- * also when a signal came in (link_stopped() is then true). */
+/* The next message that is no EVENT, within MS. It lives until the next call. Fails with TIMED_OUT
+ * (also when a signal came in), with NO_BROKER when its door is gone, or as link_on_silence() says. */
 CHECKED err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f);
 
 /* Sends a request, whose first field is its id, and waits for the answer that repeats the id and
