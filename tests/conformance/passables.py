@@ -42,11 +42,14 @@ class Passables(yard.YardTest):
         expected = by_marshal()
         want, have = values(expected["body"]), values(result.json["result"]["body"])
 
+        # liveslots itself says when an error leaves: that is a log of its own.
+        lines = [line for line in result.lines("alice") if not line.startswith("Logging sent error stack")]
+
         self.assertGreater(len(want), 25)
         self.assertEqual([f"{name} came back" for name in
-                          [line.split()[0] for line in result.lines("alice")[:-1]]] +
-                         ["at bob: all the same"], result.lines("alice"))
-        self.assertEqual(len(want) + 1, len(result.lines("alice")))
+                          [line.split()[0] for line in lines[:-1]]] +
+                         ["at bob: all the same"], lines)
+        self.assertEqual(len(want) + 1, len(lines))
         for name, value in want.items():
             with self.subTest(name):
                 self.assertEqual(json.dumps(value), json.dumps(have.get(name, "missing")))

@@ -123,7 +123,7 @@ class OnAnInstance(YardTest):
             (["call", "ko9999.1", "m"], "E4101", 6),
             (["inspect", "v9999"], "E2304", 6),
             (["cluster", "rm", "nosuch", "--yes"], "E2303", 6),
-            (["kill", "v9999", "--yes"], "E2304", 6),
+            (["kill", "v9999"], "E2304", 6),
         ):
             with self.subTest(" ".join(args)):
                 result = self.yard.ctl(*args)
@@ -188,7 +188,7 @@ class Surroundings(YardTest):
         return broker, json.loads(ready[6:])
 
     def test_unreachable_broker(self):
-        for args in (["ps"], ["call", "ko1.0", "m"], ["status"], ["cluster", "ls"], ["down"]):
+        for args in (["ps"], ["call", "ko1.0", "m"], ["status"], ["cluster", "ls"]):
             with self.subTest(" ".join(args)):
                 result = self.yard.ctl(*args)
                 self.assertExit(4, result)
@@ -222,15 +222,15 @@ class Surroundings(YardTest):
 
     def test_run_on_a_state_in_use(self):
         state = os.path.join(self.yard.dir, "state")
-        waiting = self.yard.cluster({"a": vat("waits.js")})
-        first = self.yard.start("run", waiting, "--state", state, "--until", "forever")
-        up = wait_for(lambda: self.yard.workers(), 20)
-        if first.poll() is not None:
-            self.skipTest("run --until forever is not there")
-        self.assertTrue(up)
-        second = self.yard.ctl("run", waiting, "--state", state)
+        file = self.yard.cluster({"teller": {"source": vat("teller.js"), "parameters": {"coins": 100000, "every": 10}},
+                                  "bank": vat("bank.js")})
+        first = self.yard.start("run", file, "--state", state)
+        self.assertTrue(wait_for(lambda: first.stderr.readline().startswith("teller | moved 10"), 20))
+        second = self.yard.ctl("run", file, "--state", state)
         self.assertExit(1, second)
-        self.assertIn("E5003", second.err)
+        self.assertEqual("", second.out)
+        self.assertRegex(second.err, r"(?m)^error E5003: \S")
+        self.assertIsNone(first.poll())
         first.terminate()
         first.wait(20)
         self.assertNothingRuns()
@@ -249,8 +249,9 @@ class Surroundings(YardTest):
     def test_state_that_cannot_be_written(self):
         file = self.yard.file("a-file", "not a directory")
         done = self.broker(os.path.join(file, "state"))
-        self.assertEqual(1, done.returncode, done.stderr)
-        self.assertRegex(done.stderr, r"(?m)^error E5001: \S")
+        self.assertIn(done.returncode, (1, 2), done.stderr)
+        self.assertRegex(done.stderr, r"(?m)^error E(5001|1004): \S")
+        self.assertIn(file, done.stderr)
 
     def test_database_that_is_none(self):
         state = os.path.join(self.yard.dir, "state")

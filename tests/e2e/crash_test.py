@@ -2,6 +2,7 @@
 """SIGKILL of workers, of hosts, of the broker and of everything, in the middle of work: every coin
 moves once, every line appears once, and nobody notices more than a delay."""
 
+import json
 import os
 import threading
 
@@ -36,7 +37,6 @@ class Crash(YardTest):
 
     def finish(self, child, reader):
         self.assertEqual(0, child.wait(timeout=90), reader.text)
-        import json
         value = json.loads(child.stdout.read())["value"]
         reader.join(5)
         self.assertEqual(RESULT, value)
@@ -95,7 +95,7 @@ class Crash(YardTest):
         self.assertNotEqual(0, child.wait(timeout=60))
         self.assertEqual("", child.stdout.read())
         reader.join(5)
-        self.assertRegex(reader.text, r"error E\d{4}: ")
+        self.assertRegex(reader.text, r'"code":"E\d{4}"')
         self.assertNothingRuns()
         result = self.yard.ctl("run", file, "--json", "--state", state)
         self.assertExit(0, result)

@@ -75,6 +75,22 @@ def bundle(path):
     return target
 
 
+def bundle_as(kind, source, target):
+    """A bundle in one of the formats of the field, by the bundler that vatctl starts. endo's own
+    formats want the source in a package that names what it imports."""
+    share = os.path.join(os.path.dirname(BIN), "share", "vatyard", "bundler")
+    folder = f"{target}.package"
+    shutil.copytree(os.path.dirname(source), folder)
+    with open(os.path.join(folder, "package.json"), "w", encoding="utf-8") as file:
+        json.dump({"name": "vats", "type": "module", "dependencies": {"@endo/far": "*"}}, file)
+    os.symlink(os.path.join(share, "node_modules"), os.path.join(folder, "node_modules"))
+    done = subprocess.run(["node", os.path.join(share, "bundle.mjs"), os.path.join(folder, os.path.basename(source)),
+                           "-o", target, "--format", kind], capture_output=True, text=True, timeout=120)
+    shutil.rmtree(folder)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+
+
 class Yard:
     """An instance of its own under a temporary VATYARD_HOME."""
 
@@ -96,6 +112,11 @@ class Yard:
         self.end()
         for child in self.children:
             child.wait()
+            for stream in (child.stdout, child.stderr):
+                try:
+                    stream.close()
+                except RuntimeError:  # a thread still reads it, and ends with it
+                    pass
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # -- programs
@@ -165,23 +186,12 @@ class Yard:
         return found
 
     def workers(self):
-        """pids of the workers of vats: vatworker processes whose parent is a vatworker (the zygote)
-        or that have been started for a vat; the zygote itself is not among them."""
-        zygotes = self.zygotes()
-        return [pid for pid in self.processes("vatworker") if pid not in zygotes]
+        """pids of the processes that run a vat."""
+        return list(self.processes("vatworker"))
 
     def zygotes(self):
-        all_of_them = self.processes("vatworker")
-        found = []
-        for pid in all_of_them:
-            try:
-                with open(f"/proc/{pid}/stat") as file:
-                    parent = int(file.read().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            if parent not in all_of_them:
-                found.append(pid)
-        return found
+        """pids of the processes that workers are forked from."""
+        return list(self.processes("vatzygote"))
 
     def kill(self, pids, sig=signal.SIGKILL):
         for pid in pids:

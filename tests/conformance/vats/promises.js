@@ -253,10 +253,10 @@ scenarios.passResultPromise = {
         log('first');
         return kit.promise;
       },
-      second(parameter) {
+      async second(parameter) {
         log('second');
         kit.resolve('Bob answers first in second');
-        parameter.then(value => log(`parameter to second resolved to ${value}`));
+        log(`parameter to second resolved to ${await parameter}`);
         return "Bob's second answer";
       },
     };
