@@ -1,8 +1,8 @@
 #!/bin/sh
 # Ten `up` at once start one broker; what stdout and stderr have; the help is there at once.
-# usage: cli_instances.sh VATCTL
+# A run that is told to stop leaves nothing. usage: cli_instances.sh VATCTL
 set -u
-vatctl=$1 failed=0
+vatctl=$1 failed=0 left=
 home=$(mktemp -d /tmp/vatyard-instances-XXXXXX)
 export VATYARD_HOME="$home/a home with blanks, longer than a socket path may be, which is 107 bytes, so it goes elsewhere"
 trap '"$vatctl" down -q >/dev/null 2>&1; rm -rf "$home"' EXIT
@@ -28,4 +28,21 @@ grep -q 'host-1' "$home/status" || complain "status does not name the host"
 "$vatctl" ps >/dev/null 2>"$home/error"; code=$?
 [ $code -eq 4 ] || complain "ps without a broker gives exit code $code"
 "$vatctl" db audit --state "$VATYARD_HOME" | grep -qx clean || complain "audit of a state nobody uses"
+
+# A run that is stopped, early and late, leaves no folder and no process, and says so in its exit code.
+mkdir "$home/tmp"
+for wait in 0.05 0.15 2; do
+  TMPDIR="$home/tmp" "$vatctl" demo hello >"$home/out" 2>"$home/err" &
+  [ $wait = 2 ] || { sleep $wait; kill -TERM $!; }
+  wait $!
+  code=$?
+  [ $code -eq 143 ] || [ $code -eq 0 ] || complain "a run stopped after $wait s gives exit code $code: $(cat "$home/err")"
+  [ $code -eq 0 ] || [ ! -s "$home/out" ] || complain "a run that was stopped prints a result"
+  [ -z "$(ls "$home/tmp")" ] || complain "a run stopped after $wait s leaves $(ls "$home/tmp")"
+done
+sleep 1 # workers end when their host has
+for pid in $(ls /proc | grep -E '^[0-9]+$'); do
+  tr '\0' '\n' <"/proc/$pid/environ" 2>/dev/null | grep -qxF "TMPDIR=$home/tmp" && left="$left $pid"
+done 2>/dev/null
+[ -z "${left-}" ] || complain "processes are left:$left"
 exit $failed
