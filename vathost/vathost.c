@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -283,10 +284,11 @@ static void tick_link(vathost_t *self, uint64_t now)
 
 /* ---- the zygote ---- */
 
-static void on_crew_gone(vathost_t *self)
+/* One that was killed is replaced; one that ended by itself has said why it cannot work. */
+static void on_crew_gone(vathost_t *self, int status)
 {
     crew_destroy(&self->options.crew);
-    if (!self->crew_ready || ++self->crews_lost > CREWS_LOST_MAX ||
+    if (WIFEXITED(status) || ++self->crews_lost > CREWS_LOST_MAX ||
         crew_new(self->options.program, &self->options.crew)) {
         stop(self, ERR_PROCESS_FAILED, "the zygote ended; its own lines say why");
         return;
@@ -315,7 +317,7 @@ static void drain_crew(vathost_t *self)
             self->crews_lost = 0;
             guests_ended(self->guests, event.token, event.status, now_ms());
             break;
-        case CREW_GONE: on_crew_gone(self); return;
+        case CREW_GONE: on_crew_gone(self, event.status); return;
         }
     }
 }

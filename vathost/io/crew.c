@@ -20,7 +20,7 @@ enum { ZYGOTE_FD = 3, GOODBYE_MS = 5000, GOODBYE_STEP_MS = 2 };
 
 struct crew {
     int fd;
-    pid_t zygote;
+    pid_t zygote;     /* 0: it has been waited for */
     zygote_msg_t msg; /* the last one taken */
 };
 
@@ -78,7 +78,8 @@ void crew_destroy(crew_t **self_p)
     if (!self) return;
 
     close(self->fd); /* it kills its workers, waits for them, and ends */
-    for (int ms = 0; waitpid(self->zygote, NULL, WNOHANG) == 0; ms += GOODBYE_STEP_MS) {
+    for (int ms = 0; self->zygote && waitpid(self->zygote, NULL, WNOHANG) == 0;
+         ms += GOODBYE_STEP_MS) {
         if (ms == GOODBYE_MS) kill(self->zygote, SIGKILL);
         nanosleep(&step, NULL);
     }
@@ -132,11 +133,20 @@ void crew_kill(crew_t *self, uint64_t token)
 
 int crew_fd(const crew_t *self) { return self->fd; }
 
+/* The socket closed, so the process is ending if it has not ended. */
+static crew_event_t gone(crew_t *self)
+{
+    crew_event_t event = {.kind = CREW_GONE};
+    if (self->zygote) (void)waitpid(self->zygote, &event.status, 0);
+    self->zygote = 0;
+    return event;
+}
+
 crew_event_t crew_take(crew_t *self)
 {
     ssize_t got = recv(self->fd, &self->msg, sizeof self->msg, 0);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return (crew_event_t){.kind = CREW_NOTHING};
-    if (got != (ssize_t)sizeof self->msg) return (crew_event_t){.kind = CREW_GONE};
+    if (got != (ssize_t)sizeof self->msg) return gone(self);
     self->msg.text[sizeof self->msg.text - 1] = '\0';
     if (self->msg.kind == ZYGOTE_READY) return (crew_event_t){CREW_READY, 0, 0, self->msg.text};
     return (crew_event_t){CREW_ENDED, self->msg.token, self->msg.status, ""};

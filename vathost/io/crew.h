@@ -13,7 +13,7 @@ typedef enum {
     CREW_NOTHING,
     CREW_READY, /* the golden snapshot is read; ENGINE is its build */
     CREW_ENDED, /* worker TOKEN ended with STATUS, as of waitpid(2) */
-    CREW_GONE,  /* the zygote itself ended, and all workers with it */
+    CREW_GONE,  /* the zygote itself ended with STATUS, and all workers with it: destroy the crew */
 } crew_event_kind_t;
 
 typedef struct {
