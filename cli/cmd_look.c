@@ -402,7 +402,7 @@ err_t cmd_inspect(cli_t *cli)
     if (id_parse('h', word, strlen(word), &number)) return inspect_host(cli, link, word);
     if (id_parse('v', word, strlen(word), &number)) return inspect_vat(cli, link, (vat_t){number});
     err_t err = vat_named(link, *word == '@' ? word + 1 : word, &found, &cli->f);
-    return err ? err : inspect_vat(cli, link, found.vat);
+    return err && err != ERR_VAT_TERMINATED ? err : inspect_vat(cli, link, found.vat);
 }
 
 /* ---- audit ---- */

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cli/events.h"
 #include "cli/json.h"
 
 err_t fail(fail_t *self, err_t err, const char *format, ...)
@@ -49,11 +50,14 @@ void fail_at(fail_t *self, const char *file, unsigned line, unsigned column, con
 static void lines_print(FILE *out, const char *head, const char *text)
 {
     fprintf(out, "  %-7s ", head);
-    for (; *text; text++) {
-        fputc(*text, out);
-        if (*text == '\n' && text[1]) fputs("          ", out);
+    for (;;) {
+        size_t len = strcspn(text, "\n");
+        put_safely(out, (text_t){text, len}); /* a vat's words may be in it */
+        fputc('\n', out);
+        text += len;
+        if (!*text || !*++text) return;
+        fputs("          ", out);
     }
-    fputc('\n', out);
 }
 
 static void where_print(const fail_t *self, FILE *out)
@@ -70,8 +74,10 @@ void fail_print(const fail_t *self, FILE *out, bool color)
 {
     const err_row_t *row = err_row(self->err);
 
-    fprintf(out, "%serror E%04u:%s %s\n", color ? "\033[1;31m" : "", (unsigned)self->err,
-            color ? "\033[0m" : "", self->what);
+    fprintf(out, "%serror E%04u:%s ", color ? "\033[1;31m" : "", (unsigned)self->err,
+            color ? "\033[0m" : "");
+    put_safely(out, text_of(self->what));
+    fputc('\n', out);
     where_print(self, out);
     if (*self->why)
         lines_print(out, "why", self->why);

@@ -36,6 +36,34 @@ static bool same(text_t text, const char *name, size_t len)
     return text.len == len && memcmp(text.at, name, len) == 0;
 }
 
+static bool is_named(const msg_vat_row_t *vat, const char *name)
+{
+    const char *slash = strchr(name, '/'), *own = slash ? slash + 1 : name;
+
+    if (!same(vat->name, own, strlen(own))) return false;
+    return !slash || same(vat->cluster_name, name, (size_t)(slash - name));
+}
+
+/* A vat of that name that is no more: better told than "no such vat". */
+static bool ended_named(link_t *link, const char *name, found_t *ret, fail_t *f)
+{
+    rows_t rows;
+    bool found = false;
+
+    if (rows_get(link, ROWS_VATS, true, (kref_t){0}, &rows, f)) return false;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_vat_row_t *vat = &row->body.vat_row;
+        if (row->tag != TAG_vat_row || !is_named(vat, name)) continue;
+        ret->vat = vat->vat;
+        fail(f, ERR_VAT_TERMINATED, "vat \"%.200s\" (v%u) is terminated", name, vat->vat.n);
+        fail_why(f, "%.*s", (int)vat->reason.len, vat->reason.at);
+        fail_try(f, "vatctl inspect v%u", vat->vat.n);
+        found = true;
+    }
+    rows_clear(&rows);
+    return found;
+}
+
 err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
 {
     const char *slash = strchr(name, '/'), *own = slash ? slash + 1 : name;
@@ -48,8 +76,7 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
     for (const msg_t *row; !err && (row = rows_next(&rows));) {
         const msg_vat_row_t *vat = &row->body.vat_row;
         if (row->tag != TAG_vat_row) continue;
-        if (by_number ? vat->vat.n != number : !same(vat->name, own, strlen(own))) continue;
-        if (!by_number && slash && !same(vat->cluster_name, name, (size_t)(slash - name))) continue;
+        if (by_number ? vat->vat.n != number : !is_named(vat, name)) continue;
         ret->vat = vat->vat;
         ret->cluster = vat->cluster;
         snprintf(ret->name, sizeof ret->name, "%.*s", (int)vat->name.len, vat->name.at);
@@ -57,6 +84,7 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
     }
     if (!err) rows_clear(&rows);
     if (err || matches == 1) return err;
+    if (!matches && !by_number && ended_named(link, name, ret, f)) return f->err;
     fail(f, ERR_VAT_UNKNOWN, matches ? "several vats are called \"%.200s\"" : "no vat \"%.200s\"",
          name);
     if (matches) fail_try(f, "CLUSTER/%.200s, or its number: vatctl ps", own);

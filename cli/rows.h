@@ -28,7 +28,8 @@ const msg_t *rows_next(rows_t *self);
 void rows_clear(rows_t *self);
 
 /* Finds what a person names: "alice", "shop/alice", "v3" -> the vat's row, copied. Fails with
- * VAT_UNKNOWN, also when several vats of that name run. */
+ * VAT_UNKNOWN, also when several vats of that name run, and with VAT_TERMINATED, RET->vat then
+ * being set, when the only one has ended. */
 typedef struct {
     vat_t vat;
     cluster_t cluster;
