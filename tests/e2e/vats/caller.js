@@ -1,4 +1,4 @@
-// Sends n messages at once and answers when the last answer is there.
+// Sends n messages, 50 at a time, and answers when the last answer is there.
 import { E, Far } from '@endo/far';
 
 export const buildRootObject = () => {
@@ -8,9 +8,11 @@ export const buildRootObject = () => {
       counter = vats.counter;
     },
     async calls(n) {
-      const answers = [];
-      for (let i = 0; i < n; i += 1) answers.push(E(counter).count());
-      await Promise.all(answers);
+      for (let sent = 0; sent < n; sent += 50) {
+        const answers = [];
+        for (let i = 0; i < 50; i += 1) answers.push(E(counter).count());
+        await Promise.all(answers);
+      }
       return n;
     },
   });
