@@ -216,7 +216,6 @@ static void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entr
         vat->log = log;
     vat->log_tail = log;
     vat_busy(k, vat, true);
-    if (vat->cluster) vat->cluster->in_flight = true;
 
     event_deliver(k, vat, log, entry);
     deliver(k, vat, log);
@@ -230,13 +229,23 @@ static bool window_open(const kvat_t *vat)
     return vat->row.assigned - vat->row.applied < vat->row.window;
 }
 
+/* Runs a crank of this cluster? What a vat in quarantine has in flight stands still. */
+static bool crank_runs(const kcluster_t *cluster)
+{
+    for (size_t i = 0; i < cluster->vat_count; i++) {
+        const kvat_t *vat = cluster->vats[i];
+        if (vat->log && vat->row.state != VAT_QUARANTINED) return true;
+    }
+    return false;
+}
+
 /* A cluster with --serial runs one crank at a time, in the order in which entries were queued. It
  * is for conformance, so a walk over its vats is good enough. */
 static bool serial_turn(const kvat_t *vat)
 {
     const kcluster_t *cluster = vat->cluster;
     if (!cluster || !cluster->row.serial) return true;
-    if (cluster->in_flight) return false;
+    if (crank_runs(cluster)) return false;
     for (size_t i = 0; i < cluster->vat_count; i++) {
         const kvat_t *other = cluster->vats[i];
         if (other == vat || !other->queue.head || !window_open(other)) continue;
@@ -267,7 +276,7 @@ static void assign_head(kernel_t *k, kvat_t *vat)
 /* A serial cluster: its crank ended, or an entry left a queue without one. Whose turn is it now? */
 void serial_next(kernel_t *k, kcluster_t *cluster)
 {
-    if (!cluster || !cluster->row.serial) return;
+    if (!cluster || !cluster->row.serial || crank_runs(cluster)) return;
     for (size_t i = 0; i < cluster->vat_count; i++)
         if (cluster->vats[i]->queue.head) vat_ready(k, cluster->vats[i]);
 }
@@ -287,8 +296,7 @@ void assign_all(kernel_t *k)
             assign_head(k, vat);
             route_all(k);
         }
-        if (vat->queue.count != before && vat->cluster && !vat->cluster->in_flight)
-            serial_next(k, vat->cluster);
+        if (vat->queue.count != before) serial_next(k, vat->cluster);
         vat_push(k, vat);
     }
 }

@@ -271,13 +271,17 @@ static void check_vat(audit_t *a, const kvat_t *vat)
 
 static void check_cluster(audit_t *a, const kcluster_t *cluster)
 {
-    uint64_t busy = 0;
-    for (size_t i = 0; i < cluster->vat_count; i++)
-        if (cluster->vats[i]->row.state != VAT_QUARANTINED) busy += cluster->vats[i]->busy;
+    uint64_t busy = 0, in_flight = 0;
+    for (size_t i = 0; i < cluster->vat_count; i++) {
+        const kvat_t *vat = cluster->vats[i];
+        if (vat->row.state == VAT_QUARANTINED) continue;
+        busy += vat->busy;
+        in_flight += vat->row.assigned - vat->row.applied;
+    }
     char text[32];
     snprintf(text, sizeof text, "s%" PRIu64, cluster->row.cluster);
-    if (cluster->row.serial && cluster->busy && !cluster->in_flight)
-        found(a, "K37", text, "a crank of a serial cluster with work should be in flight");
+    if (cluster->row.serial && in_flight != (busy ? 1 : 0))
+        found(a, "K37", text, "one crank of a serial cluster with work should be in flight");
     if (busy == cluster->busy) return;
     found(a, "K36", text, "busy is %zu, should be %" PRIu64, cluster->busy, busy);
 }

@@ -315,7 +315,6 @@ static bool link_vat(kernel_t *k, kvat_t *vat)
         must(wide);
         cluster->vats = wide;
         cluster->vats[cluster->vat_count++] = vat;
-        cluster->in_flight = cluster->in_flight || vat->log;
     }
     if (vat->row.state == VAT_TERMINATED) {
         vat->trim_next = k->trim;

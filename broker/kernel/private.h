@@ -95,8 +95,7 @@ typedef struct {
     uint32_t client; /* connection that waits for LAUNCHED; 0: none */
     kvat_t **vats;   /* in the order of the file */
     size_t vat_count;
-    size_t busy;    /* entries and rows in flight of its vats, without those in quarantine */
-    bool in_flight; /* of a serial cluster: a crank runs */
+    size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
 } kcluster_t;
 
 struct kvat {

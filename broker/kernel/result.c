@@ -69,7 +69,6 @@ static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     vat->log = log->next;
     if (!vat->log) vat->log_tail = NULL;
     vat_busy(k, vat, false);
-    if (vat->cluster) vat->cluster->in_flight = false;
 
     log->row.outcome = LOG_OK;
     log->result_hash = hash_result(msg->outcome, msg->calls, msg->store_digest);

@@ -105,7 +105,6 @@ void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why)
     vat->row.reason = blob_text(vat->reason);
     vat->attached = false;
     touch(k, &vat->head);
-    if (vat->cluster && vat->log) vat->cluster->in_flight = false;
     serial_next(k, vat->cluster);
     event_life(k, "vat-exit", vat, NULL, vat->row.reason);
 }
@@ -200,11 +199,10 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
     vat->row.reason = blob_text(reason);
     vat->attached = false;
     touch(k, &vat->head);
-    if (vat->cluster && vat->log) vat->cluster->in_flight = false;
-    serial_next(k, vat->cluster);
 
     end_names(k, vat, cause);
     end_work(k, vat);
+    serial_next(k, vat->cluster);
     unpin(k, vat);
     vat->row.assigned = vat->row.applied;
     vat->trim_next = k->trim;
