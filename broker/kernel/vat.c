@@ -96,7 +96,11 @@ void vat_push(kernel_t *k, kvat_t *vat)
 void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why)
 {
     if (vat->row.state == VAT_QUARANTINED || vat->row.state == VAT_TERMINATED) return;
-
+    if (vat->row.state == VAT_STARTING) {
+        /* It has no history that would be worth keeping, and its LAUNCH waits for an answer. */
+        vat_end(k, vat, ERR_VAT_DIVERGED, text_blob(text_of(why)), cause_input(k));
+        return;
+    }
     busy_change(k, vat, vat->busy, false);
     vat->row.state = VAT_QUARANTINED;
     vat->row.error = ERR_VAT_DIVERGED;

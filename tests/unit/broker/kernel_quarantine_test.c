@@ -58,3 +58,20 @@ Test(quarantine, killing_it_starts_no_second_crank)
     cr_assert(rig_delivery(rig, 1));
     rig_destroy(&rig);
 }
+
+/* There is no history yet that would be worth keeping, and somebody waits for the answer. */
+Test(quarantine, a_vat_that_is_starting_fails_the_launch)
+{
+    rig_t *rig = rig_new();
+    rig_host(rig, 1);
+    rig_launch_t options = {.no_start = true};
+    cr_assert_not(rig_launch(rig, "alice bob", &options));
+    msg_result_t bad = rig_result_frame(rig, 2, NULL);
+    bad.delivery_hash.b[0] ^= 1;
+    rig_from_host(rig, 1, TAG_result, &bad);
+    const msg_t *reply = rig_reply(rig, 1);
+    cr_assert(reply && reply->tag == TAG_failed);
+    cr_assert_eq(reply->body.failed.error, ERR_VAT_DIVERGED);
+    cr_assert_eq(rig_counter(rig, "clusters"), 0);
+    rig_destroy(&rig);
+}
