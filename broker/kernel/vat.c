@@ -218,11 +218,24 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
     if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);
 }
 
-/* Nothing of it stays, not even a row that says it was: for a cluster that never started. Runs at
- * the end of the step, when no list names the vat any more. */
+/* Is there anything that the vat made? */
+static bool named_left(const kernel_t *k, const kvat_t *vat)
+{
+    for (uint64_t n = 0; n <= vat->row.objects; n++)
+        if (object_find(k, kref_object(vat->id, n))) return true;
+    for (uint64_t n = 1; n <= vat->row.promises; n++)
+        if (promise_find(k, kref_promise(vat->id, n))) return true;
+    return false;
+}
+
+/* Nothing of it stays, not even a row that says it was: for a cluster that never started. Unless a
+ * client has shown something of it to others: what is held has an issuer. Runs at the end of the
+ * step, when no list names the vat any more. */
 void vat_forget(kernel_t *k, kvat_t *vat)
 {
     must(vat->row.state == VAT_TERMINATED && !vat->ready && !vat->held.count);
+    vat->forget = false;
+    if (named_left(k, vat)) return;
     for (uint64_t d = vat->row.safe + 1; d <= vat->row.applied; d++) bury_log(k, vat, d);
     for (kvat_t **at = &k->trim; *at; at = &(*at)->trim_next)
         if (*at == vat) {

@@ -241,6 +241,25 @@ Test(end, a_start_that_fails_leaves_nothing_of_the_cluster)
     rig_destroy(&rig);
 }
 
+/* A client can name the root of a vat that is still starting, and give it to another cluster. */
+Test(end, a_vat_that_never_started_is_remembered_while_something_of_it_is_held)
+{
+    rig_t *rig = start("alice", NULL);
+    rig_launch_t options = {.no_start = true};
+    cr_assert_null(rig_launch(rig, "bob", &options));
+    kref_t bob = root(2);
+    msg_call_t call = {rig_id(rig), root(1), rig_data(TAKE_ONE, &bob, 1), 1};
+    cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+    rig_empty(rig, 1);
+    rig_fail(rig, 2, ERR_NO_BUILD_ROOT, "no");
+    cr_assert_eq(rig_reply(rig, 1)->tag, TAG_failed);
+    rig_restart(rig, false);
+    char *list = rig_list(rig, 3, bob);
+    cr_assert(strstr(list, "\"orphan\""), "%s", list);
+    free(list);
+    rig_destroy(&rig);
+}
+
 Test(end, a_critical_vat_takes_its_cluster_with_it)
 {
     rig_launch_t options = {.critical = 2};
