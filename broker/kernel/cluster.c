@@ -62,6 +62,8 @@ static err_t read_rows(launch_t *l)
         if (l->rows[l->count++].tag != TAG_launch_vat)
             return refuse(l, ERR_WIRE_TURN, "a row of the launch is no vat");
     }
+    if (l->k->counters[COUNTER_next_vat].value + l->count > KREF_ISSUER_MAX)
+        return refuse(l, ERR_WIRE_LIMIT, "all vat numbers are given");
     if (l->msg->bootstrap >= l->count)
         return refuse(l, ERR_REFERENCE, "the bootstrap vat is not in the cluster");
     return ERR_OK;
@@ -93,6 +95,9 @@ static err_t check_names(launch_t *l)
 static err_t check_row(launch_t *l, const msg_launch_vat_t *row)
 {
     if (!row->name.len) return refuse_vat(l, row, ERR_BAD_VALUE, "a vat needs a name");
+    for (size_t i = 0; i < row->name.len; i++)
+        if ((unsigned char)row->name.at[i] < ' ')
+            return refuse_vat(l, row, ERR_BAD_VALUE, "a name has no control characters");
     if (row->window > WINDOW_MAX)
         return refuse_vat(l, row, ERR_BAD_VALUE, "window: more deliveries than may be in flight");
     if (row->heap_bytes > UINT32_MAX)
@@ -313,6 +318,11 @@ static int by_key(const void *a, const void *b)
 }
 
 static void add(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
+
+/* A character of a name takes two at most: check_row() lets no control characters in. */
+_Static_assert((2 * NAME_BYTES_MAX + 64) * CLUSTER_VATS_MAX + 64 < CAPDATA_BYTES_MAX,
+               "the message to bootstrap is a message");
+_Static_assert(CLUSTER_VATS_MAX <= SLOTS_MAX, "and has a slot for each root");
 
 /* #["bootstrap",[{"alice":"$0.Alleged: vatRoot",...},{}]], the roots in the order of the file. */
 static value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)

@@ -165,8 +165,23 @@ Test(client, launches_that_cannot_be)
     cr_assert_eq(rig_launch(rig, "alice", &options)->tag, TAG_failed);
     cr_assert_eq(rig_rows(rig, ROW_vat) + rig_rows(rig, ROW_cluster) + rig_rows(rig, ROW_object),
                  0);
+    /* Written as JSON, names of such characters would make the bootstrap message too long. */
+    cr_assert_eq(rig_launch(rig, "ali\001ce", NULL)->body.failed.error, ERR_BAD_VALUE);
     options = (rig_launch_t){.host = "host1"};
     cr_assert_eq(rig_launch(rig, "alice", &options)->tag, TAG_launched);
+    rig_destroy(&rig);
+}
+
+/* They are never given twice, and a kref has room for so many. */
+Test(client, vat_numbers_come_to_an_end)
+{
+    rig_t *rig = rig_new();
+    rig_host(rig, 1);
+    row_t row = {.table = ROW_counter};
+    row.body.counter = (row_counter_t){text_of("next_vat"), KREF_ISSUER_MAX - 1};
+    cr_assert_eq(kernel_load(rig_kernel(rig), &row), ERR_OK);
+    cr_assert_eq(rig_launch(rig, "alice bob", NULL)->body.failed.error, ERR_WIRE_LIMIT);
+    cr_assert_eq(rig_rows(rig, ROW_vat), 0);
     rig_destroy(&rig);
 }
 
