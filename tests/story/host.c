@@ -101,10 +101,12 @@ static void keep(vat_story_t *vat, uint64_t d, blob_t *frame)
     vat->kept[vat->kept_count++] = (kept_result_t){d, frame};
 }
 
-static void send_results(world_t *self, vat_story_t *vat)
+/* The results not yet known to be applied, or only that of delivery D. */
+static void send_results(world_t *self, vat_story_t *vat, uint64_t d)
 {
     for (size_t i = 0; i < vat->kept_count; i++) {
         msg_t msg;
+        if (d && vat->kept[i].d != d) continue;
         cr_assert_eq(msg_decode(blob_bin(vat->kept[i].frame), &msg), ERR_OK);
         msg.body.result.run = vat->run;
         world_post(self, LINK_UP, vat->host, vat->number, TAG_result, &msg.body.result);
@@ -152,7 +154,7 @@ static void take_deliver(world_t *self, vat_story_t *vat, const msg_deliver_t *d
     if (deliver->applied > vat->applied) vat->applied = deliver->applied;
     forget_results(vat, vat->applied);
     if (deliver->d <= last) {
-        send_results(self, vat);
+        send_results(self, vat, deliver->d);
         return;
     }
     if (deliver->d > last + 1) return;
@@ -186,7 +188,7 @@ static void take_attached(world_t *self, vat_story_t *vat, const msg_attached_t 
     if (supervisor_last(vat->supervisor) < vat->applied) {
         fetch(self, vat);
     } else {
-        send_results(self, vat);
+        send_results(self, vat, 0);
     }
 }
 

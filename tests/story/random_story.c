@@ -267,3 +267,8 @@ static void stories(unsigned window, bool accidents)
 
 Test(story_random, nothing_happens) { stories(1, false); }
 Test(story_random, accidents_happen) { stories(1, true); }
+Test(story_random, accidents_happen_with_many_in_flight)
+{
+    stories(4, true);
+    stories(16, true);
+}
