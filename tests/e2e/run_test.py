@@ -3,8 +3,9 @@
 
 import json
 import os
+import re
 
-from yard import VATS, YardTest, bundle_as, main
+from yard import SOURCE, VATS, YardTest, bundle_as, main
 
 
 def vat(name):
@@ -110,6 +111,16 @@ class Run(YardTest):
             result = self.yard.ctl("run", file, "--json")
             self.assertExit(0, result)
             self.assertEqual("hello", result.json["value"])
+
+    def test_the_first_cluster_of_the_readme(self):
+        with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as file:
+            readme = file.read()
+        for name, text in re.findall(r"^\$ cat (\S+)\n(.*?)\n\n", readme, re.S | re.M):
+            self.yard.file(name, text)
+        command, answer = re.search(r"^\$ \S*/vatctl (.*)\n(.*)$", readme, re.M).groups()
+        result = self.yard.ctl(*command.split())
+        self.assertExit(0, result)
+        self.assertEqual(answer, result.out.strip())
 
     def test_every_bundle_format(self):
         formats = ["endoZipBase64", "nestedEvaluate", "getExport", "endoScript", "endo-endoScript", "iife"]
