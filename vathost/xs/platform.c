@@ -35,6 +35,11 @@ void fxAbort(txMachine *the, int status)
 
 /* ---- memory ---- */
 
+txSize platform_slots_wanted(txMachine *the);
+int platform_chunks_wanted(txMachine *the);
+txSlot **platform_jobs_end(txMachine *the, txSlot **first);
+void platform_jobs_last(txMachine *the, txSlot *slot);
+
 static void space_take(txMachine *the, size_t bytes)
 {
     the->allocatedSpace += bytes;
@@ -93,40 +98,57 @@ void fxCreateMachinePlatform(txMachine *the)
 
 void fxDeleteMachinePlatform(txMachine *the) { (void)the; }
 
-/* XS takes more slots only when a collection frees none, and more chunk space only when one frees too
- * little: a vat whose live heap happens to fill nine tenths of what it has collects ten times as
- * often as need be. So, between jobs, where nothing but XS's roots holds anything: whoever is nearly
- * full is collected, and has twice what lives afterwards. Collections are invisible to the vat
- * ("organic" ones leave weak references alone), and the meter does not count them. */
-void fxGrowSlots(txMachine *the, txSize count);
-
-static int is_nearly_full(txSize used, txSize all) { return all - used < all / 8; }
-
+/* How much room a heap should have after a collection: a quarter of it free, or it grows to twice what
+ * lives. XS by itself grows only when a collection frees nothing, and a vat whose live heap happens to
+ * fill nine tenths of what it has then collects all the time. patch_xs.cmake makes XS ask. What a
+ * collection frees depends on the vat alone, and the meter does not count it. */
 static int has_budget(txMachine *the, size_t bytes)
 {
     return the->allocatedSpace + bytes <= the->allocationLimit;
 }
 
-static void make_room(txMachine *the)
+/* Slots to add now; 0: there is room enough, or XS has to make do with what is free. */
+txSize platform_slots_wanted(txMachine *the)
 {
-    int slots = is_nearly_full(the->currentHeapCount, the->maximumHeapCount) &&
-                has_budget(the, (size_t)the->maximumHeapCount * sizeof(txSlot));
-    int chunks = is_nearly_full(the->currentChunksSize, the->maximumChunksSize) &&
-                 has_budget(the, (size_t)the->maximumChunksSize);
-    if (!slots && !chunks) return;
-    fxCollect(the, XS_COMPACT_FLAG | XS_ORGANIC_FLAG);
-    if (the->currentHeapCount > the->maximumHeapCount / 2) {
-        txSize wanted = 2 * the->currentHeapCount - the->maximumHeapCount;
-        fxGrowSlots(the, wanted > the->minimumHeapCount ? wanted : the->minimumHeapCount);
-    }
-    if (the->currentChunksSize > the->maximumChunksSize / 2) {
-        /* There is no function that only grows; a chunk that nobody holds makes room for the rest. */
-        fxNewChunk(the, the->currentChunksSize);
-        fxCollect(the, XS_COMPACT_FLAG | XS_ORGANIC_FLAG);
-    }
+    txSize all = the->maximumHeapCount, live = the->currentHeapCount;
+    if (all - live >= all / 4) return 0;
+
+    txSize wanted = 2 * live - all;
+    if (wanted < the->minimumHeapCount) wanted = the->minimumHeapCount;
+    return has_budget(the, (size_t)wanted * sizeof(txSlot)) ? wanted : 0;
+}
+
+/* Should the space for strings and buffers grow although the last collection left some? */
+int platform_chunks_wanted(txMachine *the)
+{
+    txSize all = the->maximumChunksSize;
+    return all - the->currentChunksSize < all / 4 &&
+           has_budget(the, (size_t)the->minimumChunksSize);
 }
 
 /* ---- jobs ---- */
+
+/* The last promise job that waits, and whose: valid while its machine's list is not empty. A list is
+ * begun anew with each turn of fxRunLoop(), and slots do not move. */
+static _Thread_local struct {
+    txMachine *the;
+    txSlot *slot;
+} last_job;
+
+/* Where the next job of the list that begins at FIRST is to be linked. */
+txSlot **platform_jobs_end(txMachine *the, txSlot **first)
+{
+    if (!*first) return first;
+    if (last_job.the == the) return &last_job.slot->next;
+    while (*first) first = &(*first)->next;
+    return first;
+}
+
+void platform_jobs_last(txMachine *the, txSlot *slot)
+{
+    last_job.the = the;
+    last_job.slot = slot;
+}
 
 void fxQueuePromiseJobs(txMachine *the) { the->promiseJobs = 1; }
 
@@ -136,7 +158,6 @@ void fxRunLoop(txMachine *the)
         while (the->promiseJobs) {
             the->promiseJobs = 0;
             fxRunPromiseJobs(the);
-            make_room(the);
         }
         fxEndJob(the); /* finalizers, which may make promise jobs */
     } while (the->promiseJobs);

@@ -60,6 +60,16 @@ Test(xs_message, sends_subscribes_and_is_told)
           "send o-50 #[\"%@@asyncIterator\",[]] {} p+14\nsubscribe p+14\n");
 }
 
+/* XS as it comes needs more than the usual limits for it: its costs grow with the square. */
+Test(xs_message, four_thousand_sends_in_one_crank)
+{
+    AUTO(xs_vat) vat = started("messages.json");
+    const engine_report_t *report =
+        xs_vat_message(vat, "o+0", "#[\"many\",[\"$0.Alleged: x\",4000]]", "o-50", NULL);
+    cr_assert_eq(report->outcome, ERR_OK, "%s", report->reason);
+    cr_assert_neq(strstr(xs_vat_calls(vat), "send o-50 #[\"hello\",[3999]] {} p+4004\n"), NULL);
+}
+
 Test(xs_message, promises_in_arguments)
 {
     AUTO(xs_vat) vat = started("messages.json");

@@ -41,6 +41,9 @@ export function buildRootObject(vatPowers) {
       E.sendOnly(promise).later(kit.promise);
       E(target).after();
     },
+    many(target, n) {
+      for (let i = 0; i < n; i += 1) E(target).hello(i);
+    },
     exit() {
       vatPowers.exitVat('bye');
     },
