@@ -36,7 +36,7 @@ void fxAbort(txMachine *the, int status)
 /* ---- memory ---- */
 
 txSize platform_slots_wanted(txMachine *the);
-int platform_chunks_wanted(txMachine *the);
+txSize platform_chunks_wanted(txMachine *the, txSize least);
 txSlot **platform_jobs_end(txMachine *the, txSlot **first);
 void platform_jobs_last(txMachine *the, txSlot *slot);
 
@@ -118,12 +118,16 @@ txSize platform_slots_wanted(txMachine *the)
     return has_budget(the, (size_t)wanted * sizeof(txSlot)) ? wanted : 0;
 }
 
-/* Should the space for strings and buffers grow although the last collection left some? */
-int platform_chunks_wanted(txMachine *the)
+/* The same for the space of strings and buffers: bytes to add now, at least LEAST. */
+txSize platform_chunks_wanted(txMachine *the, txSize least)
 {
-    txSize all = the->maximumChunksSize;
-    return all - the->currentChunksSize < all / 4 &&
-           has_budget(the, (size_t)the->minimumChunksSize);
+    txSize all = the->maximumChunksSize, live = the->currentChunksSize;
+    if (all - live >= all / 4) return least;
+
+    txSize wanted = 2 * live - all;
+    if (wanted < the->minimumChunksSize) wanted = the->minimumChunksSize;
+    if (wanted < least || !has_budget(the, (size_t)wanted)) return least;
+    return wanted;
 }
 
 /* ---- jobs ---- */
