@@ -100,7 +100,6 @@ static err_t on_call(void *context, const vcall_t *call)
     msg_body_t body;
 
     if (worthless(self)) return worthless(self);
-    if (self->exited) return ERR_OK; /* V5: it runs on to its end, and nobody listens */
 
     err_t err = self->call_count < CRANK_CALLS_MAX ? ERR_OK : ERR_CALLS_LIMIT;
     if (!err) err = translate_up(&up, call, &body);
@@ -113,7 +112,7 @@ static err_t on_call(void *context, const vcall_t *call)
         return err;
     }
     self->call_count++;
-    if (call->tag == TAG_exit) {
+    if (call->tag == TAG_exit) { /* V5: the last one counts */
         self->exited = true;
         self->exit_failed = call->body.exit.failure;
     }

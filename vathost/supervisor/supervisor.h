@@ -7,7 +7,8 @@
  *   V2  an import number is never used twice in the life of the vat; imports start at o-50, p-60;
  *   V3  new exports take their serials in the order of the syscalls, the fields, the slots;
  *   V4  a discarded crank leaves nothing behind: pairs, counters and store are as before it;
- *   V5  after a failed syscall or an exit the rest of the crank is not translated. */
+ *   V5  after a failed syscall the rest of the crank is not translated; after an exit it is, since
+ *       the crank counts as a whole, and of several exits the last one counts. */
 #pragma once
 #include "vathost/supervisor/engine.h"
 #include "vathost/supervisor/store.h"

@@ -440,8 +440,15 @@ static void leave(const engine_host_t *host, engine_report_t *ret)
     (void)ret;
     script_set(host, "a", "1");
     script_exit(host, false, "#\"bye\"", "");
-    cr_expect_eq(script_send(host, "o-99", "#[\"x\",[]]", "", ""), ERR_OK);
+    cr_expect_eq(script_send(host, "o+0", "#[\"x\",[]]", "", ""), ERR_OK);
     script_set(host, "b", "2");
+}
+static void leave_twice(const engine_host_t *host, engine_report_t *ret)
+{
+    (void)ret;
+    script_set(host, "c", "4");
+    script_exit(host, true, "#\"no\"", "");
+    script_exit(host, false, "#\"yes\"", "");
 }
 static void leave_failing(const engine_host_t *host, engine_report_t *ret)
 {
@@ -450,13 +457,13 @@ static void leave_failing(const engine_host_t *host, engine_report_t *ret)
     script_exit(host, true, "#\"$0\"", "o+9");
 }
 
-Test(supervisor, exit_ends_translation_but_not_the_crank)
+Test(supervisor, exit_ends_the_vat_but_not_the_crank)
 {
-    steps_t steps = {{leave, leave_failing}, 0};
+    steps_t steps = {{leave, leave_failing, leave_twice}, 0};
     rig_t rig = rig_of((vat_t){3}, follow, &steps);
 
     cr_assert_eq(poke(&rig), ERR_OK);
-    cr_expect_str_eq(rig.calls, "exit ok #\"bye\" {}\n");
+    cr_expect_str_eq(rig.calls, "exit ok #\"bye\" {}\nsend ko3.0 #[\"x\",[]] {}\n");
     cr_expect_eq(rig.crank->outcome, ERR_OK);
     cr_expect(rig.crank->ended);
     char *kept = memstore_dump(rig.store);
@@ -466,6 +473,11 @@ Test(supervisor, exit_ends_translation_but_not_the_crank)
     cr_expect_str_eq(rig.calls, "exit failure #\"$0\" {ko3.1}\n");
     char *after = memstore_dump(rig.store);
     cr_expect_str_eq(after, kept, "a failing exit discards what the crank did");
+    free(after);
+
+    cr_assert_eq(poke(&rig), ERR_OK);
+    after = memstore_dump(rig.store);
+    cr_expect_str_neq(after, kept, "of two exits the last one counts");
     free(kept);
     free(after);
     rig_clear(&rig);
