@@ -42,9 +42,14 @@ enum {
     CLUSTER_VATS_MAX = 10 * 1000,
     LAUNCH_BYTES_MAX = 16 * 1024 * 1024,
 
-    /* Depth of nesting: of a frame (array of arrays of krefs), and of a smallcaps body. */
+    /* Depth of nesting of a frame: array of arrays of krefs. */
     SCAN_DEPTH_MAX = 8,
-    BODY_DEPTH_MAX = 64,
+
+    /* Depth of nesting of a smallcaps body. liveslots has no limit of its own, but its coder recurses:
+     * on our XS the stack meter ends the vat that encodes 868 records or 905 arrays inside each other,
+     * and the vat that decodes between 800 and 1000. So a body we let pass ends no receiver, and what
+     * we refuse is near what the sender's own engine would have refused. */
+    BODY_DEPTH_MAX = 512,
 
     /* Rows of a log that one FETCH may ask for: bounds what a replay holds in flight. */
     FETCH_ROWS_MAX = 64,
