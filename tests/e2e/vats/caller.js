@@ -4,8 +4,8 @@ import { E, Far } from '@endo/far';
 export const buildRootObject = () => {
   let counter;
   return Far('caller', {
-    bootstrap(vats) {
-      counter = vats.counter;
+    meet(other) {
+      counter = other;
     },
     async calls(n) {
       for (let sent = 0; sent < n; sent += 50) {
