@@ -229,10 +229,12 @@ err_t broker_load(broker_t *self)
     fill_random(entropy, sizeof entropy);
     self->is.gate.last(self->is.gate.self, &self->record.seq, &self->record.chain);
     err_t err = store_load(self->is.store, load_row, self);
-    if (!err) err = kernel_loaded(self->kernel, entropy);
     if (err) return self->why[0] ? err : store_error(self, err);
-    if (kernel_audit(self->kernel, add_finding, self)) return ERR_STORE_DAMAGED;
-    return commit(self);
+    err = kernel_loaded(self->kernel, entropy);
+    if (!err) return commit(self);
+    if (!kernel_audit(self->kernel, add_finding, self))
+        snprintf(self->why, sizeof self->why, "the log of a vat is not whole");
+    return err;
 }
 
 /* ---- one turn ---- */

@@ -6,6 +6,7 @@
 #include "wire/base/must.h"
 
 unsigned fake_inputs[4], fake_watched;
+bool fake_damaged;
 
 struct kernel {
     hash_t keys[16];
@@ -71,7 +72,7 @@ err_t kernel_loaded(kernel_t *self, const uint8_t entropy[32])
     (void)entropy;
     self->epoch++;
     self->dirty = true;
-    return ERR_OK;
+    return fake_damaged ? ERR_STORE_DAMAGED : ERR_OK;
 }
 
 host_t kernel_host(const kernel_t *self, hash_t key)
@@ -155,7 +156,8 @@ id128_t kernel_id(const kernel_t *self)
 size_t kernel_audit(const kernel_t *self, finding_visit_t *visit, void *context)
 {
     (void)self;
-    (void)visit;
-    (void)context;
-    return 0;
+    if (!fake_damaged) return 0;
+    visit(context, "K5", "ko1.1", "reachable is 2, should be 1");
+    visit(context, "K6", "ko1.1", "recognizable is 2, should be 1");
+    return 2;
 }

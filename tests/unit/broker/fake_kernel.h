@@ -6,5 +6,8 @@
 /* Inputs of each kind since the last reset. */
 extern unsigned fake_inputs[4];
 
+/* Set: the rows it loads contradict each other. */
+extern bool fake_damaged;
+
 /* What kernel_watched() was told last. */
 extern unsigned fake_watched;

@@ -165,6 +165,23 @@ static void tear_down(void)
 
 TestSuite(turn, .init = set_up, .fini = tear_down, .timeout = 60);
 
+/* The log names every finding, and the program says the first. */
+Test(turn, rows_that_contradict_each_other_are_named)
+{
+    fake_damaged = true;
+    broker_t *other = broker_new(&(broker_options_t){
+        .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits},
+        .gate = {NULL, gate_append, gate_durable, gate_last},
+        .store = store,
+        .hosts_endpoint = "tcp://127.0.0.1:1",
+        .key = "key",
+        .clock_ms = clock_ms,
+    });
+    cr_expect_eq(broker_load(other), ERR_STORE_DAMAGED);
+    cr_expect_not_null(strstr(broker_why(other), "K5: ko1.1"), "%s", broker_why(other));
+    broker_destroy(&other);
+}
+
 static void turn(void) { cr_assert_eq(broker_turn(broker, 1000), ERR_OK); }
 
 static const msg_hello_t hello = {.proto_min = 1, .proto_max = 1, .nonce = {{9}}};
