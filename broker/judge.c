@@ -39,6 +39,7 @@ static void host_hello(broker_t *self, const arrival_t *arrival, const msg_t *ms
 {
     peer_t *peer = peers_add(self->peers, DOOR_HOSTS, &arrival->route);
     uint32_t number = kernel_host(self->kernel, arrival->key).n;
+    if (peer->number && peer->number != number) broker_end_session(self, peer);
     peer_t *before = peers_at(self->peers, DOOR_HOSTS, number);
     if (before) {
         broker_end_session(self, before);
@@ -65,7 +66,7 @@ static err_t host_message(broker_t *self, const arrival_t *arrival, const msg_t 
     }
     peer_t *peer = peers_find(self->peers, DOOR_HOSTS, &arrival->route);
     bool known = peer && peer->number && hash_same(peer->key, arrival->key);
-    if (peer) peer->heard_ms = broker_now_ms(self);
+    if (known || (peer && !peer->number)) peer->heard_ms = broker_now_ms(self);
     if (msg->tag == TAG_refuse) {
         log_warn("host_refuses", kv_num("number", known ? peer->number : 0),
                  kv_str("why", err_name((err_t)msg->body.refuse.error)),

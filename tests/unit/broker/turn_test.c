@@ -295,6 +295,16 @@ Test(turn, the_newest_session_of_a_key_wins)
     cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1, "the older one ended first");
 }
 
+/* Whoever gets hold of a route does not get the session that was there. */
+Test(turn, a_hello_of_another_key_on_a_route_ends_the_session_there)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 2, TAG_hello, &hello);
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1, "the kernel hears that host 1 is gone");
+    cr_expect_eq(count_sent(10, TAG_welcome), 1);
+}
+
 Test(turn, a_route_with_another_key_is_another_peer)
 {
     connect_both();
