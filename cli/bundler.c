@@ -32,9 +32,7 @@ static void read_all(int fd, char *text, size_t room)
 err_t bundler_run(const char *source, const char *out, const char *format, fail_t *f)
 {
     char script[PATH_MAX], said[1024];
-    /* In a build tree the script is a link; it looks for its packages beside the link. */
     char *argv[] = {"node",
-                    "--preserve-symlinks-main",
                     script,
                     (char *)(uintptr_t)source,
                     "-o",

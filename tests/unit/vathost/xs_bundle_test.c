@@ -56,6 +56,26 @@ Test(xs_bundle, makes_a_bundle_and_names_its_inputs)
         0);
 }
 
+/* Endo wants a package.json somewhere above; a source that has none is bundled all the same. */
+Test(xs_bundle, makes_every_format_of_a_source_without_a_package)
+{
+    static const char *const formats[] = {"endoZipBase64", "nestedEvaluate", "getExport",
+                                          "endo-endoScript"};
+    run("printf 'export const n = 1;' > part.js;"
+        "printf 'import { n } from \"./part.js\"; export const buildRootObject = () => n;' > "
+        "vat.js");
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        cr_expect_eq(run(BUNDLE " vat.js -o %s.json --format %s", formats[i], formats[i]), 0, "%s",
+                     said);
+        cr_expect_eq(run("test -s %s.json && grep -q /part.js %s.json.inputs", formats[i],
+                         formats[i]),
+                     0);
+    }
+    run("node -e 'const { source } = JSON.parse(fs.readFileSync(\"endo-endoScript.json\"));"
+        "console.log(eval(source).buildRootObject())'");
+    cr_expect_str_eq(said, "1\n");
+}
+
 Test(xs_bundle, says_where_an_error_is)
 {
     run("printf 'const a = 1;\\nconst b = ;\\n' > bad.js; printf 'import \"nowhere\";' > lost.js");

@@ -4,10 +4,12 @@
  * By default esbuild makes an endoScript: one expression whose value is the module's namespace, the
  * format that starts fastest. endoZipBase64, nestedEvaluate, getExport and endo-endoScript are made by
  * @endo/bundle-source; iife is ocap-kernel's. Bare imports are looked for where Node would, from the
- * source upwards, and then in the node_modules beside this file, which has endo and vat-data.
+ * source upwards, and then in the node_modules beside this file, which has endo and vat-data. Endo
+ * wants a package around each module: a source without one is first made into a single module.
  *
  * On an error: one line, FILE:LINE:COLUMN: TEXT where there is a place, on stderr, and exit code 3. */
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -42,13 +44,12 @@ const modules = path.join(here, 'node_modules');
 const from = createRequire(path.join(here, 'bundle.mjs'));
 
 let inputs = [];
-const withEsbuild = async () => {
+const flat = async shape => {
   const { build } = from('esbuild');
   const { outputFiles, metafile } = await build({
     entryPoints: [source],
     bundle: true,
-    format: 'iife',
-    globalName: '__vatExports__',
+    ...shape,
     platform: 'neutral',
     mainFields: ['module', 'main'],
     conditions: ['import'],
@@ -62,16 +63,48 @@ const withEsbuild = async () => {
     logLevel: 'silent',
   });
   inputs = Object.keys(metafile.inputs).map(file => path.resolve(file));
-  const code = `"use strict";\n${outputFiles[0].text}`;
+  return { text: outputFiles[0].text, names: Object.values(metafile.outputs)[0].exports };
+};
+
+const script = async () => {
+  const { text } = await flat({ format: 'iife', globalName: '__vatExports__' });
+  return `"use strict";\n${text}`;
+};
+
+const withEsbuild = async () => {
+  const code = await script();
   if (format === 'iife') return { moduleFormat: 'iife', code };
   return { moduleFormat: 'endoScript', source: `(() => {${code}return __vatExports__;})()` };
 };
 
+const packaged = file => {
+  const folder = path.dirname(file);
+  return fs.existsSync(path.join(folder, 'package.json')) || (folder !== file && packaged(folder));
+};
+
+/* One module without imports. Endo loses an export that is declared with var, as esbuild does it. */
+const oneModule = async () => {
+  const { names } = await flat({ format: 'esm' });
+  const lines = names.map((name, i) => `const e${i} = all[${JSON.stringify(name)}];\nexport { e${i} as ${name} };\n`);
+  return `const all = (() => {${await script()}return __vatExports__;})();\n${lines.join('')}`;
+};
+
 const withEndo = async () => {
   const load = name => import(pathToFileURL(from.resolve(name)).href);
+  const whole = path.resolve(source);
+  const text = packaged(whole) ? null : await oneModule();
   await load('@endo/init');
   const { default: bundleSource } = await load('@endo/bundle-source');
-  return bundleSource(path.resolve(source), { format: ENDO[format] });
+  if (text === null) return bundleSource(whole, { format: ENDO[format] });
+
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'vatyard-bundle-'));
+  try {
+    fs.writeFileSync(path.join(folder, 'package.json'), '{"name":"vat","version":"0.0.0","type":"module"}');
+    fs.writeFileSync(path.join(folder, 'vat.js'), text);
+    return await bundleSource(path.join(folder, 'vat.js'), { format: ENDO[format] });
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
 };
 
 /* esbuild knows the place of each error; the others say a text. */
