@@ -150,7 +150,8 @@ static void check_peer(void *context, peer_t *peer)
         }
     } else if (peer->number == 0) {
         if (silent > STALE_MS) peers_remove(self->peers, peer);
-    } else if (silent > LINK_LOST_MS || !self->is.port.admits(self->is.port.self, peer->key)) {
+    } else if (silent > LINK_LOST_MS ||
+               !self->is.port.admits(self->is.port.self, peer->key, NULL)) {
         broker_end_session(self, peer);
     } else if (idle > LINK_BEAT_MS) {
         outbox_frame(self, peer->door, &peer->route, TAG_ping, &ping);

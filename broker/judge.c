@@ -35,8 +35,12 @@ static bool from_host(msg_tag_t tag)
 
 /* The newest session of a host wins. The one before ended, whether we heard of that or not: the
  * kernel gets to know both in order. */
-static void host_hello(broker_t *self, const arrival_t *arrival, const msg_t *msg)
+static void host_hello(broker_t *self, const arrival_t *arrival, msg_t *msg)
 {
+    /* The operator's name for it, when there is one: vats are placed by it. */
+    char name[NAME_BYTES_MAX + 1] = "";
+    self->is.port.admits(self->is.port.self, arrival->key, name);
+    if (name[0]) msg->body.hello.name = text_of(name);
     peer_t *peer = peers_add(self->peers, DOOR_HOSTS, &arrival->route);
     uint32_t number = kernel_host(self->kernel, arrival->key).n;
     if (peer->number && peer->number != number) broker_end_session(self, peer);
@@ -58,7 +62,7 @@ static void host_hello(broker_t *self, const arrival_t *arrival, const msg_t *ms
     log_info("host_up", kv_num("number", number), kv_text("name", msg->body.hello.name));
 }
 
-static err_t host_message(broker_t *self, const arrival_t *arrival, const msg_t *msg)
+static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
 {
     if (msg->tag == TAG_hello) {
         host_hello(self, arrival, msg);

@@ -9,13 +9,17 @@
 
 #include "broker/io/keys.h"
 #include "wire/base/must.h"
+#include "wire/base/utf8.h"
 
 struct allow {
     char *path;
     pthread_mutex_t lock;
     struct stat seen; /* of the file as last read; zeros: there was none */
     bool settled;     /* it was old enough then: a later change must show in its time */
-    hash_t *keys;
+    struct host {
+        hash_t key;
+        char name[NAME_BYTES_MAX + 1];
+    } * hosts;
     size_t count, room, bad;
 };
 
@@ -35,7 +39,7 @@ void allow_destroy(allow_t **self_p)
     allow_t *self = *self_p;
     if (!self) return;
     pthread_mutex_destroy(&self->lock);
-    free(self->keys);
+    free(self->hosts);
     free(self->path);
     free(self);
     *self_p = NULL;
@@ -53,10 +57,15 @@ static void take_line(allow_t *self, char *line)
     }
     if (self->count == self->room) {
         self->room = self->room ? 2 * self->room : 16;
-        self->keys = reallocarray(self->keys, self->room, sizeof *self->keys);
-        must(self->keys);
+        self->hosts = reallocarray(self->hosts, self->room, sizeof *self->hosts);
+        must(self->hosts);
     }
-    self->keys[self->count++] = key;
+    struct host *host = &self->hosts[self->count++];
+    *host = (struct host){.key = key};
+    const char *name = word + len + strspn(word + len, " \t\r\n");
+    size_t name_len = strcspn(name, " \t\r\n");
+    if (name_len <= NAME_BYTES_MAX && utf8_check(name, name_len))
+        memcpy(host->name, name, name_len);
 }
 
 static void read_file(allow_t *self)
@@ -108,12 +117,14 @@ void allow_refresh(allow_t *self)
     pthread_mutex_unlock(&self->lock);
 }
 
-bool allow_has(allow_t *self, hash_t key)
+bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1])
 {
     bool found = false;
     pthread_mutex_lock(&self->lock);
     for (size_t i = 0; i < self->count && !found; i++) {
-        found = memcmp(self->keys[i].b, key.b, sizeof key.b) == 0;
+        const struct host *host = &self->hosts[i];
+        found = memcmp(host->key.b, key.b, sizeof key.b) == 0;
+        if (found && name) memcpy(name, host->name, sizeof host->name);
     }
     pthread_mutex_unlock(&self->lock);
     return found;

@@ -5,6 +5,7 @@
  * What cannot be read lets nobody in: no file, no hosts. Thread-safe: the ZAP handler asks too. */
 #pragma once
 #include "wire/base/bytes.h"
+#include "wire/base/limits.h"
 
 typedef struct allow allow_t;
 
@@ -14,8 +15,9 @@ void allow_destroy(allow_t **self_p);
 /* Reads the file again if it changed. Cheap when it did not (one stat). */
 void allow_refresh(allow_t *self);
 
-/* Whether KEY is on the list, as last read. */
-bool allow_has(allow_t *self, hash_t key);
+/* Whether KEY is on the list, as last read. NAME, unless NULL, gets the name that stands behind it,
+ * "" when there is none or it is no text of at most NAME_BYTES_MAX. */
+bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1]);
 
 /* Lines, as last read, that are no comment and hold no key. */
 size_t allow_bad_lines(allow_t *self);

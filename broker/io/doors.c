@@ -201,7 +201,8 @@ static void read_key(doors_t *self, zmq_msg_t *part, arrival_t *ret)
 {
     const char *user = zmq_msg_gets(part, "User-Id");
     allow_refresh(self->allow);
-    ret->admitted = user && key_parse(text_of(user), &ret->key) && allow_has(self->allow, ret->key);
+    ret->admitted =
+        user && key_parse(text_of(user), &ret->key) && allow_has(self->allow, ret->key, NULL);
 }
 
 /* Takes the next part of a message that has begun to arrive. True: there are more. */
@@ -287,11 +288,11 @@ static bool port_send(void *context, door_t door, const route_t *route, bin_t fr
     return true;
 }
 
-static bool port_admits(void *context, hash_t key)
+static bool port_admits(void *context, hash_t key, char name[NAME_BYTES_MAX + 1])
 {
     doors_t *self = context;
     allow_refresh(self->allow);
-    return allow_has(self->allow, key);
+    return allow_has(self->allow, key, name);
 }
 
 port_t doors_port(doors_t *self)

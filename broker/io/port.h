@@ -5,6 +5,7 @@
  * known by the key they proved, on every single message. */
 #pragma once
 #include "wire/base/blob.h"
+#include "wire/base/limits.h"
 
 typedef enum { DOOR_HOSTS, DOOR_CLIENTS, DOORS } door_t;
 
@@ -37,8 +38,8 @@ typedef struct {
      * it is sent. True says nothing about arrival. */
     bool (*send)(void *self, door_t door, const route_t *route, bin_t frame);
 
-    /* Whether the allow-list has this host's key now. */
-    bool (*admits)(void *self, hash_t key);
+    /* Whether the allow-list has this host's key now. NAME, unless NULL: as allow_has(). */
+    bool (*admits)(void *self, hash_t key, char name[NAME_BYTES_MAX + 1]);
 } port_t;
 
 static inline bool route_same(const route_t *a, const route_t *b)

@@ -29,7 +29,7 @@ static bool judge(allow_t *allow, zframe_t *const frames[7], hash_t *key)
     if (zframe_size(frames[6]) != sizeof key->b) return false;
     memcpy(key->b, zframe_data(frames[6]), sizeof key->b);
     allow_refresh(allow);
-    return allow_has(allow, *key);
+    return allow_has(allow, *key, NULL);
 }
 
 static void answer(zsock_t *handler, allow_t *allow)

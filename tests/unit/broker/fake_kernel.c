@@ -7,6 +7,7 @@
 
 unsigned fake_inputs[4], fake_watched;
 bool fake_damaged;
+char fake_name[NAME_BYTES_MAX + 1];
 
 struct kernel {
     hash_t keys[16];
@@ -86,6 +87,8 @@ host_t kernel_host(const kernel_t *self, hash_t key)
 static void hello(kernel_t *self, const input_t *input, effects_t *out)
 {
     const msg_hello_t *hello = &input->msg->body.hello;
+    memcpy(fake_name, hello->name.at, hello->name.len);
+    fake_name[hello->name.len] = 0;
     if (hello->proto_min > PROTO_MAX) {
         say(out, EFFECT_HOST, 0, TAG_refuse,
             &(msg_refuse_t){ERR_PROTOCOL_RANGE, TAG_hello, text_of("")});

@@ -6,6 +6,9 @@
 /* Inputs of each kind since the last reset. */
 extern unsigned fake_inputs[4];
 
+/* The name in the last HELLO. */
+extern char fake_name[NAME_BYTES_MAX + 1];
+
 /* Set: the rows it loads contradict each other. */
 extern bool fake_damaged;
 

@@ -427,9 +427,11 @@ Test(io, bad_lines_of_the_allow_list_are_counted_and_let_nobody_in)
     cr_expect_eq(allow_bad_lines(allow), 2);
     hash_t key, other = {{1}};
     cr_assert(key_parse(text_of(keys.public_key), &key));
-    cr_expect(allow_has(allow, key));
-    cr_expect_not(allow_has(allow, other));
+    char name[NAME_BYTES_MAX + 1];
+    cr_expect(allow_has(allow, key, name));
+    cr_expect_str_eq(name, "broker");
+    cr_expect_not(allow_has(allow, other, NULL));
     unlink(allow_path);
     allow_refresh(allow);
-    cr_expect_not(allow_has(allow, key));
+    cr_expect_not(allow_has(allow, key, NULL));
 }

@@ -45,9 +45,12 @@ static bool port_send(void *self, door_t door, const route_t *route, bin_t frame
     return true;
 }
 
-static bool port_admits(void *self, hash_t key)
+static const char *operators_name = "";
+
+static bool port_admits(void *self, hash_t key, char name[NAME_BYTES_MAX + 1])
 {
     (void)self;
+    if (name) strcpy(name, operators_name);
     return key.b[0] != revoked_key;
 }
 
@@ -321,6 +324,20 @@ Test(turn, a_revoked_key_is_refused_and_its_session_ends)
     cr_expect_eq(refused(10), ERR_KEY_REFUSED);
     cr_expect_eq(count_sent(10, TAG_pong), 0);
     cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+}
+
+/* Vats are placed by a host's name: it is the operator's, and the host's own only when there is none. */
+Test(turn, a_host_has_the_name_of_the_allow_list)
+{
+    msg_hello_t named = hello;
+    named.name = text_of("db");
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &named);
+    turn();
+    cr_expect_str_eq(fake_name, "db");
+    operators_name = "west";
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &named);
+    turn();
+    cr_expect_str_eq(fake_name, "west");
 }
 
 Test(turn, a_hello_that_is_not_welcome_hears_why)
