@@ -13,10 +13,20 @@
 
 enum { SLICE_MS = 250, DOOR_MS = 2000 };
 
+/* A request that has no answer yet. */
+typedef struct asked {
+    struct asked *next;
+    id128_t id;
+    msg_tag_t tag;
+    buf_t frame;
+} asked_t;
+
 struct link {
-    zsock_t *socket;
+    zsock_t *socket, *monitor; /* the monitor tells when the connection was made anew */
     char *endpoint;
     buf_t frame;
+    asked_t *asked; /* in the order sent */
+    bool greeted, greeting, missed;
     msg_t msg;
     bool has_msg;
     link_event_t *call;
@@ -94,6 +104,101 @@ static err_t door_check(const char *endpoint, fail_t *f)
     return f->err;
 }
 
+static void frame_send(link_t *self, bin_t frame)
+{
+    void *socket = zsock_resolve(self->socket);
+
+    for (size_t at = 0; at < frame.len;) {
+        size_t part = frame.len - at < PART_BYTES_MAX ? frame.len - at : PART_BYTES_MAX;
+        bool more = at + part < frame.len;
+        while (zmq_send(socket, frame.at + at, part, more ? ZMQ_SNDMORE : 0) < 0)
+            must(errno == EINTR);
+        at += part;
+    }
+}
+
+void link_send(link_t *self, msg_tag_t tag, const void *body)
+{
+    asked_t *asked = calloc(1, sizeof *asked), **end = &self->asked;
+
+    must(asked);
+    asked->tag = tag;
+    memcpy(&asked->id, body, sizeof asked->id);
+    asked->frame = buf_of(FRAME_BYTES_MAX);
+    must(!msg_encode(tag, body, &asked->frame));
+    frame_send(self, (bin_t){asked->frame.at, asked->frame.len});
+    while (*end) end = &(*end)->next;
+    *end = asked;
+}
+
+/* ---- a broker that comes back ---- */
+
+static void asked_drop(asked_t **asked_p)
+{
+    asked_t *asked = *asked_p;
+
+    *asked_p = asked->next;
+    buf_clear(&asked->frame);
+    free(asked);
+}
+
+/* Whether MSG answers what was asked; then it is asked no more. WATCH is, for as long as the link
+ * lives: a broker that comes back does not know who watched. */
+static bool answers(link_t *self, const msg_t *msg)
+{
+    for (asked_t **at = &self->asked; *at; at = &(*at)->next) {
+        bool same = msg->tag == TAG_bundle_part ? (*at)->tag == TAG_bundle_have
+                                                : memcmp(&msg->body, &(*at)->id, 16) == 0;
+        if (!same) continue;
+        if ((*at)->tag != TAG_watch) asked_drop(at);
+        return true;
+    }
+    return false;
+}
+
+static void greet(link_t *self)
+{
+    msg_client_hello_t greeting = {.proto_min = PROTO_MIN, .proto_max = PROTO_MAX};
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+
+    must(!msg_encode(TAG_client_hello, &greeting, &frame));
+    frame_send(self, (bin_t){frame.at, frame.len});
+    buf_clear(&frame);
+    self->greeting = true;
+}
+
+/* Says hello again and repeats every request that has no answer: by its id the broker knows which
+ * of them it has done already. */
+static void rejoin(link_t *self)
+{
+    greet(self);
+    for (const asked_t *asked = self->asked; asked; asked = asked->next)
+        frame_send(self, (bin_t){asked->frame.at, asked->frame.len});
+}
+
+/* From now on the monitor says when the connection is made again. */
+static void monitor_start(link_t *self)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, "inproc://link-%p", (void *)self);
+    must(zmq_socket_monitor(zsock_resolve(self->socket), name, ZMQ_EVENT_CONNECTED) == 0);
+    self->monitor = zsock_new(ZMQ_PAIR);
+    must(self->monitor && zsock_connect(self->monitor, "%s", name) == 0);
+}
+
+static void monitor_drain(link_t *self)
+{
+    void *socket = zsock_resolve(self->monitor);
+    zmq_msg_t part;
+
+    zmq_msg_init(&part);
+    while (zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) >= 0) {
+    }
+    zmq_msg_close(&part);
+    rejoin(self);
+}
+
 static void text_copy(char *to, text_t text, size_t room)
 {
     snprintf(to, room, "%.*s", (int)text.len, text.at);
@@ -101,10 +206,9 @@ static void text_copy(char *to, text_t text, size_t room)
 
 static err_t hello(link_t *self, unsigned ms, fail_t *f)
 {
-    msg_client_hello_t greeting = {.proto_min = PROTO_MIN, .proto_max = PROTO_MAX};
     const msg_t *msg;
 
-    link_send(self, TAG_client_hello, &greeting);
+    greet(self);
     err_t err = link_next(self, ms, &msg, f);
     if (err == ERR_TIMED_OUT) {
         fail(f, ERR_NO_BROKER, "the broker at %.200s does not answer", self->endpoint);
@@ -139,7 +243,10 @@ link_t *link_new(const char *endpoint, unsigned timeout_ms, fail_t *f)
         fail(f, ERR_NO_BROKER, "%.200s cannot be reached", endpoint);
         return NULL;
     }
-    return hello(self, timeout_ms, f) ? NULL : TAKE(self);
+    if (hello(self, timeout_ms, f)) return NULL;
+    self->greeted = true;
+    monitor_start(self);
+    return TAKE(self);
 }
 
 void link_destroy(link_t **self_p)
@@ -148,6 +255,8 @@ void link_destroy(link_t **self_p)
     if (!self) return;
 
     if (self->has_msg) msg_clear(&self->msg);
+    while (self->asked) asked_drop(&self->asked);
+    zsock_destroy(&self->monitor);
     zsock_destroy(&self->socket);
     buf_clear(&self->frame);
     free(self->endpoint);
@@ -170,22 +279,6 @@ void link_on_silence(link_t *self, link_silence_t *call, void *context)
 const char *link_version(const link_t *self) { return self->version; }
 const char *link_hosts_endpoint(const link_t *self) { return self->hosts; }
 const char *link_key(const link_t *self) { return self->key; }
-
-void link_send(link_t *self, msg_tag_t tag, const void *body)
-{
-    buf_t frame = buf_of(FRAME_BYTES_MAX);
-    void *socket = zsock_resolve(self->socket);
-
-    must(!msg_encode(tag, body, &frame));
-    for (size_t at = 0; at < frame.len;) {
-        size_t part = frame.len - at < PART_BYTES_MAX ? frame.len - at : PART_BYTES_MAX;
-        bool more = at + part < frame.len;
-        while (zmq_send(socket, frame.at + at, part, more ? ZMQ_SNDMORE : 0) < 0)
-            must(errno == EINTR);
-        at += part;
-    }
-    buf_clear(&frame);
-}
 
 /* One frame, all its parts. False: a signal, or a frame beyond every limit. */
 static bool frame_receive(link_t *self)
@@ -216,20 +309,39 @@ static err_t timed_out(fail_t *f, unsigned ms)
     return ERR_TIMED_OUT;
 }
 
-/* Nothing came for a while: is anybody still there? ZeroMQ itself would wait for ever. */
-static err_t silent(const link_t *self, unsigned *slices, fail_t *f)
+/* Nothing came for a while: is anybody still there? ZeroMQ itself would wait for ever. One who is
+ * back when asked for the second time was only started anew. */
+static err_t silent(link_t *self, unsigned *slices, fail_t *f)
 {
     if (self->silence) {
         err_t err = self->silence(self->silence_context, f);
         if (err) return err;
     }
     if (++*slices % (DOOR_MS / SLICE_MS) != 0) return ERR_OK;
-    err_t err = door_check(self->endpoint, f);
+    fail_t found;
+    bool missed = self->missed;
+    err_t err = door_check(self->endpoint, &found);
+    self->missed = err == ERR_NO_BROKER;
+    if (self->missed && !missed) return ERR_OK;
+    if (err) *f = found;
     if (err == ERR_NO_BROKER) fail_why(f, "it went away while its answer was awaited");
     return err;
 }
 
-/* Decodes what came. RET_MINE: it is an answer, not an event. */
+/* A frame of ours that the broker did not take. One who does not know us came back: what was sent
+ * before our hello reached it is repeated behind that. */
+static err_t refused(link_t *self, const msg_refuse_t *refuse, fail_t *f)
+{
+    if (refuse->error == ERR_NEED_HELLO) {
+        if (!self->greeting) rejoin(self);
+        return ERR_OK;
+    }
+    err_t err = (err_t)refuse->error;
+    if (err_row(err)->err != err || !err) err = ERR_INTERNAL;
+    return fail(f, err, "%.*s", (int)refuse->text.len, refuse->text.at);
+}
+
+/* Decodes what came. RET_MINE: it is the first answer to something asked. */
 static err_t take(link_t *self, bool *ret_mine, fail_t *f)
 {
     if (self->has_msg) msg_clear(&self->msg);
@@ -237,9 +349,17 @@ static err_t take(link_t *self, bool *ret_mine, fail_t *f)
     err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
     if (err) return fail(f, err, "the broker's answer cannot be read");
     self->has_msg = true;
-    *ret_mine = self->msg.tag != TAG_event;
-    if (!*ret_mine && self->call) self->call(self->context, &self->msg.body.event);
-    return ERR_OK;
+    switch (self->msg.tag) {
+    case TAG_event:
+        if (self->call) self->call(self->context, &self->msg.body.event);
+        return ERR_OK;
+    case TAG_client_welcome:
+        self->greeting = false;
+        *ret_mine = !self->greeted;
+        return ERR_OK;
+    case TAG_refuse: return refused(self, &self->msg.body.refuse, f);
+    default: *ret_mine = answers(self, &self->msg); return ERR_OK;
+    }
 }
 
 err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
@@ -249,16 +369,20 @@ err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
 
     for (;;) {
         uint64_t now = now_ms(), left = now < end ? end - now : 0;
-        zmq_pollitem_t item = {zsock_resolve(self->socket), 0, ZMQ_POLLIN, 0};
+        zmq_pollitem_t items[] = {
+            {zsock_resolve(self->socket), 0, ZMQ_POLLIN, 0},
+            {self->monitor ? zsock_resolve(self->monitor) : NULL, -1, ZMQ_POLLIN, 0},
+        };
         bool mine = false;
         if (signal_caught()) return timed_out(f, ms);
-        int ready = zmq_poll(&item, 1, left < SLICE_MS ? (long)left : SLICE_MS);
+        int ready = zmq_poll(items, self->monitor ? 2 : 1, left < SLICE_MS ? (long)left : SLICE_MS);
         if (ready < 0) continue;
         if (ready == 0 && left == 0) return timed_out(f, ms);
         err_t err = ERR_OK;
+        if (items[1].revents) monitor_drain(self);
         if (ready == 0)
             err = silent(self, &slices, f);
-        else if (frame_receive(self))
+        else if (items[0].revents && frame_receive(self))
             err = take(self, &mine, f);
         if (err) return err;
         if (!mine) continue;

@@ -30,10 +30,11 @@ const char *link_key(const link_t *self);
 /* A fresh request id. */
 id128_t request_id(void);
 
-/* Sends one message. */
+/* Sends one request, whose first field is its id. It is sent again to a broker that was started
+ * anew behind the same endpoint, as long as no answer has come (WATCH: always). */
 void link_send(link_t *self, msg_tag_t tag, const void *body);
 
-/* The next message that is no EVENT, within MS. It lives until the next call. Fails with TIMED_OUT
+/* The next answer to something sent, within MS. It lives until the next call. Fails with TIMED_OUT
  * (also when a signal came in), with NO_BROKER when its door is gone, or as link_on_silence() says. */
 CHECKED err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f);
 

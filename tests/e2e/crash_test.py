@@ -5,6 +5,7 @@ moves once, every line appears once, and nobody notices more than a delay."""
 import json
 import os
 import threading
+import time
 
 from yard import EXAMPLES, VATS, YardTest, main, wait_for
 
@@ -156,6 +157,22 @@ class Background(YardTest):
             self.yard.ok("up", "--hosts", "2")
             self.assertEqual(n, self.call("@bob", "count"))
         self.assertSound()
+
+    def test_the_broker_while_somebody_waits(self):
+        """A waiting call goes on with the broker that comes back at the same door."""
+        file = self.yard.cluster({"waits": os.path.join(VATS, "waits.js")})
+        self.yard.ok("cluster", "launch", file)
+        call = self.yard.start("call", "@waits", "bootstrap")
+        time.sleep(0.5)
+        self.yard.kill(self.yard.processes("vatbroker"))
+        home = self.yard.home
+        self.yard.start("--state", f"{home}/broker", "--control", f"ipc://{home}/control.sock", program="vatbroker")
+        self.assertTrue(wait_for(lambda: self.yard.ctl("ps").code == 0, 10))
+        self.assertIsNone(call.poll())
+        self.yard.ok("kill", "@waits", "--yes")
+        out, err = call.communicate(timeout=10)
+        self.assertEqual((8, "rejected: Error: [KERNEL:VAT_TERMINATED] vat terminated\n"), (call.returncode, out), err)
+        self.yard.end()
 
     def test_everything(self):
         self.launch()
