@@ -8,7 +8,7 @@
 
 #include "broker/kernel/private.h"
 
-enum { TANGLE_MAX = 4096 };
+enum { TANGLE_MAX = 4096, TANGLE_SLOTS_MAX = 64 * 1024 };
 
 typedef struct {
     promise_t *promise;
@@ -17,10 +17,11 @@ typedef struct {
 } node_t;
 
 typedef struct {
-    const kernel_t *k;
+    kernel_t *k;
     node_t *nodes;
     size_t count, room;
-    map_t at; /* kref -> place, counted from 1 */
+    size_t slots; /* of their values */
+    map_t at;     /* kref -> place, counted from 1 */
 } tangle_t;
 
 static node_t *node_of(const tangle_t *t, kref_t kref)
@@ -46,7 +47,8 @@ static bool tangle_walk(tangle_t *t, kref_t first)
     for (size_t i = 0; i < t->count; i++) {
         if (t->count > TANGLE_MAX) return false;
         const value_t *value = t->nodes[i].promise->value;
-        if (value->slot_count > TANGLE_MAX) return false;
+        t->slots += value->slot_count;
+        if (t->slots > TANGLE_SLOTS_MAX) return false;
         for (size_t j = 0; j < value->slot_count; j++) node_add(t, value->slots[j]);
     }
     return true;
@@ -80,24 +82,36 @@ static void keep(tangle_t *t, size_t first, size_t *stack)
     }
 }
 
+/* What is dead lets go of its value. */
+static void tangle_release(tangle_t *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->nodes[i].alive) continue;
+        value_t *value = TAKE(t->nodes[i].promise->value);
+        value_down(t->k, value);
+        value_destroy(&value);
+    }
+}
+
 /* If SUSPECT and what it leads to are held from nowhere else, their values let go, and the counts
- * fall to zero by themselves. */
+ * fall to zero by themselves. What is found alive, or too many to tell, is not walked again in this
+ * round unless it loses a reference. */
 void cycle_collect(kernel_t *k, kref_t suspect)
 {
     tangle_t t = {.k = k};
-    if (tangle_walk(&t, suspect) && t.count) {
+    bool whole = tangle_walk(&t, suspect);
+    if (whole && t.count) {
         size_t *stack = take(t.count * sizeof *stack);
         tangle_subtract(&t);
         for (size_t i = 0; i < t.count; i++)
             if (t.nodes[i].outside) keep(&t, i, stack);
         free(stack);
-        for (size_t i = 0; i < t.count; i++) {
-            if (t.nodes[i].alive) continue;
-            value_t *value = TAKE(t.nodes[i].promise->value);
-            value_down(k, value);
-            value_destroy(&value);
-        }
     }
+    for (size_t i = 0; i < t.count; i++) {
+        if (!whole) t.nodes[i].alive = true;
+        if (t.nodes[i].alive) t.nodes[i].promise->alive_at = k->rounds;
+    }
+    tangle_release(&t);
     map_clear(&t.at);
     free(t.nodes);
 }

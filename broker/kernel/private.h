@@ -34,6 +34,7 @@ typedef enum {
 typedef struct {
     size_t count;
     size_t slot_count, body_len;
+    bool leads_on;  /* a slot is a promise */
     kref_t slots[]; /* the body's bytes follow */
 } value_t;
 
@@ -147,6 +148,9 @@ typedef struct {
     queue_t queue;
     waiter_t *waiters; /* AWAIT */
     hold_t *hold;
+    uint64_t
+        alive_at; /* round of collect() that found it held from outside its tangle; 0: since then
+                          it lost a reference */
 } promise_t;
 
 struct held {
@@ -200,6 +204,7 @@ struct kernel {
     queue_t work;       /* messages to route, notifies to queue: first in, first out */
     uint64_t *doubtful; /* krefs whose counts fell to zero */
     size_t doubtful_count, doubtful_room;
+    uint64_t rounds; /* of collect() */
     kvat_t *ready, *ready_tail;
     bool idle_check, forget;
 

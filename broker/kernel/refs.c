@@ -61,9 +61,7 @@ static void object_count(kernel_t *k, object_t *object, int reach, int recognize
 /* Its value may lead back to it: the reference it lost may have been the last one from outside. */
 static bool leads_on(const promise_t *promise)
 {
-    for (size_t i = 0; promise->value && i < promise->value->slot_count; i++)
-        if (kref_is_promise(promise->value->slots[i])) return true;
-    return false;
+    return promise->value && promise->value->leads_on;
 }
 
 static void promise_count(kernel_t *k, promise_t *promise, int more)
@@ -71,6 +69,7 @@ static void promise_count(kernel_t *k, promise_t *promise, int more)
     must(more > 0 || promise->row.count > 0);
     promise->row.count += (uint64_t)(int64_t)more;
     touch(k, &promise->named.head);
+    if (more < 0) promise->alive_at = 0;
     if (promise->row.count == 0 || (more < 0 && leads_on(promise)))
         doubt(k, &promise->named, promise->row.kref);
 }
@@ -178,7 +177,7 @@ static void promise_collect(kernel_t *k, promise_t *promise)
 {
     promise->named.doubtful = false;
     if (promise->row.count > 0) {
-        if (leads_on(promise) && !promise->named.holders)
+        if (leads_on(promise) && !promise->named.holders && promise->alive_at != k->rounds)
             cycle_collect(k, kref_of(promise->row.kref));
         return;
     }
@@ -208,6 +207,7 @@ static void object_collect(kernel_t *k, object_t *object)
 /* To a fixed point: what one step frees is looked at by a later one. */
 void collect(kernel_t *k)
 {
+    k->rounds++;
     for (size_t i = 0; i < k->doubtful_count; i++) {
         kref_t kref = {k->doubtful[i]};
         if (kref_is_promise(kref)) {

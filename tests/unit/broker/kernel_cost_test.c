@@ -1,0 +1,77 @@
+/* What a vat can make the broker do costs no more than what it says: each test ends within seconds, and
+ * took minutes when the cost grew with the square. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "tests/support/kernel_rig.h"
+
+#define TAKE "#[\"take\",[]]"
+
+static const kref_t nothing;
+static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
+static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
+
+static buf_t calls;
+static kref_t slots[SLOTS_MAX];
+
+TestSuite(cost, .timeout = 30);
+
+static rig_t *start(void)
+{
+    rig_t *rig = rig_new();
+    rig_host(rig, 1);
+    cr_assert_eq(rig_launch(rig, "alice bob", NULL)->tag, TAG_launched);
+    return rig;
+}
+
+/* A settled promise with many slots, named many times: each name is counted down once. */
+Test(cost, a_long_value_is_not_read_for_each_reference)
+{
+    rig_t *rig = start();
+    kref_t promise = kp(1, 1);
+    call_send(&calls, root(2), "#[\"take\",[\"&0\"]]", &promise, 1, nothing);
+    rig_result(rig, 1, &calls);
+    for (size_t i = 0; i < SLOTS_MAX; i++) slots[i] = root(2);
+    rig_empty(rig, 2);
+    msg_call_t call = {rig_id(rig), root(1), rig_data(TAKE, NULL, 0), 1};
+    rig_ask(rig, TAG_call, &call);
+    call_resolve(&calls, promise, false, "#[]", slots, SLOTS_MAX);
+    rig_result(rig, 1, &calls);
+
+    for (size_t i = 0; i < SLOTS_MAX; i++) slots[i] = promise;
+    call = (msg_call_t){rig_id(rig), root(2), rig_data(TAKE, NULL, 0), 1};
+    rig_ask(rig, TAG_call, &call);
+    for (int i = 0; i < 60; i++) call_send(&calls, root(2), TAKE, slots, SLOTS_MAX, nothing);
+    rig_result(rig, 2, &calls);
+    rig_run_dry(rig);
+    cr_assert_eq(rig_counter(rig, "vats"), 2);
+    rig_destroy(&rig);
+}
+
+/* A ring of settled promises that something outside holds: looked at once when all of them lose a
+ * reference together. */
+Test(cost, a_tangle_is_walked_once_for_all_its_promises)
+{
+    enum { RING = 4000 };
+    static resolution_t ring[RING];
+    rig_t *rig = start();
+    for (uint64_t i = 0; i < RING; i++) slots[i] = kp(1, i + 1);
+    kref_t open = kp(1, RING + 1);
+    call_send(&calls, root(2), TAKE, slots, RING, nothing);
+    call_send(&calls, open, TAKE, slots, 1, nothing);
+    for (size_t i = 0; i < RING; i++)
+        ring[i] = (resolution_t){slots[i], false, rig_data("#[\"&0\"]", &slots[(i + 1) % RING], 1)};
+    msg_resolve_t resolve = {{ring, RING}};
+    call_any(&calls, TAG_resolve, &resolve);
+    rig_result(rig, 1, &calls);
+    call_subscribe(&calls, slots[0]);
+    rig_result(rig, 2, &calls);
+    cr_assert_eq(rig_delivery(rig, 2)->body.deliver_notify.resolutions.count, RING);
+    rig_empty(rig, 2);
+    cr_assert_geq(rig_counter(rig, "promises"), RING, "still held");
+
+    msg_kill_t kill = {rig_id(rig), {1}, text_of("")};
+    rig_ask(rig, TAG_kill, &kill);
+    cr_assert_leq(rig_counter(rig, "promises"), 2, "what held the ring is gone");
+    rig_destroy(&rig);
+}
