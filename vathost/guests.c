@@ -11,6 +11,7 @@
 
 #include "vathost/io/pipe.h"
 #include "vathost/worker.h"
+#include "vathost/xs/xs_engine.h"
 #include "wire/base/log.h"
 #include "wire/base/map.h"
 #include "wire/base/must.h"
@@ -454,13 +455,11 @@ void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms)
 /* Why a worker that was running a live delivery ended; OK: by nothing the vat did. */
 static err_t blame(const worker_t *worker, int status)
 {
-    enum { EXIT_WALL = 18 /* as in vathost/xs/xs_engine.h */ };
-
     if (worker->live <= worker->known) return ERR_OK;
     if (worker->late) return ERR_VAT_LIMIT_WALL;
     if (WIFEXITED(status)) {
         switch (WEXITSTATUS(status)) {
-        case EXIT_WALL: return ERR_VAT_LIMIT_WALL;
+        case XS_EXIT_WALL: return ERR_VAT_LIMIT_WALL;
         case WORKER_DONE:
         case WORKER_BROKEN:
         case WORKER_DIVERGED: return ERR_OK;
