@@ -272,6 +272,7 @@ static err_t start(run_t *self, fail_t *f)
     }
     err_t err = folders_make(self, f);
     if (err) return err;
+    hosts = instance_hosts(self->folder, hosts);
     snprintf(socket, sizeof socket, "%s/c", self->temporary);
     err = instance_start(&self->instance, self->folder, socket, hosts, false,
                          left < READY_MS ? left : READY_MS, f);

@@ -297,6 +297,7 @@ err_t cmd_up(cli_t *cli)
     if (err) return err;
     if (hosts > 1000) return fail(&cli->f, ERR_BAD_VALUE, "--hosts: at most 1000");
     if (ms > FOREVER_MS) ms = FOREVER_MS;
+    hosts = instance_hosts(home.home, hosts);
     instance_endpoint(home.home, endpoint);
     AUTO(link) link = link_new(endpoint, 2000, &cli->f);
     err = link ? hosts_fill(cli, &home, link, hosts, (unsigned)ms)

@@ -277,6 +277,16 @@ static void host_paths(const instance_t *self, size_t i, char name[32], char sta
     snprintf(state, PATH_MAX, "%.4000s/%s", self->folder, name);
 }
 
+size_t instance_hosts(const char *folder, size_t wanted)
+{
+    char path[PATH_MAX];
+    size_t there = 0;
+
+    do snprintf(path, sizeof path, "%.4000s/host-%zu", folder, ++there);
+    while (access(path, F_OK) == 0);
+    return there - 1 > wanted ? there - 1 : wanted;
+}
+
 static err_t keys_make(instance_t *self, size_t hosts, unsigned ms, fail_t *f)
 {
     char name[32], state[PATH_MAX], key[64], broker[PATH_MAX];

@@ -32,6 +32,10 @@ void instance_socket(const char *home, char ret[PATH_MAX]);
 /* Where the broker of HOME listens: from HOME/endpoint when it is there. */
 void instance_endpoint(const char *home, char ret[PATH_MAX]);
 
+/* How many vathosts to start over FOLDER when WANTED are asked for: never fewer than have state
+ * there, since vats stand on them. */
+size_t instance_hosts(const char *folder, size_t wanted);
+
 /* Starts a broker and HOSTS vathosts over FOLDER, which exists; its control socket is SOCKET (a
  * path). All are ready on return. On failure nothing of it runs: PROCESS_FAILED, TIMED_OUT, or
  * what a process said (STORE_LOCKED, ADDRESS_IN_USE, ...). */

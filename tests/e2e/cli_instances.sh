@@ -29,6 +29,12 @@ grep -q 'host-1' "$home/status" || complain "status does not name the host"
 [ $code -eq 4 ] || complain "ps without a broker gives exit code $code"
 "$vatctl" db audit --state "$VATYARD_HOME" | grep -qx clean || complain "audit of a state nobody uses"
 
+# A state brings all its hosts back: vats stand on them.
+connected() { "$vatctl" status --json | python3 -c 'import json, sys; print(sum(h["state"] == "connected" for h in json.load(sys.stdin)["hosts"]))'; }
+"$vatctl" up -q --hosts 3 && "$vatctl" down -q && "$vatctl" up -q || complain "up again"
+[ "$(connected)" -eq 3 ] || complain "after --hosts 3, down and up there are $(connected) hosts"
+"$vatctl" down -q || complain "down again"
+
 # A run that is stopped, early and late, leaves no folder and no process, and says so in its exit code.
 mkdir "$home/tmp"
 for wait in 0.05 0.15 2; do
