@@ -50,6 +50,8 @@ static err_t dispatch(cli_t *cli)
 int cli_main(int argc, char **argv)
 {
     static cli_t cli;
+    static char version[] = "version";
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) argv[1] = version;
     err_t err = args_parse(argc, argv, &cli.args, &cli.f);
 
     signal(SIGPIPE, SIG_IGN);

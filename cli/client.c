@@ -30,6 +30,10 @@ static err_t wait_settled(cli_t *cli, link_t *link, kref_t promise, const msg_t 
                          ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, ret, &cli->f);
     char kref[KREF_TEXT_MAX];
 
+    if (err == ERR_REF_UNKNOWN) {
+        fail(&cli->f, err, "no promise %s", kref_text(promise, kref));
+        fail_why(&cli->f, "there never was one, or its value has been taken by call or await");
+    }
     if (err == ERR_TIMED_OUT && !signal_caught()) {
         fail(&cli->f, ERR_TIMED_OUT, "%s is not settled", kref_text(promise, kref));
         fail_why(&cli->f, "--timeout is over; the message goes on");

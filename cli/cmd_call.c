@@ -37,6 +37,7 @@ static err_t message(cli_t *cli, link_t *link, bool no_result, kref_t *ret)
     if (!err) {
         msg_call_t call = {request_id(), target, value_capdata(&value), no_result};
         err = link_ask(link, TAG_call, &call, TAG_sent, ANSWER_MS, &msg, &cli->f);
+        if (err == ERR_REF_UNKNOWN) fail(&cli->f, err, "no object or promise %.200s", words[0]);
         if (!err) *ret = msg->body.sent.result;
     }
     value_clear(&value);

@@ -27,6 +27,17 @@ static json_t *id_json(char prefix, uint64_t number)
 
 static json_t *number_json(uint64_t number) { return json_integer((json_int_t)number); }
 
+/* Why a vat ended, as a person reads it. */
+static json_t *reason_json(text_t reason)
+{
+    buf_t text = buf_of(4 * TEXT_BYTES_MAX);
+    err_t err = value_show_reason(&text, reason);
+    json_t *json = json_text(err ? reason : (text_t){(const char *)text.at, text.len});
+
+    buf_clear(&text);
+    return json;
+}
+
 static json_t *vat_json(const msg_vat_row_t *vat)
 {
     json_t *row = json_object();
@@ -37,7 +48,7 @@ static json_t *vat_json(const msg_vat_row_t *vat)
     json_object_set_new(row, "host", id_json('h', vat->host.n));
     json_object_set_new(row, "host_name", json_text(vat->host_name));
     json_object_set_new(row, "state", json_text(vat->state));
-    json_object_set_new(row, "reason", json_text(vat->reason));
+    json_object_set_new(row, "reason", reason_json(vat->reason));
     json_object_set_new(row, "incarnation", number_json(vat->incarnation));
     json_object_set_new(row, "queue", number_json(vat->queue));
     json_object_set_new(row, "in_flight", number_json(vat->in_flight));
@@ -87,7 +98,10 @@ static void vat_cells(table_t *table, const msg_vat_row_t *vat, bool all)
     table_add(table, "%" PRIu64, vat->queue + vat->in_flight);
     table_add(table, "%" PRIu64, vat->applied);
     table_add(table, "%.1f ms", (double)vat->run_us / 1000);
-    if (all) table_add(table, "%.*s", TEXT(vat->reason));
+    if (!all) return;
+    json_t *reason = reason_json(vat->reason);
+    table_add(table, "%s", json_string_value(reason));
+    json_decref(reason);
 }
 
 err_t cmd_ps(cli_t *cli)
@@ -224,9 +238,11 @@ static void status_print(const link_t *link, const table_t *hosts, const table_t
     printf("\n");
     table_print(clusters, stdout);
     printf("\n");
+    const char *gap = "";
     json_object_foreach(counters, name, value)
     {
-        printf("%s %" JSON_INTEGER_FORMAT "  ", name, json_integer_value(value));
+        printf("%s%s %" JSON_INTEGER_FORMAT, gap, name, json_integer_value(value));
+        gap = "  ";
     }
     printf("\n");
 }
@@ -293,9 +309,11 @@ static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
         putchar('\n');
         buf_clear(&text);
     }
+    if (strcmp(json_string_value(json_object_get(found, "state")), "terminated") != 0) {
+        printf("  next         vatctl call v%u METHOD    vatctl logs v%u    vatctl restart v%u\n",
+               wanted.n, wanted.n, wanted.n);
+    }
     json_decref(found);
-    printf("  next         vatctl call v%u METHOD    vatctl logs v%u    vatctl restart v%u\n",
-           wanted.n, wanted.n, wanted.n);
     return ERR_OK;
 }
 

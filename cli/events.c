@@ -371,8 +371,11 @@ static void show_life(events_t *self, const msg_event_t *event)
     fprintf(out, "vat v%u ", event->vat.n);
     put_safely(out, event->name);
     fputs(" ended: ", out);
-    put_safely(out, event->text);
+    buf_t reason = buf_of(4 * TEXT_BYTES_MAX);
+    err_t err = value_show_reason(&reason, event->text);
+    put_safely(out, err ? event->text : (text_t){(const char *)reason.at, reason.len});
     fputc('\n', out);
+    buf_clear(&reason);
 }
 
 static bool wanted(const events_t *self, const msg_event_t *event)

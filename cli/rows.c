@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/value.h"
 #include "wire/base/must.h"
 
 err_t rows_get(link_t *link, rows_what_t what, bool ended, kref_t kref, rows_t *ret, fail_t *f)
@@ -44,6 +45,16 @@ static bool is_named(const msg_vat_row_t *vat, const char *name)
     return !slash || same(vat->cluster_name, name, (size_t)(slash - name));
 }
 
+static void ended_told(const msg_vat_row_t *vat, const char *name, found_t *ret, fail_t *f)
+{
+    ret->vat = vat->vat;
+    fail(f, ERR_VAT_TERMINATED, "vat \"%.200s\" (v%u) is terminated", name, vat->vat.n);
+    buf_t reason = buf_of(4 * TEXT_BYTES_MAX);
+    if (!value_show_reason(&reason, vat->reason)) fail_why(f, "%.*s", (int)reason.len, reason.at);
+    buf_clear(&reason);
+    fail_try(f, "vatctl inspect v%u", vat->vat.n);
+}
+
 /* A vat of that name that is no more: better told than "no such vat". */
 static bool ended_named(link_t *link, const char *name, found_t *ret, fail_t *f)
 {
@@ -54,10 +65,7 @@ static bool ended_named(link_t *link, const char *name, found_t *ret, fail_t *f)
     for (const msg_t *row; (row = rows_next(&rows));) {
         const msg_vat_row_t *vat = &row->body.vat_row;
         if (row->tag != TAG_vat_row || !is_named(vat, name)) continue;
-        ret->vat = vat->vat;
-        fail(f, ERR_VAT_TERMINATED, "vat \"%.200s\" (v%u) is terminated", name, vat->vat.n);
-        fail_why(f, "%.*s", (int)vat->reason.len, vat->reason.at);
-        fail_try(f, "vatctl inspect v%u", vat->vat.n);
+        ended_told(vat, name, ret, f);
         found = true;
     }
     rows_clear(&rows);
@@ -77,6 +85,11 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
         const msg_vat_row_t *vat = &row->body.vat_row;
         if (row->tag != TAG_vat_row) continue;
         if (by_number ? vat->vat.n != number : !is_named(vat, name)) continue;
+        if (by_number && vat->state.len == 10 && memcmp(vat->state.at, "terminated", 10) == 0) {
+            ended_told(vat, name, ret, f);
+            rows_clear(&rows);
+            return f->err;
+        }
         ret->vat = vat->vat;
         ret->cluster = vat->cluster;
         snprintf(ret->name, sizeof ret->name, "%.*s", (int)vat->name.len, vat->name.at);

@@ -44,3 +44,6 @@ json_t *value_json(const capdata_t *data);
 
 /* {"body":...,"slots":[...]}. Never NULL. */
 json_t *value_raw(const capdata_t *data);
+
+/* Appends to OUT why a vat ended: a text, or the body of the value it gave to exitVat. */
+CHECKED err_t value_show_reason(buf_t *out, text_t reason);

@@ -291,3 +291,10 @@ err_t value_show(buf_t *out, const capdata_t *data)
     json_decref(encoded);
     return err;
 }
+
+err_t value_show_reason(buf_t *out, text_t reason)
+{
+    capdata_t data = {.body = {(const uint8_t *)reason.at, reason.len}};
+
+    return value_show(out, &data);
+}

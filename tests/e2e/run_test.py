@@ -218,6 +218,21 @@ class Instance(YardTest):
         self.assertNothingRuns()
         self.assertEqual([], self.yard.vat_databases())
 
+    def test_vats_that_end_themselves(self):
+        """The crank of exitVat counts and its message is answered; the reason is for people."""
+        file = self.yard.cluster({"ok": vat("leaves.js"), "bad": vat("leaves.js")})
+        self.yard.ok("cluster", "launch", file, "--wait")
+        self.assertEqual("gone", self.yard.ok("call", "@ok", "leave", "s:bye", "--json").json["value"])
+        result = self.yard.ctl("call", "@bad", "fail", "s:broken")
+        self.assertEqual((8, "rejected: Error: [KERNEL:VAT_TERMINATED] vat terminated\n"), (result.code, result.out))
+        self.assertEqual({"ok": '"bye"', "bad": "Error: broken"},
+                         {row["name"]: row["reason"] for row in self.yard.ok("ps", "-a", "--json").json})
+        for name in "v1", "@ok":
+            result = self.yard.ctl("call", name, "leave")
+            self.assertExit(1, result)
+            self.assertIn("error E2201:", result.err)
+            self.assertIn('why     "bye"', result.err)
+
     def test_two_instances_do_not_meet(self):
         other = dict(self.yard.env, VATYARD_HOME=os.path.join(self.yard.dir, "other"))
         self.yard.ok("up", env=other)
