@@ -165,6 +165,7 @@ class Background(YardTest):
         call = self.yard.start("call", "@waits", "bootstrap")
         time.sleep(0.5)
         self.yard.kill(self.yard.processes("vatbroker"))
+        self.assertTrue(wait_for(lambda: not self.yard.processes("vatbroker")))  # its lock goes with it
         home = self.yard.home
         self.yard.start("--state", f"{home}/broker", "--control", f"ipc://{home}/control.sock", program="vatbroker")
         self.assertTrue(wait_for(lambda: self.yard.ctl("ps").code == 0, 10))
