@@ -307,6 +307,8 @@ static void on_restart(kernel_t *k, uint32_t client, const msg_restart_t *msg)
     if (vat->attached || vat->asked) {
         msg_vat_restart_t restart = {vat->id, vat->row.inc, vat->row.pgen};
         send_host(k, vat->row.host, TAG_vat_restart, &restart);
+    } else {
+        vat->renew = true;
     }
     vat->attached = false;
     vat_push(k, vat);

@@ -127,6 +127,14 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
         return;
     }
     if (vat->row.state == VAT_QUARANTINED) return;
+    bool renew = vat->renew && msg->run != 0;
+    vat->renew = false;
+    if (renew) {
+        msg_vat_restart_t restart = {vat->id, vat->row.inc, vat->row.pgen};
+        vat->asked = true;
+        send_host(k, from, TAG_vat_restart, &restart);
+        return;
+    }
     if (msg->last > vat->row.assigned) {
         vat_quarantine(k, vat, "the worker ran deliveries that this broker never assigned");
         return;

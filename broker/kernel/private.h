@@ -112,6 +112,7 @@ struct kvat {
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
+    bool renew;    /* RESTART came while its host was away: a worker that lived on is ended */
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;

@@ -253,3 +253,24 @@ Test(client, restart_drops_the_old_worker)
     cr_assert_eq(rig_ask(rig, TAG_restart, &restart)->body.failed.error, ERR_VAT_UNKNOWN);
     rig_destroy(&rig);
 }
+
+/* The host keeps its workers while its link is down: the restart waits for it. */
+Test(client, restart_of_a_vat_whose_host_is_away_comes_when_it_is_back)
+{
+    rig_t *rig = rig_new();
+    rig_host(rig, 1);
+    cr_assert_eq(rig_launch(rig, "alice", NULL)->tag, TAG_launched);
+    msg_result_t old = rig_result_frame(rig, 1, NULL);
+    rig_host_gone(rig, 1);
+    msg_restart_t restart = {rig_id(rig), {1}};
+    cr_assert_eq(rig_ask(rig, TAG_restart, &restart)->tag, TAG_done);
+    cr_assert_eq(rig_host_frames(rig, TAG_vat_restart), 0);
+    size_t attached = rig_host_frames(rig, TAG_attached);
+    rig_host(rig, 1);
+    cr_assert_eq(rig_host_frames(rig, TAG_vat_restart), 1, "its worker lived on");
+    cr_assert_eq(rig_host_frames(rig, TAG_attached), attached);
+    msg_attach_t fresh = {{1}, old.inc, old.pgen, 0, {{1}}, 0, 0, {{0}}};
+    rig_from_host(rig, 1, TAG_attach, &fresh);
+    cr_assert_eq(rig_host_frames(rig, TAG_attached), attached + 1);
+    rig_destroy(&rig);
+}
