@@ -13,6 +13,7 @@
 #include "broker/home.h"
 #include "broker/io/doors.h"
 #include "wire/base/log.h"
+#include "wire/base/program.h"
 
 enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */ };
 
@@ -52,22 +53,11 @@ static volatile sig_atomic_t signalled;
 
 static void on_signal(int number) { signalled = number; }
 
-/* The shape that vatctl's errors have. HINT: NULL takes the table's. */
-static int fail(err_t err, const char *where, const char *why, const char *hint)
-{
-    const err_row_t *row = err_row(err);
-    fprintf(stderr, "error E%04u: %s%s%s\n", (unsigned)row->err, row->text, *where ? ": " : "",
-            where);
-    if (*why) fprintf(stderr, "  why     %s\n", why);
-    fprintf(stderr, "  try     %s\n", hint ? hint : row->hint);
-    return row->exit;
-}
-
 /* ---- options ---- */
 
 static int wrong_use(err_t err, const char *what)
 {
-    return fail(err, what, "", "vatbroker --help");
+    return program_fail(err, what, "", "vatbroker --help");
 }
 
 /* -1: go on; otherwise the exit code. */
@@ -85,16 +75,13 @@ static int read_options(int argc, char **argv, options_t *ret)
     *ret = (options_t){.listen = "tcp://127.0.0.1:*", .ready_fd = STDOUT_FILENO};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
-        char *end = NULL;
         switch (c) {
         case 's': ret->state = optarg; break;
         case 'l': ret->listen = optarg; break;
         case 'c': ret->control = optarg; break;
         case 'r':
-            ret->ready_fd = (int)strtol(optarg, &end, 10);
-            if (!*optarg || *end || fcntl(ret->ready_fd, F_GETFD) < 0) {
+            if (!program_descriptor(optarg, &ret->ready_fd))
                 return wrong_use(ERR_BAD_VALUE, "--ready-fd");
-            }
             break;
         case 'V': puts("vatbroker " VATYARD_VERSION); return 0;
         case 'h': fputs(usage, stdout); return 0;
@@ -118,7 +105,7 @@ static err_t open_home(process_t *self, const options_t *options)
         return ERR_BAD_VALUE;
     }
     self->where = self->dir;
-    return keys_open(self->dir, &self->keys, self->why);
+    return keys_open(self->dir, "broker", &self->keys, self->why);
 }
 
 static err_t open_store(process_t *self)
@@ -249,7 +236,7 @@ int main(int argc, char **argv)
                  kv_str("control", doors_endpoint(process.doors, DOOR_CLIENTS)));
         err = serve(&process);
     }
-    int code = err ? fail(err, process.where, process.why, NULL) : 0;
+    int code = err ? program_fail(err, process.where, process.why, NULL) : 0;
     give_back(&process);
     if (!err) log_info("stop");
     return code;

@@ -18,6 +18,7 @@
 #include "wire/base/limits.h"
 #include "wire/base/log.h"
 #include "wire/base/own.h"
+#include "wire/base/program.h"
 
 typedef struct {
     const char *state, *name, *broker, *server_key;
@@ -54,15 +55,9 @@ static const char usage[] =
     "\n"
     "VATYARD_LOG_FORMAT=text|json, VATYARD_LOG_LEVEL=error|warn|info|debug\n";
 
-/* The shape that vatctl's errors have. */
 static int fail(err_t err, const char *where, const char *why)
 {
-    const err_row_t *row = err_row(err);
-    fprintf(stderr, "error E%04u: %s%s%s\n", (unsigned)row->err, row->text, *where ? ": " : "",
-            where);
-    if (*why) fprintf(stderr, "  why     %s\n", why);
-    fprintf(stderr, "  try     %s\n", err == ERR_USAGE ? "vathost --help" : row->hint);
-    return row->exit;
+    return program_fail(err, where, why, err_row(err)->exit == 2 ? "vathost --help" : NULL);
 }
 
 /* ---- options ---- */
@@ -77,7 +72,8 @@ static int check_options(const options_t *options)
     if (strlen(options->name) > NAME_BYTES_MAX) return fail(ERR_BAD_VALUE, "--name", "too long");
     if (!options->broker) return fail(ERR_USAGE, "--broker is required", "");
     if (!options->server_key) return fail(ERR_USAGE, "--server-key is required", "");
-    if (!key_check(options->server_key)) {
+    hash_t key;
+    if (!key_parse(text_of(options->server_key), &key)) {
         return fail(ERR_BAD_VALUE, "--server-key", "not a key: 40 characters of Z85");
     }
     return -1;
@@ -100,7 +96,6 @@ static int read_options(int argc, char **argv, options_t *ret)
     *ret = (options_t){.ready_fd = STDOUT_FILENO};
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
-        char *end = NULL;
         switch (c) {
         case 's': ret->state = optarg; break;
         case 'n': ret->name = optarg; break;
@@ -108,10 +103,8 @@ static int read_options(int argc, char **argv, options_t *ret)
         case 'k': ret->server_key = optarg; break;
         case 'p': ret->print_key = true; break;
         case 'r':
-            ret->ready_fd = (int)strtol(optarg, &end, 10);
-            if (!*optarg || *end || fcntl(ret->ready_fd, F_GETFD) < 0) {
+            if (!program_descriptor(optarg, &ret->ready_fd))
                 return fail(ERR_BAD_VALUE, "--ready-fd", "not an open descriptor");
-            }
             break;
         case 'V': puts("vathost " VATYARD_VERSION); return 0;
         case 'h': fputs(usage, stdout); return 0;
@@ -248,7 +241,7 @@ int main(int argc, char **argv)
     log_open("host", options.name);
     self.where = "";
     err_t err = open_state(&self, &options);
-    if (!err) err = keys_open(self.dir, &self.keys, self.why);
+    if (!err) err = keys_open(self.dir, "host", &self.keys, self.why);
     if (!err && options.print_key) {
         puts(self.keys.public_key);
         return 0;

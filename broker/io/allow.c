@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "broker/io/keys.h"
+#include "wire/base/keyfile.h"
 #include "wire/base/must.h"
 #include "wire/base/utf8.h"
 

@@ -10,8 +10,8 @@
  * One thread; one instance per process. */
 #pragma once
 #include "broker/io/allow.h"
-#include "broker/io/keys.h"
 #include "broker/io/port.h"
+#include "wire/base/keyfile.h"
 
 typedef struct doors doors_t;
 

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "broker/io/keys.h"
+#include "wire/base/keyfile.h"
 #include "wire/base/must.h"
 
 #define ZAP_ENDPOINT "inproc://zeromq.zap.01"

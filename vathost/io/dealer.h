@@ -8,7 +8,7 @@
  *
  * libzmq has threads of its own: fork before the first dealer_open(), not after. */
 #pragma once
-#include "vathost/io/keys.h"
+#include "wire/base/keyfile.h"
 
 typedef struct dealer dealer_t;
 

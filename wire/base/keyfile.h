@@ -1,18 +1,19 @@
-/* The broker's CURVE key pair, and the text form of keys. */
+/* A CURVE key pair in two files, NAME.key (0600) and NAME.pub, and the text form of keys: Z85,
+ * ZeroMQ's RFC 32. Broker and hosts keep theirs alike. */
 #pragma once
 #include "wire/base/bytes.h"
 #include "wire/base/err.h"
 
-enum { KEY_TEXT_BYTES = 40 }; /* Z85 */
+enum { KEY_TEXT_BYTES = 40 };
 
 typedef struct {
     char public_key[KEY_TEXT_BYTES + 1], secret_key[KEY_TEXT_BYTES + 1];
 } keys_t;
 
-/* Reads DIR/broker.key, or makes it (0600) together with DIR/broker.pub when there is none.
+/* Reads DIR/NAME.key, or makes it together with DIR/NAME.pub when there is none.
  * Fails with KEY_FILE when it is not a regular file of ours that nobody else can read, or holds no
  * key, or cannot be made; WHY then says which. */
-CHECKED err_t keys_open(const char *dir, keys_t *ret, char why[256]);
+CHECKED err_t keys_open(const char *dir, const char *name, keys_t *ret, char why[256]);
 
 /* Z85 to 32 bytes; false when TEXT is no key. */
 bool key_parse(text_t text, hash_t *ret);
