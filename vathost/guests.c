@@ -88,6 +88,7 @@ void guests_destroy(guests_t **self_p)
     for (size_t i = 0; i < self->workers.room; i++) {
         if (!(worker = map_cell(&self->workers, i))) continue;
         pipe_close(&worker->pipe);
+        delete_database(self, worker->vat); /* its vat may have ended just before us */
         free(worker);
     }
     for (size_t i = 0; i < self->guests.room; i++) {
