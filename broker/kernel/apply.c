@@ -144,7 +144,7 @@ static void apply_call(const apply_t *a, const msg_t *call)
 }
 
 /* Applies k->calls, which check_crank() found legal, as crank D of VAT, whose log row is LOG.
- * Returns the first exit among them, NULL when there is none. */
+ * Returns the last exit among them, NULL when there is none. */
 const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, uint64_t d, const log_t *log)
 {
     apply_t a = {k, vat, d, {{vat->id, d, 0}, log->trace}};
@@ -152,7 +152,7 @@ const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, uint64_t d, const log_t 
     for (size_t i = 0; i < k->call_count; i++) {
         a.cause.msg.n = (uint32_t)(i + 1);
         apply_call(&a, &k->calls[i]);
-        if (k->calls[i].tag == TAG_exit && !exit) exit = &k->calls[i].body.exit;
+        if (k->calls[i].tag == TAG_exit) exit = &k->calls[i].body.exit;
     }
     return exit;
 }

@@ -104,8 +104,8 @@ static void end_illegal(kernel_t *k, kvat_t *vat, const log_t *log, err_t err, s
 
 static const msg_exit_t *exit_of(const kernel_t *k)
 {
-    for (size_t i = 0; i < k->call_count; i++)
-        if (k->calls[i].tag == TAG_exit) return &k->calls[i].body.exit;
+    for (size_t i = k->call_count; i > 0; i--) /* as in SwingSet, the last one counts */
+        if (k->calls[i - 1].tag == TAG_exit) return &k->calls[i - 1].body.exit;
     return NULL;
 }
 

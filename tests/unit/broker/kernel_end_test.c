@@ -96,6 +96,19 @@ Test(end, exit_keeps_the_crank_and_ends_the_vat)
     rig_destroy(&rig);
 }
 
+Test(end, of_two_exits_the_last_one_counts_and_so_does_what_follows)
+{
+    rig_t *rig = busy();
+    call_exit(&calls, true, "#\"oops\"");
+    call_exit(&calls, false, "#\"bye\"");
+    call_resolve(&calls, kp(1, 1), false, "#\"kept\"", NULL, 0);
+    rig_result(rig, 2, &calls);
+    const resolutions_t *told = &rig_delivery(rig, 1)->body.deliver_notify.resolutions;
+    cr_assert(!told->at[0].rejected && rig_body_is(&told->at[0].data, "#\"kept\""));
+    expect_reason(rig, "bye");
+    rig_destroy(&rig);
+}
+
 Test(end, exit_with_failure_discards_the_crank)
 {
     rig_t *rig = busy();
