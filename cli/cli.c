@@ -63,9 +63,9 @@ int cli_main(int argc, char **argv)
 
     if (!err) {
         if (!cli.args.command)
-            help_all(stdout);
+            help_show(&cli, NULL);
         else if (args_yes(&cli.args, "help"))
-            help_command(cli.args.command, stdout);
+            help_show(&cli, cli.args.command);
         else
             err = dispatch(&cli);
     }

@@ -17,6 +17,9 @@ int cli_main(int argc, char **argv);
 /* A line on stderr unless -q. */
 void say(const cli_t *cli, const char *format, ...) LIKE_PRINTF(2);
 
+/* The help screen, or that of COMMAND; with --json the rows it is made of. */
+void help_show(const cli_t *cli, const command_t *command);
+
 /* Prints the one JSON value of a command and forgets it. */
 void out_json(json_t *value);
 

@@ -43,6 +43,8 @@ const command_t *command_find(const char *text)
     return NULL;
 }
 
+const flag_t *flag_at(unsigned i) { return i < FLAG_COUNT_ALL ? &flags[i] : NULL; }
+
 bool duration_read(const char *text, uint64_t *ret_ms)
 {
     static const struct {

@@ -68,6 +68,7 @@ uint64_t args_ms(const args_t *args, const char *name, uint64_t otherwise);
 /* The command whose name is TEXT ("cluster launch"); NULL when none is. */
 const command_t *command_find(const char *text);
 const command_t *command_at(unsigned i); /* NULL behind the last one */
+const flag_t *flag_at(unsigned i);       /* likewise */
 
 /* The help screen; fits 80 columns and 40 lines. */
 void help_all(FILE *out);

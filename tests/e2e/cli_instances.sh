@@ -29,6 +29,10 @@ grep -q 'host-1' "$home/status" || complain "status does not name the host"
 [ $code -eq 4 ] || complain "ps without a broker gives exit code $code"
 "$vatctl" db audit --state "$VATYARD_HOME" | grep -qx clean || complain "audit of a state nobody uses"
 
+for words in "help" "help run" "run --help" "help cluster" "help E2104" "version"; do
+  "$vatctl" $words --json | python3 -c 'import json, sys; json.load(sys.stdin)' || complain "$words --json is not one JSON value"
+done
+
 # A state brings all its hosts back: vats stand on them.
 connected() { "$vatctl" status --json | python3 -c 'import json, sys; print(sum(h["state"] == "connected" for h in json.load(sys.stdin)["hosts"]))'; }
 "$vatctl" up -q --hosts 3 && "$vatctl" down -q && "$vatctl" up -q || complain "up again"
