@@ -68,9 +68,13 @@ err_t bundler_run(const char *source, const char *out, const char *format, fail_
     close(errors[0]);
     waitpid(pid, &status, 0);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ERR_OK;
-    fail(f, ERR_BUNDLE_FAILED, "the source %s cannot be bundled", source);
+    bool unwritten = WIFEXITED(status) && WEXITSTATUS(status) == 4;
+    if (unwritten)
+        fail(f, ERR_STORE, "the bundle %s cannot be written", out);
+    else
+        fail(f, ERR_BUNDLE_FAILED, "the source %s cannot be bundled", source);
     fail_why(f, "%s", *said ? said : "the bundler ended without a word");
-    return ERR_BUNDLE_FAILED;
+    return f->err;
 }
 
 static void cache_folder(char ret[PATH_MAX])

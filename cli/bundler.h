@@ -8,7 +8,7 @@
 #include "cli/fail.h"
 
 /* Bundles SOURCE into the file OUT, in FORMAT (NULL: the bundler's own choice). Fails with
- * FILE_MISSING, NO_NODE, BUNDLE_FAILED. */
+ * FILE_MISSING, NO_NODE, BUNDLE_FAILED, STORE. */
 CHECKED err_t bundler_run(const char *source, const char *out, const char *format, fail_t *f);
 
 /* Gives the path of a bundle of SOURCE, made now or before (RET_CACHED). */

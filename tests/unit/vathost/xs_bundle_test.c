@@ -86,6 +86,8 @@ Test(xs_bundle, says_where_an_error_is)
     cr_assert_eq(run(BUNDLE " none.js -o out.json"), 3);
     cr_assert_str_eq(said, "none.js: no such file\n");
     cr_assert_eq(run("test -e out.json"), 1, "an error leaves nothing behind");
+    cr_assert_eq(run("echo 1 > good.js; " BUNDLE " good.js -o nowhere/out.json"), 4);
+    cr_assert_neq(strstr(said, "nowhere/out.json"), NULL, "%s", said);
     cr_assert_eq(run(BUNDLE), 2);
     cr_assert_eq(run(BUNDLE " bad.js -o out.json --format zip"), 2);
 }

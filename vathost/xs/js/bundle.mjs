@@ -7,7 +7,8 @@
  * source upwards, and then in the node_modules beside this file, which has endo and vat-data. Endo
  * wants a package around each module: a source without one is first made into a single module.
  *
- * On an error: one line, FILE:LINE:COLUMN: TEXT where there is a place, on stderr, and exit code 3. */
+ * On an error: one line, FILE:LINE:COLUMN: TEXT where there is a place, on stderr, and exit code 3; 4
+ * when OUT cannot be written. */
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -115,12 +116,17 @@ const explain = error => {
   return location ? `${location.file}:${location.line}:${location.column + 1}: ${text}` : `${source}: ${text}`;
 };
 
+let bundle;
 try {
-  const bundle = await (OURS.includes(format) ? withEsbuild() : withEndo());
+  bundle = await (OURS.includes(format) ? withEsbuild() : withEndo());
+} catch (error) {
+  fail(3, explain(error));
+}
+try {
   fs.writeFileSync(`${out}.inputs`, inputs.map(file => `${file}\n`).join(''));
   const half = `${out}.${process.pid}`;
   fs.writeFileSync(half, JSON.stringify(bundle));
   fs.renameSync(half, out);
 } catch (error) {
-  fail(3, explain(error));
+  fail(4, error.message);
 }
