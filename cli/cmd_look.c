@@ -407,6 +407,41 @@ static err_t inspect_host(cli_t *cli, link_t *link, const char *word)
     return err;
 }
 
+/* By number or name. RET_FOUND: there is one, and it was shown. */
+static err_t inspect_cluster(cli_t *cli, link_t *link, const char *word, bool *ret_found)
+{
+    table_t table = table_of(cluster_head);
+    json_t *json = json_array(), *row, *value;
+    const char *key;
+    size_t i;
+    err_t err = clusters_get(link, &table, json, &cli->f);
+
+    json_array_foreach(json, i, row)
+    {
+        const char *id = json_string_value(json_object_get(row, "cluster"));
+        const char *name = json_string_value(json_object_get(row, "name"));
+        if (strcmp(id, word) != 0 && strcmp(name, word) != 0) continue;
+        *ret_found = true;
+        if (cli->json) {
+            out_json(json_incref(row));
+            break;
+        }
+        printf("%s  cluster  %s\n", id, name);
+        json_object_foreach(row, key, value)
+        {
+            if (strcmp(key, "cluster") == 0 || strcmp(key, "name") == 0) continue;
+            if (json_is_string(value))
+                printf("  %-10s %s\n", key, json_string_value(value));
+            else if (json_is_integer(value))
+                printf("  %-10s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+        }
+        break;
+    }
+    json_decref(json);
+    table_clear(&table);
+    return err;
+}
+
 err_t cmd_inspect(cli_t *cli)
 {
     AUTO(link) link = client_link(cli);
@@ -420,6 +455,14 @@ err_t cmd_inspect(cli_t *cli)
     if (id_parse('h', word, strlen(word), &number)) return inspect_host(cli, link, word);
     if (id_parse('v', word, strlen(word), &number)) return inspect_vat(cli, link, (vat_t){number});
     err_t err = vat_named(link, *word == '@' ? word + 1 : word, &found, &cli->f);
+    if (err == ERR_VAT_UNKNOWN && *word != '@') {
+        fail_t kept = cli->f;
+        bool shown = false;
+        err = inspect_cluster(cli, link, word, &shown);
+        if (err || shown) return err;
+        cli->f = kept;
+        err = ERR_VAT_UNKNOWN;
+    }
     return err && err != ERR_VAT_TERMINATED ? err : inspect_vat(cli, link, found.vat);
 }
 

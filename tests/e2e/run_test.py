@@ -218,6 +218,16 @@ class Instance(YardTest):
         self.assertNothingRuns()
         self.assertEqual([], self.yard.vat_databases())
 
+    def test_inspect_a_cluster(self):
+        file = self.yard.cluster({"alice": vat("hello.js")}, name="pair.json")
+        self.yard.ok("cluster", "launch", file, "--wait")
+        for word in "s1", "pair":
+            row = self.yard.ok("inspect", word, "--json").json
+            self.assertEqual(("s1", "pair", 1, "v1"), (row["cluster"], row["name"], row["vats"], row["bootstrap"]))
+            self.assertIn("s1  cluster  pair", self.yard.ok("inspect", word).out)
+        self.assertEqual("v1", self.yard.ok("inspect", "alice", "--json").json["vat"])
+        self.assertExit(6, self.yard.ctl("inspect", "s2"))
+
     def test_vats_that_end_themselves(self):
         """The crank of exitVat counts and its message is answered; the reason is for people."""
         file = self.yard.cluster({"ok": vat("leaves.js"), "bad": vat("leaves.js")})
