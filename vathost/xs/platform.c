@@ -98,7 +98,7 @@ void fxCreateMachinePlatform(txMachine *the)
 
 void fxDeleteMachinePlatform(txMachine *the) { (void)the; }
 
-/* How much room a heap should have after a collection: a quarter of it free, or it grows to twice what
+/* How much room a heap should have after a collection: a quarter of it free, or it grows by half of what
  * lives. XS by itself grows only when a collection frees nothing, and a vat whose live heap happens to
  * fill nine tenths of what it has then collects all the time. patch_xs.cmake makes XS ask. What a
  * collection frees depends on the vat alone, and the meter does not count it. */
@@ -113,7 +113,7 @@ txSize platform_slots_wanted(txMachine *the)
     txSize all = the->maximumHeapCount, live = the->currentHeapCount;
     if (all - live >= all / 4) return 0;
 
-    txSize wanted = 2 * live - all;
+    txSize wanted = live / 2;
     if (wanted < the->minimumHeapCount) wanted = the->minimumHeapCount;
     return has_budget(the, (size_t)wanted * sizeof(txSlot)) ? wanted : 0;
 }
@@ -124,7 +124,7 @@ txSize platform_chunks_wanted(txMachine *the, txSize least)
     txSize all = the->maximumChunksSize, live = the->currentChunksSize;
     if (all - live >= all / 4) return least;
 
-    txSize wanted = 2 * live - all;
+    txSize wanted = live / 2;
     if (wanted < the->minimumChunksSize) wanted = the->minimumChunksSize;
     if (wanted < least || !has_budget(the, (size_t)wanted)) return least;
     return wanted;
