@@ -62,12 +62,18 @@ static void gone_add(kernel_t *k, change_t change)
     k->gone[k->gone_count++] = change;
 }
 
+/* What changed in the record is not written: its row is deleted by number, see bury_log(). */
+void untouch(kernel_t *k, head_t *head)
+{
+    if (head->dirty_at) k->dirty[head->dirty_at - 1] = NULL;
+    head->dirty_at = 0;
+}
+
 /* The record leaves the state: takes it out of the dirty list, and its row out of the store. It may
  * come back with another key afterwards (an entry that moves to another queue does). */
 void bury(kernel_t *k, head_t *head)
 {
-    if (head->dirty_at) k->dirty[head->dirty_at - 1] = NULL;
-    head->dirty_at = 0;
+    untouch(k, head);
     if (!head->stored) return;
 
     change_t change = {.table = head->table};

@@ -256,6 +256,7 @@ __attribute__((format(printf, 2, 3))) blob_t *blob_print(size_t max, const char 
 
 /* ---- dirty.c: what changed since the last flush ---- */
 void touch(kernel_t *k, head_t *head);
+void untouch(kernel_t *k, head_t *head);
 void bury(kernel_t *k, head_t *head);
 void bury_log(kernel_t *k, const kvat_t *vat, uint64_t d);
 void flush_clear(kernel_t *k);

@@ -144,7 +144,8 @@ static void end_names(kernel_t *k, kvat_t *vat, cause_t cause)
     free(krefs);
 }
 
-/* Rows that are applied but not flushed yet: the trim deletes them with the others. */
+/* Rows that are applied but not flushed yet are not written any more: the trim deletes them with
+ * the others, when it comes to them. */
 static void end_spent(kernel_t *k, const kvat_t *vat)
 {
     for (log_t **at = &k->spent; *at;) {
@@ -154,7 +155,7 @@ static void end_spent(kernel_t *k, const kvat_t *vat)
             continue;
         }
         *at = log->next;
-        bury(k, &log->head);
+        untouch(k, &log->head);
         log_free(log);
     }
 }

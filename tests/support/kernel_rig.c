@@ -102,12 +102,14 @@ static void store_row(void *context, const row_t *row)
     while (i < self->row_count &&
            (self->rows[i].table != row->table || !blob_same(self->rows[i].key, key)))
         i++;
-    if (i < self->row_count) {
+    bool known = i < self->row_count;
+    if (known) {
         blob_destroy(&self->rows[i].key);
         blob_destroy(&self->rows[i].row);
         self->rows[i] = self->rows[--self->row_count];
     }
     if (row->gone) {
+        must(known); /* what is deleted was there: no row goes twice */
         blob_destroy(&key);
         return;
     }

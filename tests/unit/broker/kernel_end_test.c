@@ -318,3 +318,38 @@ Test(end, the_dead_have_sent_what_they_have_sent)
     cr_assert_eq(rig_counter(rig, "promises"), 1, "bootstrap's, held by the cluster");
     rig_destroy(&rig);
 }
+
+/* alice runs 300 deliveries, of which the last one is exit: more rows than one step deletes. */
+static rig_t *long_log(void)
+{
+    rig_t *rig = start("alice", NULL);
+    for (int i = 0; i < 300; i++) call_send(&calls, root(1), PING, NULL, 0, nothing);
+    rig_result(rig, 1, &calls);
+    for (int i = 1; i < 300; i++) rig_empty(rig, 1);
+    call_exit(&calls, false, "#\"bye\"");
+    rig_result(rig, 1, &calls);
+    return rig;
+}
+
+/* That no row is deleted twice, or without being there, the rig's store looks after. */
+Test(end, a_long_log_goes_in_pieces_each_row_once)
+{
+    rig_t *rig = long_log();
+    size_t left = rig_rows(rig, ROW_log);
+    cr_assert_gt(left, 1, "some are left for the next step");
+    rig_counter(rig, "vats");
+    cr_assert_eq(rig_rows(rig, ROW_log), 0);
+    rig_counter(rig, "vats");
+    rig_destroy(&rig);
+}
+
+Test(end, a_restart_goes_on_deleting_where_the_log_stood)
+{
+    rig_t *rig = long_log();
+    size_t left = rig_rows(rig, ROW_log);
+    cr_assert_gt(left, 1, "some are left for the next start");
+    rig_restart(rig, false);
+    rig_counter(rig, "vats");
+    cr_assert_eq(rig_rows(rig, ROW_log), 0);
+    rig_destroy(&rig);
+}
