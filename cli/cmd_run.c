@@ -293,7 +293,10 @@ static err_t go(run_t *self, fail_t *f)
     if (err) return err;
     watch(self);
     err = resume(self, &found, f);
-    if (!err && found) say(self->cli, "cluster \"%s\" goes on from its state", self->name);
+    if (!err && found) {
+        say(self->cli, "cluster \"%s\" goes on from its state%s", self->name,
+            self->cli->args.rest ? "; what is behind -- changes nothing" : "");
+    }
     if (!err && !found) {
         err = launch(self->link, self->plan, &self->loads, self->name,
                      args_yes(&self->cli->args, "serial"), left_ms(self), &self->launched, f);
@@ -347,6 +350,10 @@ err_t run_file(cli_t *cli, const char *path)
     self.events = (events_t){.people = cli->quiet ? NULL : stderr, .color = cli->color};
     self.plan = plan_new(path, false, f);
     if (!self.plan) return f->err;
+    if (cli->args.rest && plan_argv(self.plan, cli->args.rest, (size_t)cli->args.rest_count, f)) {
+        plan_destroy(&self.plan);
+        return f->err;
+    }
     for (size_t i = 0; i < self.plan->warning_count; i++)
         say(cli, "warning: %s", self.plan->warnings[i]);
     const char *name = cli->args.command->id == COMMAND_run ? args_text(&cli->args, "name") : NULL;

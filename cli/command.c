@@ -251,6 +251,7 @@ static err_t parse_command(int argc, char **argv, args_t *ret, bool is_word[], f
 
 static err_t parse_words(int argc, char **argv, args_t *ret, const bool is_word[], fail_t *f)
 {
+    bool keeps_rest = ret->command && strstr(ret->command->arguments, "[-- ");
     bool only_words = false;
     int count = 0;
     err_t err = ERR_OK;
@@ -258,6 +259,7 @@ static err_t parse_words(int argc, char **argv, args_t *ret, const bool is_word[
     for (int i = 1; i < argc && !err; i++) {
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
+            if (keeps_rest) ret->rest = argv + count;
         } else if (!only_words && is_flag(argv[i])) {
             err = parse_flag(ret, argv, argc, &i, f);
         } else if (!is_word[i]) {
@@ -265,7 +267,8 @@ static err_t parse_words(int argc, char **argv, args_t *ret, const bool is_word[
         }
     }
     ret->words = argv;
-    ret->word_count = count;
+    ret->word_count = ret->rest ? (int)(ret->rest - argv) : count;
+    ret->rest_count = count - ret->word_count;
     return err;
 }
 

@@ -52,10 +52,12 @@ typedef struct {
     const char *flags[FLAG_ROWS_MAX]; /* by row of the table; "" for a YES flag that is set */
     char **words;                     /* the arguments; points into argv, which is reordered */
     int word_count;
+    char **rest; /* behind "--", of a command that keeps them apart; NULL: there was no "--" */
+    int rest_count;
 } args_t;
 
 /* Parses ARGV. A word that begins with '-' and a digit, or is -Infinity, is an argument (it is a
- * value of `call`); behind "--" all are. Fails with UNKNOWN_COMMAND, UNKNOWN_FLAG, BAD_VALUE or
+ * value of `call`); behind "--" all are, or they are RET->rest when the command's row says so. Fails with UNKNOWN_COMMAND, UNKNOWN_FLAG, BAD_VALUE or
  * USAGE; RET then still has the flags met before, so that --json governs the error's form. */
 CHECKED err_t args_parse(int argc, char **argv, args_t *ret, fail_t *f);
 

@@ -185,6 +185,26 @@ static err_t code_find(const plan_t *self, cluster_vat_t *vat, const json_t *fro
     return ERR_OK;
 }
 
+static err_t parameters_make(cluster_vat_t *vat, fail_t *f)
+{
+    buf_clear(&vat->parameters);
+    vat->parameters = buf_of(CAPDATA_BYTES_MAX);
+    err_t err = buf_add(&vat->parameters, "#", 1);
+    if (!err) err = value_add_json(&vat->parameters, vat->values);
+    if (!err) return ERR_OK;
+    return fail(f, ERR_VALUE_TYPE, "the parameters of vat \"%s\" are too large", vat->name);
+}
+
+err_t plan_argv(plan_t *self, char *const *words, size_t count, fail_t *f)
+{
+    cluster_vat_t *vat = &self->vats[self->bootstrap];
+    json_t *argv = json_array();
+
+    for (size_t i = 0; i < count; i++) json_array_append_new(argv, json_text(text_of(words[i])));
+    json_object_set_new(vat->values, "argv", argv);
+    return parameters_make(vat, f);
+}
+
 static err_t vat_add(plan_t *self, const char *key, const json_t *from, const char *name,
                      long index, fail_t *f)
 {
@@ -192,7 +212,7 @@ static err_t vat_add(plan_t *self, const char *key, const json_t *from, const ch
     const json_t *deploy = json_object_get(self->root, "deploy");
     json_t *parameters = json_copy(json_object_get(from, "parameters"));
 
-    *vat = (cluster_vat_t){.parameters = buf_of(CAPDATA_BYTES_MAX)};
+    *vat = (cluster_vat_t){.values = parameters ? parameters : json_object()};
     self->vat_count++;
     snprintf(vat->name, sizeof vat->name, "%s", name);
     strcpy(vat->pointer, "/vats");
@@ -203,15 +223,11 @@ static err_t vat_add(plan_t *self, const char *key, const json_t *from, const ch
     deploy_apply(vat, json_object_get(from, "deploy"));
     deploy_apply(vat, json_object_get(json_object_get(deploy, "vats"), key));
 
-    if (!parameters) parameters = json_object();
-    if (index >= 0) json_object_set_new(parameters, "index", json_real((double)index));
-    err_t err = buf_add(&vat->parameters, "#", 1);
-    if (!err) err = value_add_json(&vat->parameters, parameters);
-    json_decref(parameters);
+    if (index >= 0) json_object_set_new(vat->values, "index", json_real((double)index));
+    err_t err = parameters_make(vat, f);
     if (err) {
-        fail(f, ERR_VALUE_TYPE, "the parameters of vat \"%s\" are too large", name);
         plan_place(self, vat->pointer, true, f);
-        return ERR_VALUE_TYPE;
+        return err;
     }
     return code_find(self, vat, from, f);
 }
@@ -355,7 +371,10 @@ void plan_destroy(plan_t **self_p)
     plan_t *self = *self_p;
     if (!self) return;
 
-    for (size_t i = 0; i < self->vat_count; i++) buf_clear(&self->vats[i].parameters);
+    for (size_t i = 0; i < self->vat_count; i++) {
+        json_decref(self->vats[i].values);
+        buf_clear(&self->vats[i].parameters);
+    }
     for (size_t i = 0; i < self->warning_count; i++) free(self->warnings[i]);
     free(self->warnings);
     free(self->vats);

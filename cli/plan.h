@@ -18,7 +18,8 @@ typedef struct {
     code_kind_t code;
     const char *spec;            /* path, URL or hash as the file has it; borrowed from the file */
     char pointer[FAIL_NAME_MAX]; /* where SPEC stands in the file */
-    buf_t parameters;            /* smallcaps body, '#' included */
+    json_t *values;              /* the parameters as the file has them, with "index" */
+    buf_t parameters;            /* their smallcaps body, '#' included */
     uint64_t computrons, wall_ms, heap_bytes; /* 0: the broker's defaults */
     bool critical;
     char host[NAME_BYTES_MAX + 1]; /* "": round robin */
@@ -42,6 +43,10 @@ typedef struct {
  * NOT_SUPPORTED, REFERENCE, all the writer's fault. */
 plan_t *plan_new(const char *path, bool schema_only, fail_t *f);
 void plan_destroy(plan_t **self_p);
+
+/* Gives the bootstrap vat the parameter "argv", in place of one that the file has: SwingSet's rule
+ * for what stands behind the file's name. VALUE_TYPE when it makes them too large. */
+CHECKED err_t plan_argv(plan_t *self, char *const *words, size_t count, fail_t *f);
 
 /* Gives F the place of the value at POINTER of the file, or of its key when KEY. */
 void plan_place(const plan_t *self, const char *pointer, bool key, fail_t *f);

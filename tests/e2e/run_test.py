@@ -34,6 +34,16 @@ class Run(YardTest):
         self.assertGreaterEqual(value["cranks"], 2)
         self.assertEqual("", result.err, "-q leaves only errors: no progress, and nothing that vats print")
 
+    def test_words_behind_the_dashes(self):
+        source = self.yard.file("vats/argv.js", """import { Far } from '@endo/far';
+export const buildRootObject = (_powers, { argv, k }) => Far('root', { bootstrap: () => [argv, k] });
+""")
+        file = self.yard.cluster({"a": {"sourceSpec": source, "parameters": {"k": 1}}})
+        for words, argv in (["--", "a", "--json", "-3"], ["a", "--json", "-3"]), (["--"], []), ([], "[undefined]"):
+            result = self.yard.ctl("run", file, "--json", *words)
+            self.assertExit(0, result)
+            self.assertEqual([argv, 1], result.json["value"])
+
     def test_nothing_stays_behind(self):
         before = set(os.listdir(self.yard.dir))
         file = self.yard.cluster({"alice": vat("hello.js")})

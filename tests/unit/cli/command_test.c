@@ -55,6 +55,28 @@ Test(command, a_flag_before_the_command_takes_its_value)
     cr_assert_eq(args.command, command_find("version"));
 }
 
+Test(command, what_stands_behind_the_dashes)
+{
+    args_t args;
+
+    cr_assert_eq(parse("vatctl run FILE -q -- a --json -- -3 --", &args), ERR_OK, "%s", f.what);
+    cr_assert_eq(args.word_count, 1);
+    cr_assert_str_eq(args.words[0], "FILE");
+    cr_assert(args_yes(&args, "quiet") && !args_yes(&args, "json"));
+    const char *rest[] = {"a", "--json", "--", "-3", "--"};
+    cr_assert_eq(args.rest_count, 5);
+    for (int i = 0; i < 5; i++) cr_assert_str_eq(args.rest[i], rest[i]);
+    cr_assert_eq(parse("vatctl run FILE --", &args), ERR_OK);
+    cr_assert(args.rest && args.rest_count == 0);
+    cr_assert_eq(parse("vatctl run FILE", &args), ERR_OK);
+    cr_assert_null(args.rest);
+    cr_assert_eq(parse("vatctl run -- FILE", &args), ERR_USAGE, "FILE is none of them");
+    cr_assert_eq(parse("vatctl call @a m -- -x", &args), ERR_OK);
+    cr_assert_null(args.rest, "elsewhere they are arguments like others");
+    cr_assert_eq(args.word_count, 3);
+    cr_assert_str_eq(args.words[2], "-x");
+}
+
 Test(command, wrong_words_are_told_and_helped)
 {
     args_t args;

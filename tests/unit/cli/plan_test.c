@@ -138,6 +138,41 @@ Test(plan, copies_parameters_and_limits)
               memcmp(w->parameters.at, body, strlen(body)) == 0);
 }
 
+static void parameters_are(const plan_t *plan, size_t vat, const char *body)
+{
+    const buf_t *parameters = &plan->vats[vat].parameters;
+
+    cr_assert(parameters->len == strlen(body) && memcmp(parameters->at, body, strlen(body)) == 0,
+              "%.*s", (int)parameters->len, (const char *)parameters->at);
+}
+
+Test(plan, argv_is_for_the_bootstrap_vat)
+{
+    char one[] = "-x", two[] = "", *words[] = {one, two};
+    AUTO(plan)
+    plan = plan_from("{\"bootstrap\":\"w1\",\"vats\":{\"w\":{\"bundleSpec\":\"x\",\"count\":2,"
+                     "\"parameters\":{\"argv\":1,\"k\":2}}}}");
+    cr_assert(plan, "%s", f.what);
+
+    cr_assert_eq(plan_argv(plan, words, 2, &f), ERR_OK, "%s", f.what);
+    parameters_are(plan, 0, "#{\"argv\":1,\"index\":0,\"k\":2}");
+    parameters_are(plan, 1, "#{\"argv\":[\"!-x\",\"\"],\"index\":1,\"k\":2}");
+    cr_assert_eq(plan_argv(plan, words, 0, &f), ERR_OK);
+    parameters_are(plan, 1, "#{\"argv\":[],\"index\":1,\"k\":2}");
+}
+
+Test(plan, argv_that_is_too_large_is_told)
+{
+    static char large[CAPDATA_BYTES_MAX + 1];
+    char *words[] = {large};
+    AUTO(plan) plan = plan_from(VAT "}}}");
+
+    cr_assert(plan, "%s", f.what);
+    memset(large, 'x', CAPDATA_BYTES_MAX);
+    cr_assert_eq(plan_argv(plan, words, 1, &f), ERR_VALUE_TYPE);
+    cr_assert(strstr(f.what, "\"a\""), "%s", f.what);
+}
+
 Test(plan, a_missing_file_is_told)
 {
     cr_assert_null(plan_new("/nowhere/cluster.json", false, &f));
