@@ -153,16 +153,20 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     if (msg->last >= vat->row.applied) send_live(k, vat, vat->row.applied + 1);
 }
 
-static bool speaks(const kvat_t *vat, uint32_t from, uint64_t inc, uint64_t pgen, uint64_t run)
+/* The vat, when the frame comes from the one worker that may speak for it; anything else is late. */
+kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t inc, uint64_t pgen,
+                    uint64_t run)
 {
-    return vat && vat->attached && vat->row.host == from && vat->row.inc == inc &&
-           vat->row.pgen == pgen && vat->row.run == run;
+    kvat_t *vat = vat_find(k, id.n);
+    if (!vat || (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING)) return NULL;
+    if (vat->row.host != from || vat->row.inc != inc || vat->row.pgen != pgen) return NULL;
+    return vat->attached && vat->row.run == run ? vat : NULL;
 }
 
 static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
 {
-    kvat_t *vat = vat_find(k, msg->vat.n);
-    if (!speaks(vat, from, msg->inc, msg->pgen, msg->run)) return;
+    kvat_t *vat = vat_speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    if (!vat) return;
     if (msg->first > vat->row.applied) {
         send_live(k, vat, msg->first);
         return;
@@ -183,8 +187,8 @@ static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
 
 static void on_diverged(kernel_t *k, uint32_t from, const msg_diverged_t *msg)
 {
-    kvat_t *vat = vat_find(k, msg->vat.n);
-    if (!speaks(vat, from, msg->inc, msg->pgen, msg->run)) return;
+    kvat_t *vat = vat_speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    if (!vat) return;
     vat_quarantine(k, vat, "a replayed delivery gave another result than the one applied");
 }
 

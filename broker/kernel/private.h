@@ -355,6 +355,8 @@ void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg);
 /* ---- host.c ---- */
 void on_host(kernel_t *k, const input_t *input);
 void on_host_gone(kernel_t *k, uint32_t from);
+kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t inc, uint64_t pgen,
+                    uint64_t run);
 khost_t *host_find(const kernel_t *k, uint64_t n);
 void host_free(khost_t *host);
 

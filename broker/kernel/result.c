@@ -4,16 +4,6 @@
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
 
-/* Does the frame come from the one worker that may speak for the vat? Anything else is late. */
-static kvat_t *speaker(const kernel_t *k, host_t from, vat_t id, uint64_t inc, uint64_t pgen,
-                       uint64_t run)
-{
-    kvat_t *vat = vat_find(k, id.n);
-    if (!vat || (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING)) return NULL;
-    if (vat->row.host != from.n || vat->row.inc != inc || vat->row.pgen != pgen) return NULL;
-    return vat->attached && vat->row.run == run ? vat : NULL;
-}
-
 static cause_t log_cause(const kvat_t *vat, const log_t *log)
 {
     return (cause_t){{vat->id, log->row.d, 0}, log->trace};
@@ -186,7 +176,7 @@ static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
 {
-    kvat_t *vat = speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->inc, msg->pgen, msg->run);
     if (!vat || msg->d == 0 || msg->d > vat->row.applied + 1) return;
     if (msg->d <= vat->row.applied) {
         repeated(k, vat, msg);
@@ -206,7 +196,7 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
 
 void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
 {
-    kvat_t *vat = speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->inc, msg->pgen, msg->run);
     if (!vat || msg->d <= vat->row.applied || msg->d > vat->row.assigned) return;
 
     const err_row_t *row = err_row((err_t)msg->error);
