@@ -12,6 +12,7 @@
 #include "cli/events.h"
 #include "cli/instance.h"
 #include "cli/plan.h"
+#include "cli/rows.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
@@ -50,38 +51,82 @@ static bool recorded_read(const char *line, recorded_t *ret)
     return true;
 }
 
-static bool shown(const events_t *events, const msg_event_t *event)
+/* Whether the vat of that name and number is one of those asked for; marks all it answers to. */
+static bool asked_for(const events_t *events, text_t name, vat_t vat, bool known[])
 {
     char number[16];
+    bool ret = events->vat_count == 0;
 
-    snprintf(number, sizeof number, "v%u", event->vat.n);
+    snprintf(number, sizeof number, "v%u", vat.n);
     for (size_t i = 0; i < events->vat_count; i++) {
-        const char *name = *events->vats[i] == '@' ? events->vats[i] + 1 : events->vats[i];
-        bool same =
-            event->name.len == strlen(name) && memcmp(event->name.at, name, strlen(name)) == 0;
-        if (same || strcmp(number, name) == 0) return true;
+        const char *word = *events->vats[i] == '@' ? events->vats[i] + 1 : events->vats[i];
+        bool same = name.len == strlen(word) && memcmp(name.at, word, name.len) == 0;
+        if (!same && strcmp(number, word) != 0) continue;
+        known[i] = ret = true;
     }
-    return events->vat_count == 0;
+    return ret;
+}
+
+/* Marks what the broker knows of, ended vats as well: a vat may have said nothing so far. */
+static err_t known_mark(link_t *link, const events_t *events, bool known[], fail_t *f)
+{
+    rows_t rows;
+    err_t err = rows_get(link, ROWS_VATS, true, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_vat_row_t *vat = &row->body.vat_row;
+        if (row->tag == TAG_vat_row) asked_for(events, vat->name, vat->vat, known);
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+static const char *unknown(const events_t *events, const bool known[])
+{
+    for (size_t i = 0; i < events->vat_count; i++) {
+        if (!known[i]) return events->vats[i];
+    }
+    return NULL;
+}
+
+/* Everything asked for must be a vat, else silence would look like a vat with nothing to say. */
+static err_t known_check(const events_t *events, const bool known[], fail_t *f)
+{
+    const char *word = unknown(events, known);
+
+    if (!word) return ERR_OK;
+    fail(f, ERR_VAT_UNKNOWN, "no vat \"%.200s\"", word);
+    if (strchr(word, '/')) fail_why(f, "a vat's own name or its number is wanted here");
+    return ERR_VAT_UNKNOWN;
 }
 
 /* The last LINES lines of FILE that are asked for, kept as a ring. */
-static void record_show(cli_t *cli, events_t *events, FILE *file, size_t lines)
+static err_t record_show(cli_t *cli, events_t *events, FILE *file, size_t lines)
 {
+    bool *known = calloc(events->vat_count + 1, sizeof *known);
     char **ring = calloc(lines, sizeof *ring), *line = NULL;
     size_t room = 0, count = 0;
     recorded_t recorded;
 
-    must(ring);
+    must(ring && known);
     while (getline(&line, &room, file) > 0) {
         if (!recorded_read(line, &recorded)) continue;
-        bool wanted = shown(events, &recorded.event);
+        bool wanted = asked_for(events, recorded.event.name, recorded.event.vat, known);
         json_decref(recorded.json);
         if (!wanted) continue;
         free(ring[count % lines]);
         ring[count++ % lines] = strdup(line);
     }
     free(line);
-    for (size_t i = count > lines ? count - lines : 0; i < count; i++) {
+    err_t err = ERR_OK;
+    if (unknown(events, known)) {
+        /* Without a broker the record alone decides. */
+        AUTO(link) link = client_link(cli);
+        if (link) err = known_mark(link, events, known, &cli->f);
+        if (!err) err = known_check(events, known, &cli->f);
+    }
+    for (size_t i = count > lines ? count - lines : 0; i < count && !err; i++) {
         const char *text = ring[i % lines];
         if (cli->json) {
             fputs(text, stdout);
@@ -92,6 +137,8 @@ static void record_show(cli_t *cli, events_t *events, FILE *file, size_t lines)
     }
     for (size_t i = 0; i < lines; i++) free(ring[i]);
     free(ring);
+    free(known);
+    return err;
 }
 
 static err_t record(cli_t *cli, events_t *events)
@@ -107,9 +154,9 @@ static err_t record(cli_t *cli, events_t *events)
         fail_try(&cli->f, "vatctl up         records what vats print");
         return ERR_FILE_MISSING;
     }
-    record_show(cli, events, file, args_count(&cli->args, "lines", 10000));
+    err_t err = record_show(cli, events, file, args_count(&cli->args, "lines", 10000));
     fclose(file);
-    return ERR_OK;
+    return err;
 }
 
 /* A record has an end: the older half is kept beside it, what was before is gone. */
@@ -130,6 +177,14 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
 {
     AUTO(link) link = client_link(cli);
     if (!link) return cli->f.err;
+    if (events->vat_count) {
+        bool *known = calloc(events->vat_count, sizeof *known);
+        must(known);
+        err_t err = known_mark(link, events, known, &cli->f);
+        if (!err) err = known_check(events, known, &cli->f);
+        free(known);
+        if (err) return err;
+    }
 
     msg_watch_t watch = {request_id(), true, args_yes(&cli->args, "traffic")};
     const msg_t *msg;

@@ -5,7 +5,7 @@ import json
 import os
 import re
 
-from yard import SOURCE, VATS, YardTest, bundle_as, main
+from yard import SOURCE, VATS, YardTest, bundle_as, main, wait_for
 
 
 def vat(name):
@@ -236,6 +236,23 @@ class Instance(YardTest):
             self.assertIn("s1  cluster  pair", self.yard.ok("inspect", word).out)
         self.assertEqual("v1", self.yard.ok("inspect", "alice", "--json").json["vat"])
         self.assertExit(6, self.yard.ctl("inspect", "s2"))
+
+    def test_logs_of_a_vat(self):
+        file = self.yard.cluster({"alice": vat("hello.js"), "bob": vat("counter.js")})
+        self.yard.ok("cluster", "launch", file)
+        self.assertTrue(wait_for(lambda: "bootstrap runs" in self.yard.ok("logs", "alice").out))
+        for word in "v1", "@alice", "bob":
+            self.yard.ok("logs", word)
+        for words in ["nobody"], ["alice", "v9"], ["-f", "nobody"], ["alice", "nobody", "--json"]:
+            result = self.yard.ctl("logs", *words, timeout=20)
+            self.assertExit(6, result)
+            self.assertEqual("", result.out)
+            self.assertIn("E2304", result.err)
+        self.yard.ok("kill", "alice")
+        self.yard.ok("logs", "alice")
+        self.yard.ok("down")
+        self.assertIn("bootstrap runs", self.yard.ok("logs", "alice").out)
+        self.assertExit(6, self.yard.ctl("logs", "nobody"))
 
     def test_vats_that_end_themselves(self):
         """The crank of exitVat counts and its message is answered; the reason is for people."""
