@@ -118,7 +118,8 @@ static err_t open_store(process_t *self)
     return err;
 }
 
-static err_t open_doors(process_t *self, const options_t *options)
+/* Nothing is bound yet. */
+static void make_doors(process_t *self, const options_t *options)
 {
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s/hosts.allow", self->dir);
@@ -131,14 +132,10 @@ static err_t open_doors(process_t *self, const options_t *options)
         snprintf(self->control, sizeof self->control, "%s", options->control);
     else
         snprintf(self->control, sizeof self->control, "ipc://%s/control.sock", self->dir);
-
-    err_t err = doors_open(&(doors_options_t){.listen = options->listen,
-                                              .control = self->control,
-                                              .keys = &self->keys,
-                                              .allow = self->allow},
-                           &self->doors);
-    self->where = err ? doors_why(self->doors) : "";
-    return err;
+    self->doors = doors_new(&(doors_options_t){.listen = options->listen,
+                                               .control = self->control,
+                                               .keys = &self->keys,
+                                               .allow = self->allow});
 }
 
 static err_t open_broker(process_t *self)
@@ -156,13 +153,23 @@ static err_t open_broker(process_t *self)
     return err;
 }
 
-/* The database comes before the doors: a broker that cannot read its state is not to be found. */
+static err_t open_doors(process_t *self)
+{
+    err_t err = doors_open(self->doors);
+    self->where = err ? doors_why(self->doors) : "";
+    return err;
+}
+
+/* The database is read, and found whole, before the doors open: a broker that cannot read its state
+ * is not to be found, and takes no port. */
 static err_t start(process_t *self, const options_t *options)
 {
     err_t err = open_home(self, options);
     if (!err) err = open_store(self);
-    if (!err) err = open_doors(self, options);
-    if (!err) err = open_broker(self);
+    if (err) return err;
+    make_doors(self, options);
+    err = open_broker(self);
+    if (!err) err = open_doors(self);
     return err;
 }
 

@@ -28,11 +28,11 @@ enum {
 _Static_assert(PARTS_MAX > FRAME_BYTES_MAX / PART_SEND_BYTES, "the largest frame fits");
 
 struct doors {
+    doors_options_t is;
     zap_t *zap;
     zsock_t *socks[DOORS];
     char endpoints[DOORS][512];
     char why[640];
-    allow_t *allow;
     door_t turn; /* where take() looks first: neither door starves the other */
 };
 
@@ -75,21 +75,22 @@ static err_t bind_door(doors_t *self, door_t door, const char *endpoint)
     return ERR_OK;
 }
 
-static err_t open_hosts(doors_t *self, const doors_options_t *options)
+static err_t open_hosts(doors_t *self)
 {
-    if (strncmp(options->listen, "tcp://", 6) != 0) {
-        snprintf(self->why, sizeof self->why, "%.500s: hosts connect over tcp://", options->listen);
+    const char *endpoint = self->is.listen;
+    if (strncmp(endpoint, "tcp://", 6) != 0) {
+        snprintf(self->why, sizeof self->why, "%.500s: hosts connect over tcp://", endpoint);
         return ERR_BAD_VALUE;
     }
     zsock_t *sock = self->socks[DOOR_HOSTS] = router();
     void *raw = zsock_resolve(sock);
-    const keys_t *keys = options->keys;
-    set(sock, ZMQ_IPV6, strchr(options->listen, '[') != NULL);
+    const keys_t *keys = self->is.keys;
+    set(sock, ZMQ_IPV6, strchr(endpoint, '[') != NULL);
     set(sock, ZMQ_CURVE_SERVER, 1);
     must(zmq_setsockopt(raw, ZMQ_CURVE_SECRETKEY, keys->secret_key, KEY_TEXT_BYTES + 1) == 0);
     must(zmq_setsockopt(raw, ZMQ_ZAP_DOMAIN, ZAP_DOMAIN, strlen(ZAP_DOMAIN)) == 0);
     set(sock, ENFORCE_DOMAIN, 1);
-    return bind_door(self, DOOR_HOSTS, options->listen);
+    return bind_door(self, DOOR_HOSTS, endpoint);
 }
 
 /* Whoever can write the directory can put another socket in place of ours. */
@@ -127,8 +128,9 @@ static err_t check_unused(doors_t *self, const char *path)
     return bind_failed(self, path);
 }
 
-static err_t open_clients(doors_t *self, const char *endpoint)
+static err_t open_clients(doors_t *self)
 {
+    const char *endpoint = self->is.control;
     if (strncmp(endpoint, "ipc:///", 7) != 0) {
         snprintf(self->why, sizeof self->why, "%.500s: must be ipc:// and an absolute path",
                  endpoint);
@@ -147,16 +149,21 @@ static err_t open_clients(doors_t *self, const char *endpoint)
     return err;
 }
 
-err_t doors_open(const doors_options_t *options, doors_t **ret)
+doors_t *doors_new(const doors_options_t *options)
 {
-    doors_t *self = *ret = calloc(1, sizeof *self);
+    doors_t *self = calloc(1, sizeof *self);
     must(self);
-    self->allow = options->allow;
+    self->is = *options;
+    return self;
+}
+
+err_t doors_open(doors_t *self)
+{
     zsys_handler_set(NULL); /* signals belong to main() */
     zsys_set_logstream(stderr);
-    self->zap = zap_new(options->allow);
-    err_t err = open_hosts(self, options);
-    return err || !options->control ? err : open_clients(self, options->control);
+    self->zap = zap_new(self->is.allow);
+    err_t err = open_hosts(self);
+    return err || !self->is.control ? err : open_clients(self);
 }
 
 const char *doors_why(const doors_t *self) { return self->why; }
@@ -200,9 +207,9 @@ static void port_pause(void *context, int ms)
 static void read_key(doors_t *self, zmq_msg_t *part, arrival_t *ret)
 {
     const char *user = zmq_msg_gets(part, "User-Id");
-    allow_refresh(self->allow);
+    allow_refresh(self->is.allow);
     ret->admitted =
-        user && key_parse(text_of(user), &ret->key) && allow_has(self->allow, ret->key, NULL);
+        user && key_parse(text_of(user), &ret->key) && allow_has(self->is.allow, ret->key, NULL);
 }
 
 /* Takes the next part of a message that has begun to arrive. True: there are more. */
@@ -291,8 +298,8 @@ static bool port_send(void *context, door_t door, const route_t *route, bin_t fr
 static bool port_admits(void *context, hash_t key, char name[NAME_BYTES_MAX + 1])
 {
     doors_t *self = context;
-    allow_refresh(self->allow);
-    return allow_has(self->allow, key, name);
+    allow_refresh(self->is.allow);
+    return allow_has(self->is.allow, key, name);
 }
 
 port_t doors_port(doors_t *self)

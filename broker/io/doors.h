@@ -15,22 +15,27 @@
 
 typedef struct doors doors_t;
 
+/* All of it is borrowed for the life of the doors. */
 typedef struct {
     const char *listen;  /* tcp://127.0.0.1:* */
     const char *control; /* ipc://PATH; NULL: none */
     const keys_t *keys;
-    allow_t *allow; /* borrowed for the life of the doors */
+    allow_t *allow;
 } doors_options_t;
 
-/* Starts the handler, proves it, binds both. Fails with ADDRESS_IN_USE, BAD_VALUE or KEY_FILE (the
- * directory of the control socket); doors_why() then names the endpoint and says why. */
-CHECKED err_t doors_open(const doors_options_t *options, doors_t **ret);
+/* Makes doors that are closed: nothing is bound, nothing arrives. The caller owns them. */
+doors_t *doors_new(const doors_options_t *options);
+
+/* Starts the handler, proves it, binds both; once. Fails with ADDRESS_IN_USE, BAD_VALUE or KEY_FILE
+ * (the directory of the control socket); doors_why() then names the endpoint and says why. */
+CHECKED err_t doors_open(doors_t *self);
 const char *doors_why(const doors_t *self);
 
 /* Closes both; answers to clients get half a second to leave. */
 void doors_destroy(doors_t **self_p);
 
-/* The endpoint of DOOR with its real port. */
+/* The endpoint of DOOR with its real port; empty until it is open, and in the same place always. */
 const char *doors_endpoint(const doors_t *self, door_t door);
 
+/* May be made before the doors are open; only send() has to wait for that. */
 port_t doors_port(doors_t *self);

@@ -38,7 +38,8 @@ static void set_up(void)
 static void open_doors(void)
 {
     doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow};
-    err_t err = doors_open(&options, &doors);
+    doors = doors_new(&options);
+    err_t err = doors_open(doors);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), doors_why(doors));
     port = doors_port(doors);
 }
@@ -326,8 +327,8 @@ Test(io, the_control_socket_is_private)
 
 static err_t try_open(const char *listen_at, const char *control_at, bool *named)
 {
-    doors_t *other = NULL;
-    err_t err = doors_open(&(doors_options_t){listen_at, control_at, &keys, allow}, &other);
+    doors_t *other = doors_new(&(doors_options_t){listen_at, control_at, &keys, allow});
+    err_t err = doors_open(other);
     *named = err && strstr(doors_why(other), strncmp(listen_at, "tcp", 3) ? listen_at : "");
     doors_destroy(&other);
     return err;

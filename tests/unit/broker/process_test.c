@@ -7,6 +7,7 @@
 #include <czmq.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,6 +255,40 @@ Test(process, a_damaged_database_is_refused)
     cr_expect_neq(end_of(&child), 0);
     cr_expect(said("error E5"));
     close(child.out);
+}
+
+/* Only the audit can find this: an object of a vat that never was. */
+static void add_stray_object(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/kernel.db", state);
+    sqlite3 *db = NULL;
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    const char *sql = "INSERT INTO object (kref, owner, reachable, recognizable, pins)"
+                      " VALUES (4294967296, 1, 1, 1, 1)";
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
+Test(process, rows_that_contradict_each_other_are_found_before_a_door_opens)
+{
+    child_t child = start(NULL);
+    snprintf(state, sizeof state, "%s/other", dir);
+    child_t other = start(NULL);
+    cr_expect_eq(stop(&other), 0);
+    add_stray_object();
+    unlink(other.control + 6);
+
+    const char *const more[] = {"--listen", child.hosts, NULL};
+    other = spawn(more);
+    cr_expect_eq(end_of(&other), err_row(ERR_STORE_DAMAGED)->exit);
+    cr_expect(said("error E5005: "), "the database, not the port that is in use");
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/control.sock", state);
+    cr_expect_neq(stat(path, &st), 0, "no socket was made");
+    close(other.out);
+    cr_expect_eq(stop(&child), 0);
 }
 
 Test(process, when_a_commit_fails_nothing_leaves_and_it_ends_with_an_error)
