@@ -29,13 +29,14 @@ static err_t restart_one(cli_t *cli, link_t *link, const found_t *vat)
     return link_ask(link, TAG_restart, &restart, TAG_done, ANSWER_MS, &msg, &cli->f);
 }
 
-/* Does it to every vat named; the last failure is told, and exit code 10 says that others worked. */
+/* Does it to every vat named. Exit code 10 says that it was done to some. With --json stdout has
+ * what became of each, as soon as it was done to one; stderr has an error only when to none. */
 static err_t each_vat(cli_t *cli, one_t *one, const char *done)
 {
     AUTO(link) link = client_link(cli);
     json_t *json = json_array();
     err_t err = link ? ERR_OK : cli->f.err;
-    int failures = 0;
+    int count = 0;
 
     for (int i = 0; link && i < cli->args.word_count; i++) {
         const char *word = cli->args.words[i];
@@ -44,20 +45,22 @@ static err_t each_vat(cli_t *cli, one_t *one, const char *done)
         err_t now = vat_named(link, *word == '@' ? word + 1 : word, &vat, &cli->f);
         if (!now) now = one(cli, link, &vat);
         if (now) {
-            failures++;
             err = now;
+            json_array_append_new(json, json_pack("{s:o, s:o}", "word", json_text(text_of(word)),
+                                                  "error", fail_json(&cli->f)));
+            /* When nothing was done the last one is told as every command's error is. */
+            if (!cli->json && (count || i + 1 < cli->args.word_count))
+                fail_print(&cli->f, stderr, cli->color);
             continue;
         }
+        count++;
         snprintf(id, sizeof id, "v%u", vat.vat.n);
-        json_array_append_new(json, json_string(id));
-        say(cli, "%s %s %s", done, id, vat.name);
+        json_array_append_new(json, json_pack("{s:o, s:s, s:s}", "word", json_text(text_of(word)),
+                                              "vat", id, "done", done));
+        if (!cli->json) say(cli, "%s %s %s", done, id, vat.name);
     }
-    if (failures && failures < cli->args.word_count) {
-        if (cli->json)
-            fail_print_json(&cli->f, stderr);
-        else
-            fail_print(&cli->f, stderr, cli->color);
-        cli->exit = 10;
+    if (count) {
+        cli->exit = err ? 10 : 0;
         err = ERR_OK;
     }
     if (!err && cli->json) out_json(json_incref(json));

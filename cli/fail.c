@@ -90,7 +90,7 @@ void fail_print(const fail_t *self, FILE *out, bool color)
     fprintf(out, "  more    vatctl help E%04u\n", (unsigned)self->err);
 }
 
-void fail_print_json(const fail_t *self, FILE *out)
+json_t *fail_json(const fail_t *self)
 {
     const err_row_t *row = err_row(self->err);
     char code[16];
@@ -118,8 +118,13 @@ void fail_print_json(const fail_t *self, FILE *out)
     json_object_set_new(error, "try", tries);
     json_object_set_new(error, "retryable", json_boolean(row->exit == 4 || row->exit == 7));
     json_object_set_new(error, "exit", json_integer(row->exit));
+    return error;
+}
 
-    json_t *all = json_pack("{s:o}", "error", error);
+void fail_print_json(const fail_t *self, FILE *out)
+{
+    json_t *all = json_pack("{s:o}", "error", fail_json(self));
+
     json_print(all, out);
     fputc('\n', out);
     json_decref(all);

@@ -4,6 +4,7 @@
  *   F1  the function that knows the names fills it; nobody in between rewords it;
  *   F2  what a vat says (a rejection) is a value and never one of these. */
 #pragma once
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -38,7 +39,10 @@ void fail_at(fail_t *self, const char *file, unsigned line, unsigned column, con
 /* `error E2104: ...` and its where, why, try and more lines. */
 void fail_print(const fail_t *self, FILE *out, bool color);
 
-/* {"error":{...}} on one line. */
+/* {"code":"E2304",...}; the caller owns it. */
+json_t *fail_json(const fail_t *self);
+
+/* {"error":{...}} of it, on one line. */
 void fail_print_json(const fail_t *self, FILE *out);
 
 /* The exit code that belongs to it. */

@@ -237,6 +237,30 @@ class Instance(YardTest):
         self.assertEqual("v1", self.yard.ok("inspect", "alice", "--json").json["vat"])
         self.assertExit(6, self.yard.ctl("inspect", "s2"))
 
+    def test_a_part_of_it_failed(self):
+        file = self.yard.cluster({"alice": vat("hello.js"), "bob": vat("counter.js")})
+        self.yard.ok("cluster", "launch", file)
+        result = self.yard.ctl("restart", "v99", "@alice", "bob", "nobody", "--json")
+        self.assertExit(10, result)
+        self.assertEqual("", result.err)
+        rows = result.json
+        self.assertEqual(["v99", "@alice", "bob", "nobody"], [row["word"] for row in rows])
+        self.assertEqual([None, "v1", "v2", None], [row.get("vat") for row in rows])
+        self.assertEqual([None, "restarted", "restarted", None], [row.get("done") for row in rows])
+        self.assertEqual(["E2304", None, None, "E2304"], [row.get("error", {}).get("code") for row in rows])
+        result = self.yard.ctl("restart", "\udcff", "bob", "--json")  # a byte that is no text
+        self.assertEqual((10, ["?", "bob"]), (result.code, [row["word"] for row in result.json]))
+        result = self.yard.ctl("kill", "v99", "v1", "nobody")
+        self.assertExit(10, result)
+        self.assertEqual((2, ""), (result.err.count("error E2304:"), result.out))
+        self.assertEqual([{"word": "bob", "vat": "v2", "done": "killed"}], self.yard.ok("kill", "bob", "--json").json)
+        result = self.yard.ctl("kill", "v99", "bob", "--json")
+        self.assertExit(1, result)
+        self.assertEqual(("", "E2201"), (result.out, json.loads(result.err)["error"]["code"]))
+        result = self.yard.ctl("kill", "v99", "nobody")
+        self.assertExit(6, result)
+        self.assertEqual((2, ""), (result.err.count("error E2304:"), result.out))
+
     def test_logs_of_a_vat(self):
         file = self.yard.cluster({"alice": vat("hello.js"), "bob": vat("counter.js")})
         self.yard.ok("cluster", "launch", file)
