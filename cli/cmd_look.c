@@ -12,6 +12,7 @@
 #include "cli/rows.h"
 #include "cli/table.h"
 #include "cli/value.h"
+#include "wire/base/must.h"
 #include "wire/base/own.h"
 
 #define TEXT(text) (int)(text).len, (text).at
@@ -38,7 +39,46 @@ static json_t *reason_json(text_t reason)
     return json;
 }
 
-static json_t *vat_json(const msg_vat_row_t *vat)
+static bool is(text_t text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
+}
+
+/* The hosts that are not connected. */
+typedef struct {
+    host_t *at;
+    size_t count;
+} away_t;
+
+static err_t away_get(link_t *link, away_t *ret, fail_t *f)
+{
+    rows_t rows;
+    err_t err = rows_get(link, ROWS_HOSTS, false, (kref_t){0}, &rows, f);
+
+    *ret = (away_t){0};
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        if (row->tag != TAG_host_row || !is(row->body.host_row.state, "away")) continue;
+        ret->at = realloc(ret->at, (ret->count + 1) * sizeof *ret->at);
+        must(ret->at);
+        ret->at[ret->count++] = row->body.host_row.host;
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+/* A vat lives on while its host is away, and does nothing. */
+static text_t vat_state(const msg_vat_row_t *vat, const away_t *away)
+{
+    bool lives = is(vat->state, "running") || is(vat->state, "starting");
+
+    for (size_t i = 0; i < away->count && lives; i++) {
+        if (away->at[i].n == vat->host.n) return text_of("waiting");
+    }
+    return vat->state;
+}
+
+static json_t *vat_json(const msg_vat_row_t *vat, const away_t *away)
 {
     json_t *row = json_object();
 
@@ -47,7 +87,7 @@ static json_t *vat_json(const msg_vat_row_t *vat)
     json_object_set_new(row, "cluster", json_text(vat->cluster_name));
     json_object_set_new(row, "host", id_json('h', vat->host.n));
     json_object_set_new(row, "host_name", json_text(vat->host_name));
-    json_object_set_new(row, "state", json_text(vat->state));
+    json_object_set_new(row, "state", json_text(vat_state(vat, away)));
     json_object_set_new(row, "reason", reason_json(vat->reason));
     json_object_set_new(row, "incarnation", number_json(vat->incarnation));
     json_object_set_new(row, "queue", number_json(vat->queue));
@@ -81,8 +121,9 @@ static const char *age(uint64_t ms, char ret[32])
     return ret;
 }
 
-static void vat_cells(table_t *table, const msg_vat_row_t *vat, bool all)
+static void vat_cells(table_t *table, const msg_vat_row_t *vat, const away_t *away, bool all)
 {
+    text_t state = vat_state(vat, away);
     char up[32];
 
     table_add(table, "v%u", vat->vat.n);
@@ -92,7 +133,7 @@ static void vat_cells(table_t *table, const msg_vat_row_t *vat, bool all)
         table_add(table, "h%u", vat->host.n);
     else
         table_add(table, "-");
-    table_add(table, "%.*s", TEXT(vat->state));
+    table_add(table, "%.*s", TEXT(state));
     table_add(table, "%s", age(vat->started_ms, up));
     table_add(table, "%" PRIu64, vat->exports);
     table_add(table, "%" PRIu64, vat->queue + vat->in_flight);
@@ -108,20 +149,27 @@ err_t cmd_ps(cli_t *cli)
 {
     AUTO(link) link = client_link(cli);
     bool all = args_yes(&cli->args, "all");
+    away_t away;
     rows_t rows;
 
     if (!link) return cli->f.err;
-    err_t err = rows_get(link, ROWS_VATS, all, (kref_t){0}, &rows, &cli->f);
+    err_t err = away_get(link, &away, &cli->f);
     if (err) return err;
+    err = rows_get(link, ROWS_VATS, all, (kref_t){0}, &rows, &cli->f);
+    if (err) {
+        free(away.at);
+        return err;
+    }
     json_t *json = json_array();
     table_t table = table_of(all ? "VAT NAME CLUSTER HOST STATE UP OBJ QUEUE TURNS RUN REASON"
                                  : "VAT NAME CLUSTER HOST STATE UP OBJ QUEUE TURNS RUN");
     for (const msg_t *row; (row = rows_next(&rows));) {
         if (row->tag != TAG_vat_row) continue;
-        json_array_append_new(json, vat_json(&row->body.vat_row));
-        vat_cells(&table, &row->body.vat_row, all);
+        json_array_append_new(json, vat_json(&row->body.vat_row, &away));
+        vat_cells(&table, &row->body.vat_row, &away, all);
     }
     rows_clear(&rows);
+    free(away.at);
     if (cli->json)
         json_print(json, stdout), putchar('\n');
     else
@@ -131,6 +179,12 @@ err_t cmd_ps(cli_t *cli)
     return ERR_OK;
 }
 
+/* Its vats are all dead: nothing will happen in it any more, though the broker still has it. */
+static text_t cluster_state(const msg_cluster_row_t *cluster)
+{
+    return !cluster->vats && is(cluster->state, "running") ? text_of("ended") : cluster->state;
+}
+
 static json_t *cluster_json(const msg_cluster_row_t *cluster)
 {
     char kref[KREF_TEXT_MAX];
@@ -138,7 +192,7 @@ static json_t *cluster_json(const msg_cluster_row_t *cluster)
 
     json_object_set_new(row, "cluster", id_json('s', cluster->cluster.n));
     json_object_set_new(row, "name", json_text(cluster->name));
-    json_object_set_new(row, "state", json_text(cluster->state));
+    json_object_set_new(row, "state", json_text(cluster_state(cluster)));
     json_object_set_new(row, "vats", number_json(cluster->vats));
     json_object_set_new(row, "bootstrap", id_json('v', cluster->bootstrap.n));
     json_object_set_new(row, "result", json_string(kref_text(cluster->result, kref)));
@@ -156,10 +210,11 @@ static err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f)
     for (const msg_t *row; (row = rows_next(&rows));) {
         const msg_cluster_row_t *cluster = &row->body.cluster_row;
         if (row->tag != TAG_cluster_row) continue;
+        text_t state = cluster_state(cluster);
         json_array_append_new(json, cluster_json(cluster));
         table_add(table, "s%u", cluster->cluster.n);
         table_add(table, "%.*s", TEXT(cluster->name));
-        table_add(table, "%.*s", TEXT(cluster->state));
+        table_add(table, "%.*s", TEXT(state));
         table_add(table, "%" PRIu64, cluster->vats);
         table_add(table, "v%u", cluster->bootstrap.n);
         table_add(table, "%s", kref_text(cluster->result, kref));
@@ -276,17 +331,24 @@ err_t cmd_status(cli_t *cli)
 
 static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
 {
+    away_t away;
     rows_t rows;
     json_t *found = NULL;
-    err_t err = rows_get(link, ROWS_VATS, true, (kref_t){0}, &rows, &cli->f);
+    err_t err = away_get(link, &away, &cli->f);
 
     if (err) return err;
+    err = rows_get(link, ROWS_VATS, true, (kref_t){0}, &rows, &cli->f);
+    if (err) {
+        free(away.at);
+        return err;
+    }
     for (const msg_t *row; (row = rows_next(&rows));) {
         if (row->tag == TAG_vat_row && row->body.vat_row.vat.n == wanted.n && !found) {
-            found = vat_json(&row->body.vat_row);
+            found = vat_json(&row->body.vat_row, &away);
         }
     }
     rows_clear(&rows);
+    free(away.at);
     if (!found) return fail(&cli->f, ERR_VAT_UNKNOWN, "no vat v%u", wanted.n);
     if (cli->json) {
         out_json(found);

@@ -30,6 +30,11 @@ class Reader(threading.Thread):
         return wait_for(lambda: text in self.text, seconds)
 
 
+def command_line(pid):
+    with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+        return file.read().split("\0")
+
+
 class Crash(YardTest):
     def cluster(self, coins=COINS):
         return self.yard.cluster({
@@ -149,6 +154,20 @@ class Background(YardTest):
         self.yard.ctl("up", "--hosts", "2")
         self.assertEqual(2, self.call("@bob", "count"))
         self.assertSound()
+
+    def test_a_vat_waits_for_its_host(self):
+        self.launch()
+        states = lambda: {row["name"]: row["state"] for row in self.yard.ok("ps", "--json").json}
+        self.assertEqual({"alice": "running", "bob": "running"}, states())
+        host = {row["name"]: row["host_name"] for row in self.yard.ok("ps", "--json").json}["bob"]
+        pid = next(pid for pid in self.yard.processes("vathost") if host in command_line(pid))
+        self.yard.kill([pid])
+        self.assertTrue(wait_for(lambda: states() == {"alice": "running", "bob": "waiting"}, 30), states())
+        self.assertRegex(self.yard.ok("ps").out, r"(?m)^v\d +bob .* waiting ")
+        self.assertEqual("waiting", self.yard.ok("inspect", "bob", "--json").json["state"])
+        self.yard.ok("up", "--hosts", "2")
+        self.assertEqual(2, self.call("@bob", "count"))
+        self.assertEqual({"alice": "running", "bob": "running"}, states())
 
     def test_broker(self):
         self.launch()

@@ -237,6 +237,14 @@ class Instance(YardTest):
         self.assertEqual("v1", self.yard.ok("inspect", "alice", "--json").json["vat"])
         self.assertExit(6, self.yard.ctl("inspect", "s2"))
 
+    def test_a_cluster_whose_vats_are_dead_has_ended(self):
+        file = self.yard.cluster({"alice": vat("hello.js"), "bob": vat("counter.js")})
+        self.yard.ok("cluster", "launch", file)
+        for name, state in ("alice", "running"), ("bob", "ended"):
+            self.yard.ok("kill", name)
+            self.assertEqual([state], [row["state"] for row in self.yard.ok("cluster", "ls", "--json").json])
+            self.assertIn(f" {state} ", self.yard.ok("cluster", "ls").out)
+
     def test_a_part_of_it_failed(self):
         file = self.yard.cluster({"alice": vat("hello.js"), "bob": vat("counter.js")})
         self.yard.ok("cluster", "launch", file)
