@@ -1,6 +1,7 @@
 /* Every maximum in the system. A limit has a unit in its name, a reason, and its relation to the
  * others as a static assertion: change one and the compiler tells you which promise breaks. */
 #pragma once
+#include <stdint.h>
 
 enum {
     /* One message body. liveslots' own limit (it throws above it), so no honest vat meets ours. */
@@ -57,6 +58,20 @@ enum {
     /* Deliveries a vat may have in flight. The default is 1 until the simulator is green with more. */
     WINDOW_MAX = 16,
     WINDOW_DEFAULT = 1,
+
+    /* A vat is reaped after so many deliveries, or when GC deliveries told it of so many krefs
+     * (SwingSet's figures in production), unless its options say otherwise. */
+    REAP_DELIVERIES_DEFAULT = 1000,
+    REAP_KREFS_DEFAULT = 20,
+    REAP_NEVER = INT32_MAX,
+
+    /* What is due for garbage collection waits, in a busy vat with a window, until so many
+     * deliveries were assigned since the last one that stood alone, or so many krefs wait. */
+    BARRIER_DELIVERIES = 64,
+    BARRIER_KREFS = 256,
+
+    /* Pairs of a c-list that one NAMES carries, encoded. */
+    NAMES_BYTES_MAX = 9 * 64 * 1024,
 
     /* A link beats this often; a peer silent for longer than the other is taken for lost. */
     LINK_BEAT_MS = 1000,
