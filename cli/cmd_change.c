@@ -166,9 +166,11 @@ err_t cmd_cluster_launch(cli_t *cli)
     if (!plan) return cli->f.err;
 
     const char *name = args_text(&cli->args, "name");
+    uint64_t window = args_count(&cli->args, "window", 0);
     loads_t loads = {0};
     launched_t launched;
     if (!name) name = plan->name;
+    if (window && plan_window(plan, window, &cli->f)) return cli->f.err;
     for (size_t i = 0; i < plan->warning_count; i++) say(cli, "warning: %s", plan->warnings[i]);
     err_t err = loads_make(plan, &loads, &cli->f);
     link_t *link = err ? NULL : client_link(cli);

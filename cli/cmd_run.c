@@ -350,16 +350,20 @@ err_t run_file(cli_t *cli, const char *path)
     self.events = (events_t){.people = cli->quiet ? NULL : stderr, .color = cli->color};
     self.plan = plan_new(path, false, f);
     if (!self.plan) return f->err;
-    if (cli->args.rest && plan_argv(self.plan, cli->args.rest, (size_t)cli->args.rest_count, f)) {
+    uint64_t window = args_count(&cli->args, "window", 0);
+    err_t err = window ? plan_window(self.plan, window, f) : ERR_OK;
+    if (!err && cli->args.rest)
+        err = plan_argv(self.plan, cli->args.rest, (size_t)cli->args.rest_count, f);
+    if (err) {
         plan_destroy(&self.plan);
-        return f->err;
+        return err;
     }
     for (size_t i = 0; i < self.plan->warning_count; i++)
         say(cli, "warning: %s", self.plan->warnings[i]);
     const char *name = cli->args.command->id == COMMAND_run ? args_text(&cli->args, "name") : NULL;
     self.name = name ? name : self.plan->name;
 
-    err_t err = log_open(&self, f);
+    err = log_open(&self, f);
     if (!err) err = refine(&self, go(&self, f), f);
     fail_t kept = *f;
     run_clear(&self);

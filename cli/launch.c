@@ -124,6 +124,9 @@ static err_t vats_encode(const plan_t *plan, const loads_t *loads, buf_t *out, f
                                 .wall_ms = vat->wall_ms,
                                 .heap_bytes = vat->heap_bytes,
                                 .critical = vat->critical,
+                                .window = vat->window,
+                                .reap_deliveries = vat->reap_deliveries,
+                                .reap_krefs = vat->reap_krefs,
                                 .host = text_of(vat->host)};
         if (msg_encode(TAG_launch_vat, &row, out)) {
             fail(f, ERR_VALUE_TYPE, "the cluster is too large");
@@ -161,7 +164,7 @@ err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, const char 
         msg_launch_t request = {.request = request_id(),
                                 .name = text_of(name),
                                 .bootstrap = plan->bootstrap,
-                                .serial = serial,
+                                .serial = serial || plan->serial,
                                 .vats = {vats.at, vats.len}};
         err = link_ask(link, TAG_launch, &request, TAG_launched, ms, &msg, f);
         if (err) {

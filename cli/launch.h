@@ -19,8 +19,8 @@ typedef struct {
     kref_t root, result;
 } launched_t;
 
-/* Waits for the plan's hosts, pushes bundles that the broker lacks, and launches. HOSTS at least
- * must be connected. Fails with NO_HOST, TIMED_OUT, START_FAILED and its kin; nothing of the
+/* Waits for the plan's hosts, pushes bundles that the broker lacks, and launches; serially when the
+ * plan says so or SERIAL. HOSTS at least must be connected. Fails with NO_HOST, TIMED_OUT, START_FAILED and its kin; nothing of the
  * cluster is left then. */
 CHECKED err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, const char *name,
                      bool serial, unsigned ms, launched_t *ret, fail_t *f);

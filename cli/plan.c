@@ -128,6 +128,13 @@ static uint64_t size_read(const json_t *value)
     return 0;
 }
 
+/* A count from 1, or "never". The broker has no larger count than that. */
+static uint64_t reap_read(const json_t *value)
+{
+    return json_is_string(value) ? REAP_NEVER
+                                 : (uint64_t)fmin(json_number_value(value), REAP_NEVER);
+}
+
 static uint64_t ms_read(const json_t *value)
 {
     uint64_t ms = 0;
@@ -148,7 +155,24 @@ static void deploy_apply(cluster_vat_t *vat, const json_t *deploy)
         vat->computrons = (uint64_t)fmin(json_number_value(value), 1e18);
     }
     if ((value = json_object_get(limits, "wallPerDelivery"))) vat->wall_ms = ms_read(value);
+    if ((value = json_object_get(deploy, "window")))
+        vat->window = (uint64_t)json_number_value(value);
     if (host) snprintf(vat->host, sizeof vat->host, "%s", json_string_value(host));
+}
+
+/* SwingSet's keys: those of the vat, else the file's defaults for all. */
+static void options_apply(cluster_vat_t *vat, const json_t *root, const json_t *options)
+{
+    const json_t *deliveries = json_object_get(options, "reapInterval");
+    const json_t *krefs = json_object_get(options, "reapGCKrefs");
+
+    vat->critical = json_is_true(json_object_get(options, "critical"));
+    if (!deliveries) deliveries = json_object_get(root, "defaultReapInterval");
+    if (!krefs) krefs = json_object_get(root, "defaultReapGCKrefs");
+    if (deliveries) vat->reap_deliveries = reap_read(deliveries);
+    if (krefs) vat->reap_krefs = reap_read(krefs);
+    if (json_is_true(json_object_get(options, "neverReap")))
+        vat->reap_deliveries = vat->reap_krefs = REAP_NEVER;
 }
 
 static err_t code_find(const plan_t *self, cluster_vat_t *vat, const json_t *from, fail_t *f)
@@ -205,6 +229,17 @@ err_t plan_argv(plan_t *self, char *const *words, size_t count, fail_t *f)
     return parameters_make(vat, f);
 }
 
+err_t plan_window(plan_t *self, uint64_t window, fail_t *f)
+{
+    if (window < 1 || window > WINDOW_MAX) {
+        fail(f, ERR_BAD_VALUE, "a window of %llu is not possible", (unsigned long long)window);
+        fail_why(f, "a vat has from 1 to %d deliveries in flight", WINDOW_MAX);
+        return ERR_BAD_VALUE;
+    }
+    for (size_t i = 0; i < self->vat_count; i++) self->vats[i].window = window;
+    return ERR_OK;
+}
+
 static err_t vat_add(plan_t *self, const char *key, const json_t *from, const char *name,
                      long index, fail_t *f)
 {
@@ -217,8 +252,7 @@ static err_t vat_add(plan_t *self, const char *key, const json_t *from, const ch
     snprintf(vat->name, sizeof vat->name, "%s", name);
     strcpy(vat->pointer, "/vats");
     pointer_add(vat->pointer, sizeof vat->pointer, key);
-    vat->critical =
-        json_is_true(json_object_get(json_object_get(from, "creationOptions"), "critical"));
+    options_apply(vat, self->root, json_object_get(from, "creationOptions"));
     deploy_apply(vat, deploy);
     deploy_apply(vat, json_object_get(from, "deploy"));
     deploy_apply(vat, json_object_get(json_object_get(deploy, "vats"), key));
@@ -326,12 +360,13 @@ static err_t bootstrap_find(plan_t *self, fail_t *f)
 
 static err_t plan_make(plan_t *self, fail_t *f)
 {
-    const json_t *hosts = json_object_get(json_object_get(self->root, "deploy"), "hosts");
-    const json_t *value;
+    const json_t *deploy = json_object_get(self->root, "deploy");
+    const json_t *hosts = json_object_get(deploy, "hosts"), *value;
     err_t err = plan_honour(self, f);
 
     if (!err) err = vats_make(self, f);
     if (!err) err = bootstrap_find(self, f);
+    self->serial = json_is_true(json_object_get(deploy, "serial"));
     self->hosts_min = 1;
     self->hosts_wait_ms = HOSTS_WAIT_MS;
     if ((value = json_object_get(hosts, "min"))) {

@@ -21,6 +21,8 @@ typedef struct {
     json_t *values;              /* the parameters as the file has them, with "index" */
     buf_t parameters;            /* their smallcaps body, '#' included */
     uint64_t computrons, wall_ms, heap_bytes; /* 0: the broker's defaults */
+    uint64_t window;                          /* likewise */
+    uint64_t reap_deliveries, reap_krefs;     /* likewise; REAP_NEVER */
     bool critical;
     char host[NAME_BYTES_MAX + 1]; /* "": round robin */
 } cluster_vat_t;
@@ -34,6 +36,7 @@ typedef struct {
     cluster_vat_t *vats;
     size_t vat_count, bootstrap;
     uint64_t hosts_min, hosts_wait_ms;
+    bool serial;     /* one crank at a time, whatever the windows */
     char **warnings; /* for people: what is read and has no effect, by ocap-kernel's own habit */
     size_t warning_count;
 } plan_t;
@@ -47,6 +50,9 @@ void plan_destroy(plan_t **self_p);
 /* Gives the bootstrap vat the parameter "argv", in place of one that the file has: SwingSet's rule
  * for what stands behind the file's name. VALUE_TYPE when it makes them too large. */
 CHECKED err_t plan_argv(plan_t *self, char *const *words, size_t count, fail_t *f);
+
+/* Gives every vat this window instead of the file's. BAD_VALUE when it is not from 1 to WINDOW_MAX. */
+CHECKED err_t plan_window(plan_t *self, uint64_t window, fail_t *f);
 
 /* Gives F the place of the value at POINTER of the file, or of its key when KEY. */
 void plan_place(const plan_t *self, const char *pointer, bool key, fail_t *f);

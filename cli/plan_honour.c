@@ -15,8 +15,6 @@ static const rule_t top_rules[] = {
     {"io", "", "no vat can reach files or sockets yet"},
     {"services", "[]", ""},
     {"defaultManagerType", "\"local\"|\"xs-worker\"|\"xsnap\"", "native vats are not there yet"},
-    {"defaultReapInterval", "\"never\"", "vats are not reaped yet"},
-    {"defaultReapGCKrefs", "\"never\"", "vats are not reaped yet"},
     {"snapshotInitial", "", "heap snapshots are not taken yet"},
     {"snapshotInterval", "", "heap snapshots are not taken yet"},
     {"pinBootstrapRoot", "true", "roots of a cluster's vats are always pinned"},
@@ -63,8 +61,8 @@ static const rule_t restart_rules[] = {
     {"hostLossAfter", "", "vats do not move yet"},
     {NULL, NULL, NULL},
 };
-static const char *const option_names[] = {"managerType", "reapInterval", "reapGCKrefs", "neverReap",
-                                           "enablePipelining", "enableDisavow", "useTranscript"};
+static const char *const option_names[] = {"managerType", "enablePipelining", "enableDisavow",
+                                           "useTranscript"};
 /* clang-format on */
 
 static bool is_honoured(const rule_t *rule, const json_t *value)

@@ -116,7 +116,7 @@ Test(plan, copies_parameters_and_limits)
     cr_assert_str_eq(plan->name, "n");
     cr_assert_eq(plan->hosts_min, 2);
     cr_assert_eq(plan->hosts_wait_ms, 5000);
-    cr_assert_eq(plan->warning_count, 2);
+    cr_assert_eq(plan->warning_count, 1, "forceReset");
     const cluster_vat_t *a = &plan->vats[0], *w = &plan->vats[2];
     const char *body = "#{\"9\":0,\"10\":1,\"!#b\":[1.5,null,true,\"!-\"],\"z\":\"!#x\"}";
     cr_assert(a->parameters.len == strlen(body) &&
@@ -126,6 +126,8 @@ Test(plan, copies_parameters_and_limits)
     cr_assert_eq(a->heap_bytes, 2000);
     cr_assert_eq(a->wall_ms, 1500);
     cr_assert_eq(a->computrons, 7);
+    cr_assert(a->reap_deliveries == 3 && w->reap_deliveries == 0);
+    cr_assert(a->window == 0 && !plan->serial, "the broker's default");
     cr_assert_str_eq(a->host, "h9");
     cr_assert_str_eq(w->name, "w1");
     cr_assert_eq(w->heap_bytes, 1 << 20);
@@ -136,6 +138,55 @@ Test(plan, copies_parameters_and_limits)
     body = "#{\"index\":1,\"k\":1}";
     cr_assert(w->parameters.len == strlen(body) &&
               memcmp(w->parameters.at, body, strlen(body)) == 0);
+}
+
+Test(plan, when_vats_are_reaped)
+{
+    static const struct {
+        const char *options;
+        uint64_t deliveries, krefs;
+    } rows[] = {
+        {"{}", 7, REAP_NEVER},
+        {"{\"reapInterval\":1,\"reapGCKrefs\":2}", 1, 2},
+        {"{\"reapInterval\":\"never\",\"reapGCKrefs\":1e15}", REAP_NEVER, REAP_NEVER},
+        {"{\"neverReap\":true,\"reapInterval\":1}", REAP_NEVER, REAP_NEVER},
+        {"{\"neverReap\":false}", 7, REAP_NEVER},
+    };
+    char text[512];
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        snprintf(text, sizeof text,
+                 VAT ",\"creationOptions\":%s}},\"defaultReapInterval\":7,"
+                     "\"defaultReapGCKrefs\":\"never\"}",
+                 rows[i].options);
+        AUTO(plan) plan = plan_from(text);
+        cr_assert(plan, "%s: %s", text, f.what);
+        cr_assert_eq(plan->vats[0].reap_deliveries, rows[i].deliveries, "%s", text);
+        cr_assert_eq(plan->vats[0].reap_krefs, rows[i].krefs, "%s", text);
+        cr_assert_eq(plan->warning_count, 0);
+    }
+}
+
+Test(plan, the_nearest_window_counts)
+{
+    AUTO(plan)
+    plan = plan_from("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\"},"
+                     "\"b\":{\"bundleSpec\":\"x\",\"deploy\":{\"window\":2}},"
+                     "\"c\":{\"bundleSpec\":\"x\",\"deploy\":{\"window\":2}}},"
+                     "\"deploy\":{\"window\":16,\"serial\":true,\"vats\":{\"c\":{\"window\":1}}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+
+    cr_assert_eq(plan->vats[0].window, 16);
+    cr_assert_eq(plan->vats[1].window, 2);
+    cr_assert_eq(plan->vats[2].window, 1);
+    cr_assert(plan->serial);
+    cr_assert_eq(plan_window(plan, WINDOW_MAX + 1, &f), ERR_BAD_VALUE);
+    cr_assert_eq(plan_window(plan, 0, &f), ERR_BAD_VALUE);
+    cr_assert_eq(plan->vats[0].window, 16);
+    cr_assert_eq(plan_window(plan, 8, &f), ERR_OK);
+    for (size_t i = 0; i < 3; i++) cr_assert_eq(plan->vats[i].window, 8);
+    refused(VAT "}},\"deploy\":{\"window\":17}}", ERR_VALUE_TYPE, "/deploy/window");
+    refused(VAT ",\"deploy\":{\"window\":0}}}}", ERR_VALUE_TYPE, "/vats/a/deploy/window");
 }
 
 static void parameters_are(const plan_t *plan, size_t vat, const char *body)
