@@ -25,7 +25,8 @@ void world_await(world_t *self, unsigned number)
 {
     client_call_t *call = &self->calls[number];
     if (kref_none(call->promise) || call->answer.len) return;
-    msg_await_t await = {next_request(self), call->promise};
+    call->await = next_request(self);
+    msg_await_t await = {call->await, call->promise};
     world_post(self, LINK_ASK, CLIENT, 0, TAG_await, &await);
 }
 
@@ -39,12 +40,15 @@ void world_ask_again(world_t *self)
 
 void world_window(world_t *self, unsigned window) { self->window = window; }
 
+void world_critical(world_t *self, const char *name) { vat_named(self, name)->critical = true; }
+
 void world_launch(world_t *self)
 {
     buf_t vats = buf_of(LAUNCH_BYTES_MAX);
     for (size_t i = 0; i < self->vat_count; i++) {
         msg_launch_vat_t vat = {.name = text_of(self->vats[i].name), .bundle = text_of("b1-script"),
-            .parameters = {(const uint8_t *)"#{}", 3}, .window = self->window};
+            .parameters = {(const uint8_t *)"#{}", 3}, .critical = self->vats[i].critical,
+            .window = self->window};
         cr_assert_eq(msg_encode(TAG_launch_vat, &vat, &vats), ERR_OK);
     }
     msg_launch_t launch = {.request = next_request(self), .name = text_of("story"),
@@ -87,6 +91,12 @@ void world_kill_vat(world_t *self, const char *name)
 {
     msg_kill_t kill = {next_request(self), {vat_named(self, name)->number}, text_of("no longer needed")};
     world_post(self, LINK_ASK, CLIENT, 0, TAG_kill, &kill);
+}
+
+void world_reap(world_t *self, const char *name)
+{
+    msg_reap_t reap = {next_request(self), {0}, {name ? vat_named(self, name)->number : 0}};
+    world_post(self, LINK_ASK, CLIENT, 0, TAG_reap, &reap);
 }
 
 void world_remove_cluster(world_t *self)

@@ -51,6 +51,7 @@ void worker_end(vat_story_t *vat)
     engine_destroy(&vat->engine);
     vatstore_destroy(&vat->store);
     vat->run = vat->applied = 0;
+    vat->ended = false;
 }
 
 static void worker_start(world_t *self, vat_story_t *vat)
@@ -157,13 +158,14 @@ static void take_deliver(world_t *self, vat_story_t *vat, const msg_deliver_t *d
         send_results(self, vat, deliver->d);
         return;
     }
-    if (deliver->d > last + 1) return;
+    if (deliver->d > last + 1 || vat->ended) return;
     if (deliver->verdict == VERDICT_LIVE && vat->lose) {
         lose(self, vat, deliver);
         return;
     }
     cr_assert_eq(supervisor_run(vat->supervisor, deliver, &crank), ERR_OK, "v%u/%" PRIu64,
                  vat->number, deliver->d);
+    vat->ended = crank->ended;
     if (deliver->verdict == VERDICT_LIVE) {
         answer(self, vat, crank);
         return;

@@ -208,6 +208,22 @@ static void compare_names(world_t *self, const vat_story_t *vat)
 
 /* ---- frames move ---- */
 
+/* A call or its await is refused; or the launch, which is told apart. */
+static void refused(world_t *self, const msg_failed_t *msg)
+{
+    for (unsigned i = 0; i <= self->call_count; i++) {
+        client_call_t *call = &self->calls[i];
+        bool its_call = i > 0 && id_same(call->request, msg->request);
+        if (!its_call && (kref_none(call->promise) || !id_same(call->await, msg->request))) continue;
+        if (!call->answer.len) say(&call->answer, "failed %s", err_name((err_t)msg->error));
+        blob_destroy(&call->ask);
+        return;
+    }
+    say(&self->failure, "%s: %.*s (%.*s)\n", err_name((err_t)msg->error), (int)msg->what.len, msg->what.at,
+        (int)msg->why.len, msg->why.at);
+    blob_destroy(&self->calls[0].ask);
+}
+
 static void to_client(world_t *self, bin_t frame)
 {
     msg_t msg;
@@ -220,12 +236,7 @@ static void to_client(world_t *self, bin_t frame)
         self->calls[0].promise = msg.body.launched.result;
         world_await(self, 0);
         break;
-    case TAG_failed:
-        say(&self->failure, "%s: %.*s (%.*s)\n", err_name((err_t)msg.body.failed.error),
-            (int)msg.body.failed.what.len, msg.body.failed.what.at,
-            (int)msg.body.failed.why.len, msg.body.failed.why.at);
-        blob_destroy(&self->calls[0].ask);
-        break;
+    case TAG_failed: refused(self, &msg.body.failed); break;
     case TAG_sent:
         for (unsigned i = 1; i <= self->call_count; i++) {
             client_call_t *call = &self->calls[i];

@@ -19,6 +19,8 @@ void world_vat(world_t *self, const char *name, script_t *script, void *context)
 void world_launch(world_t *self);
 /* Deliveries in flight per vat, for the launch to come; 0 is the default. */
 void world_window(world_t *self, unsigned window);
+/* When NAME ends its cluster ends: for the launch to come. */
+void world_critical(world_t *self, const char *name);
 
 /* Moves one frame; false when none is under way. */
 bool world_move(world_t *self);
@@ -44,13 +46,16 @@ void world_lose(world_t *self, const char *name, err_t limit);
 
 /* Sends a message; the answer's promise is awaited. Returns a number for world_answer(). */
 unsigned world_call(world_t *self, kref_t target, const char *methargs);
-/* "ok #\"x\" {ko1.1}", "rejected ... {}", or "" while it is open. Borrowed until the next call. */
+/* "ok #\"x\" {ko1.1}", "rejected ... {}", "failed REF_UNKNOWN" when the broker refused, or "" while it is
+ * open. Borrowed until the next call. */
 const char *world_answer(world_t *self, unsigned number);
 /* The same for bootstrap's promise. */
 const char *world_bootstrap(world_t *self);
 /* Why the launch failed, "" when it did not. */
 const char *world_launch_failure(const world_t *self);
 void world_kill_vat(world_t *self, const char *name);
+/* Asks for a bringOutYourDead to NAME, NULL: to all vats. */
+void world_reap(world_t *self, const char *name);
 void world_remove_cluster(world_t *self);
 
 /* ---- what to look at ---- */

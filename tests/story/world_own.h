@@ -40,7 +40,8 @@ typedef struct {
     text_buf_t heard;
     uint8_t *forged;
     size_t forged_len;
-    bool forge, may_diverge;
+    bool forge, may_diverge, critical;
+    bool ended; /* its last crank said so: it runs nothing more */
     err_t lose;
 
     /* the worker, as far as one runs */
@@ -55,7 +56,7 @@ typedef struct {
 } vat_story_t;
 
 typedef struct {
-    id128_t request;
+    id128_t request, await;
     blob_t *ask; /* sent again after an accident, until it is answered */
     kref_t promise;
     text_buf_t answer;
