@@ -73,29 +73,6 @@ err_t cmd_restart(cli_t *cli) { return each_vat(cli, restart_one, "restarted"); 
 
 /* ---- clusters ---- */
 
-static err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint64_t *ret_vats,
-                           fail_t *f)
-{
-    rows_t rows;
-    uint32_t number = 0;
-    bool found = false, by_number = id_parse('s', name, strlen(name), &number);
-    err_t err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
-
-    if (err) return err;
-    for (const msg_t *row; (row = rows_next(&rows));) {
-        const msg_cluster_row_t *cluster = &row->body.cluster_row;
-        if (row->tag != TAG_cluster_row) continue;
-        bool same =
-            cluster->name.len == strlen(name) && memcmp(cluster->name.at, name, strlen(name)) == 0;
-        if (!same && !(by_number && cluster->cluster.n == number)) continue;
-        *ret = cluster->cluster;
-        *ret_vats = cluster->vats;
-        found = true;
-    }
-    rows_clear(&rows);
-    return found ? ERR_OK : fail(f, ERR_CLUSTER_UNKNOWN, "no cluster \"%.200s\"", name);
-}
-
 /* Asks on a terminal only: a script that says `cluster rm` means it. */
 static bool confirmed(const cli_t *cli, const char *name, uint64_t vats)
 {

@@ -1,14 +1,11 @@
-/* ps, status, inspect, cluster ls, db audit: what the broker knows, shown. */
+/* ps, status, inspect, cluster ls: what the broker knows, shown. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cli/client.h"
 #include "cli/events.h"
-#include "cli/instance.h"
-#include "cli/process.h"
 #include "cli/rows.h"
 #include "cli/table.h"
 #include "cli/value.h"
@@ -16,17 +13,6 @@
 #include "wire/base/own.h"
 
 #define TEXT(text) (int)(text).len, (text).at
-
-static json_t *id_json(char prefix, uint64_t number)
-{
-    char text[32];
-
-    if (!number) return json_null();
-    snprintf(text, sizeof text, "%c%" PRIu64, prefix, number);
-    return json_string(text);
-}
-
-static json_t *number_json(uint64_t number) { return json_integer((json_int_t)number); }
 
 /* Why a vat ended, as a person reads it. */
 static json_t *reason_json(text_t reason)
@@ -82,22 +68,22 @@ static json_t *vat_json(const msg_vat_row_t *vat, const away_t *away)
 {
     json_t *row = json_object();
 
-    json_object_set_new(row, "vat", id_json('v', vat->vat.n));
+    json_object_set_new(row, "vat", json_id('v', vat->vat.n));
     json_object_set_new(row, "name", json_text(vat->name));
     json_object_set_new(row, "cluster", json_text(vat->cluster_name));
-    json_object_set_new(row, "host", id_json('h', vat->host.n));
+    json_object_set_new(row, "host", json_id('h', vat->host.n));
     json_object_set_new(row, "host_name", json_text(vat->host_name));
     json_object_set_new(row, "state", json_text(vat_state(vat, away)));
     json_object_set_new(row, "reason", reason_json(vat->reason));
-    json_object_set_new(row, "incarnation", number_json(vat->incarnation));
-    json_object_set_new(row, "queue", number_json(vat->queue));
-    json_object_set_new(row, "in_flight", number_json(vat->in_flight));
-    json_object_set_new(row, "deliveries", number_json(vat->applied));
-    json_object_set_new(row, "exports", number_json(vat->exports));
-    json_object_set_new(row, "imports", number_json(vat->imports));
-    json_object_set_new(row, "computrons", number_json(vat->computrons));
-    json_object_set_new(row, "run_us", number_json(vat->run_us));
-    json_object_set_new(row, "started_ms", number_json(vat->started_ms));
+    json_object_set_new(row, "incarnation", json_number(vat->incarnation));
+    json_object_set_new(row, "queue", json_number(vat->queue));
+    json_object_set_new(row, "in_flight", json_number(vat->in_flight));
+    json_object_set_new(row, "deliveries", json_number(vat->applied));
+    json_object_set_new(row, "exports", json_number(vat->exports));
+    json_object_set_new(row, "imports", json_number(vat->imports));
+    json_object_set_new(row, "computrons", json_number(vat->computrons));
+    json_object_set_new(row, "run_us", json_number(vat->run_us));
+    json_object_set_new(row, "started_ms", json_number(vat->started_ms));
     return row;
 }
 
@@ -190,11 +176,11 @@ static json_t *cluster_json(const msg_cluster_row_t *cluster)
     char kref[KREF_TEXT_MAX];
     json_t *row = json_object();
 
-    json_object_set_new(row, "cluster", id_json('s', cluster->cluster.n));
+    json_object_set_new(row, "cluster", json_id('s', cluster->cluster.n));
     json_object_set_new(row, "name", json_text(cluster->name));
     json_object_set_new(row, "state", json_text(cluster_state(cluster)));
-    json_object_set_new(row, "vats", number_json(cluster->vats));
-    json_object_set_new(row, "bootstrap", id_json('v', cluster->bootstrap.n));
+    json_object_set_new(row, "vats", json_number(cluster->vats));
+    json_object_set_new(row, "bootstrap", json_id('v', cluster->bootstrap.n));
     json_object_set_new(row, "result", json_string(kref_text(cluster->result, kref)));
     return row;
 }
@@ -252,29 +238,13 @@ static err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
         const msg_host_row_t *host = &row->body.host_row;
         if (row->tag != TAG_host_row) continue;
         json_array_append_new(
-            json, json_pack("{s:o, s:o, s:o, s:o, s:o}", "host", id_json('h', host->host.n), "name",
+            json, json_pack("{s:o, s:o, s:o, s:o, s:o}", "host", json_id('h', host->host.n), "name",
                             json_text(host->name), "state", json_text(host->state), "vats",
-                            number_json(host->vats), "key", json_text(host->key)));
+                            json_number(host->vats), "key", json_text(host->key)));
         table_add(table, "h%u", host->host.n);
         table_add(table, "%.*s", TEXT(host->name));
         table_add(table, "%.*s", TEXT(host->state));
         table_add(table, "%" PRIu64, host->vats);
-    }
-    rows_clear(&rows);
-    return ERR_OK;
-}
-
-static err_t counters_get(link_t *link, json_t *json, fail_t *f)
-{
-    rows_t rows;
-    err_t err = rows_get(link, ROWS_COUNTERS, false, (kref_t){0}, &rows, f);
-
-    if (err) return err;
-    for (const msg_t *row; (row = rows_next(&rows));) {
-        char name[NAME_BYTES_MAX + 1];
-        if (row->tag != TAG_counter_row) continue;
-        snprintf(name, sizeof name, "%.*s", TEXT(row->body.counter_row.name));
-        json_object_set_new(json, name, number_json(row->body.counter_row.value));
     }
     rows_clear(&rows);
     return ERR_OK;
@@ -308,10 +278,10 @@ err_t cmd_status(cli_t *cli)
     if (!link) return cli->f.err;
 
     table_t hosts = table_of("HOST NAME STATE VATS"), clusters = table_of(cluster_head);
-    json_t *hosts_json = json_array(), *clusters_json = json_array(), *counters = json_object();
+    json_t *hosts_json = json_array(), *clusters_json = json_array(), *counters = NULL;
     err_t err = hosts_get(link, &hosts, hosts_json, &cli->f);
     if (!err) err = clusters_get(link, &clusters, clusters_json, &cli->f);
-    if (!err) err = counters_get(link, counters, &cli->f);
+    if (!err) err = counters_get(link, &counters, &cli->f);
     if (!err && cli->json) {
         out_json(json_pack("{s:s, s:s, s:s, s:O, s:O, s:O}", "version", link_version(link),
                            "hosts_endpoint", link_hosts_endpoint(link), "key", link_key(link),
@@ -429,9 +399,9 @@ static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
         }
         json_t *item =
             json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kref", kref_text(ref->kref, text),
-                      "role", json_text(ref->role), "vat", id_json('v', ref->vat.n), "name",
+                      "role", json_text(ref->role), "vat", json_id('v', ref->vat.n), "name",
                       json_text(ref->name), "state", json_text(ref->state), "reachable",
-                      number_json(ref->reachable), "recognizable", number_json(ref->recognizable));
+                      json_number(ref->reachable), "recognizable", json_number(ref->recognizable));
         if (ref->value.body.len) json_object_set_new(item, "value", value_json(&ref->value));
         json_array_append_new(json, item);
     }
@@ -526,62 +496,4 @@ err_t cmd_inspect(cli_t *cli)
         err = ERR_VAT_UNKNOWN;
     }
     return err && err != ERR_VAT_TERMINATED ? err : inspect_vat(cli, link, found.vat);
-}
-
-/* ---- audit ---- */
-
-static err_t audit_show(cli_t *cli, link_t *link)
-{
-    rows_t rows;
-    json_t *json = json_array();
-    err_t err = rows_get(link, ROWS_AUDIT, false, (kref_t){0}, &rows, &cli->f);
-
-    for (const msg_t *row; !err && (row = rows_next(&rows));) {
-        const msg_finding_row_t *finding = &row->body.finding_row;
-        if (row->tag != TAG_finding_row) continue;
-        json_array_append_new(json, json_pack("{s:o, s:o, s:o}", "rule", json_text(finding->rule),
-                                              "row", json_text(finding->row), "should",
-                                              json_text(finding->should)));
-        if (!cli->json)
-            printf("%.*s  %.*s  should be %.*s\n", TEXT(finding->rule), TEXT(finding->row),
-                   TEXT(finding->should));
-    }
-    if (!err) rows_clear(&rows);
-    if (!err && json_array_size(json)) cli->exit = err_row(ERR_STORE_DAMAGED)->exit;
-    if (!err && cli->json)
-        out_json(json_incref(json));
-    else if (!err && !json_array_size(json))
-        printf("clean\n");
-    json_decref(json);
-    return err;
-}
-
-/* A broker alone over the state that DIR keeps: it loads everything, and no vat runs. */
-static err_t audit_offline(cli_t *cli, const char *dir)
-{
-    instance_t instance = {0};
-    char socket[] = "/tmp/vatyard-XXXXXX", path[64], state[PATH_MAX], real[PATH_MAX];
-
-    if (!realpath(dir, real)) return fail(&cli->f, ERR_FILE_MISSING, "no state in %.200s", dir);
-    snprintf(state, sizeof state, "%.4000s/broker/kernel.db", real);
-    if (access(state, R_OK) != 0) return fail(&cli->f, ERR_FILE_MISSING, "no state in %.200s", dir);
-    if (!mkdtemp(socket)) return fail(&cli->f, ERR_STORE, "a temporary folder cannot be made");
-    snprintf(path, sizeof path, "%s/c", socket);
-    signals_catch();
-    err_t err = instance_start(&instance, real, path, 0, false, READY_MS, &cli->f);
-    link_t *link = err ? NULL : link_new(instance.control, ANSWER_MS, &cli->f);
-    if (!err) err = link ? audit_show(cli, link) : cli->f.err;
-    link_destroy(&link);
-    instance_stop(&instance);
-    folder_remove(socket);
-    return err;
-}
-
-err_t cmd_db_audit(cli_t *cli)
-{
-    const char *state = args_text(&cli->args, "state");
-    if (state) return audit_offline(cli, state);
-
-    AUTO(link) link = client_link(cli);
-    return link ? audit_show(cli, link) : cli->f.err;
 }

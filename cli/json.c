@@ -1,9 +1,11 @@
 #include "cli/json.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "wire/base/limits.h"
 #include "wire/base/must.h"
 
 /* Digits and exponent of the shortest decimal that reads back as VALUE: 0.DIGITS * 10^point. */
@@ -57,6 +59,25 @@ char *number_text(double value, char buf[NUMBER_TEXT_MAX])
     }
     *to = 0;
     return buf;
+}
+
+json_t *json_id(char prefix, uint64_t number)
+{
+    char text[32];
+
+    if (!number) return json_null();
+    snprintf(text, sizeof text, "%c%" PRIu64, prefix, number);
+    return json_string(text);
+}
+
+json_t *json_number(uint64_t number) { return json_integer((json_int_t)number); }
+
+void json_set_counter(json_t *object, text_t name, uint64_t value)
+{
+    char key[NAME_BYTES_MAX + 1];
+
+    snprintf(key, sizeof key, "%.*s", (int)name.len, name.at);
+    json_object_set_new(object, key, json_number(value));
 }
 
 json_t *json_text(text_t text)

@@ -17,6 +17,13 @@ char *number_text(double value, char buf[NUMBER_TEXT_MAX]);
 /* A JSON string of TEXT; bytes that are not UTF-8 become '?'. Never NULL. */
 json_t *json_text(text_t text);
 
+/* "v3" of 'v' and 3; null of 0, which is nobody. */
+json_t *json_id(char prefix, uint64_t number);
+json_t *json_number(uint64_t number);
+
+/* Sets NAME of OBJECT to a number. */
+void json_set_counter(json_t *object, text_t name, uint64_t value);
+
 /* Appends VALUE to OUT without spaces, objects in their own order. */
 CHECKED err_t json_add(buf_t *out, const json_t *value);
 

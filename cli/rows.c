@@ -2,14 +2,21 @@
 
 #include <string.h>
 
+#include "cli/json.h"
 #include "cli/value.h"
 #include "wire/base/must.h"
 
 err_t rows_get(link_t *link, rows_what_t what, bool ended, kref_t kref, rows_t *ret, fail_t *f)
 {
     msg_list_t list = {request_id(), what, ended, kref};
+
+    return rows_ask(link, TAG_list, &list, ANSWER_MS, ret, f);
+}
+
+err_t rows_ask(link_t *link, msg_tag_t tag, const void *body, unsigned ms, rows_t *ret, fail_t *f)
+{
     const msg_t *msg;
-    err_t err = link_ask(link, TAG_list, &list, TAG_rows, ANSWER_MS, &msg, f);
+    err_t err = link_ask(link, tag, body, TAG_rows, ms, &msg, f);
 
     *ret = (rows_t){.bytes = buf_of(FRAME_BYTES_MAX)};
     if (err) return err;
@@ -23,6 +30,13 @@ const msg_t *rows_next(rows_t *self)
     if (self->has_row) msg_clear(&self->row);
     self->has_row = self->rest.len > 0 && !msg_next(&self->rest, &self->row);
     return self->has_row ? &self->row : NULL;
+}
+
+void rows_again(rows_t *self)
+{
+    if (self->has_row) msg_clear(&self->row);
+    self->has_row = false;
+    self->rest = (bin_t){self->bytes.at, self->bytes.len};
 }
 
 void rows_clear(rows_t *self)
@@ -102,6 +116,43 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
          name);
     if (matches) fail_try(f, "CLUSTER/%.200s, or its number: vatctl ps", own);
     return ERR_VAT_UNKNOWN;
+}
+
+err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint64_t *ret_vats, fail_t *f)
+{
+    rows_t rows;
+    uint32_t number = 0;
+    bool found = false, by_number = id_parse('s', name, strlen(name), &number);
+    err_t err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_cluster_row_t *cluster = &row->body.cluster_row;
+        if (row->tag != TAG_cluster_row) continue;
+        bool same =
+            cluster->name.len == strlen(name) && memcmp(cluster->name.at, name, strlen(name)) == 0;
+        if (!same && !(by_number && cluster->cluster.n == number)) continue;
+        *ret = cluster->cluster;
+        *ret_vats = cluster->vats;
+        found = true;
+    }
+    rows_clear(&rows);
+    return found ? ERR_OK : fail(f, ERR_CLUSTER_UNKNOWN, "no cluster \"%.200s\"", name);
+}
+
+err_t counters_get(link_t *link, json_t **ret, fail_t *f)
+{
+    rows_t rows;
+    err_t err = rows_get(link, ROWS_COUNTERS, false, (kref_t){0}, &rows, f);
+
+    if (err) return err;
+    *ret = json_object();
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        const msg_counter_row_t *counter = &row->body.counter_row;
+        if (row->tag == TAG_counter_row) json_set_counter(*ret, counter->name, counter->value);
+    }
+    rows_clear(&rows);
+    return ERR_OK;
 }
 
 err_t ref_named(link_t *link, const char *ref, kref_t *ret, fail_t *f)
