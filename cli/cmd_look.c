@@ -122,6 +122,7 @@ static void vat_cells(table_t *table, const msg_vat_row_t *vat, const away_t *aw
     table_add(table, "%.*s", TEXT(state));
     table_add(table, "%s", age(vat->started_ms, up));
     table_add(table, "%" PRIu64, vat->exports);
+    table_add(table, "%" PRIu64, vat->imports);
     table_add(table, "%" PRIu64, vat->queue + vat->in_flight);
     table_add(table, "%" PRIu64, vat->applied);
     table_add(table, "%.1f ms", (double)vat->run_us / 1000);
@@ -147,8 +148,8 @@ err_t cmd_ps(cli_t *cli)
         return err;
     }
     json_t *json = json_array();
-    table_t table = table_of(all ? "VAT NAME CLUSTER HOST STATE UP OBJ QUEUE TURNS RUN REASON"
-                                 : "VAT NAME CLUSTER HOST STATE UP OBJ QUEUE TURNS RUN");
+    table_t table = table_of(all ? "VAT NAME CLUSTER HOST STATE UP OBJ REFS QUEUE TURNS RUN REASON"
+                                 : "VAT NAME CLUSTER HOST STATE UP OBJ REFS QUEUE TURNS RUN");
     for (const msg_t *row; (row = rows_next(&rows));) {
         if (row->tag != TAG_vat_row) continue;
         json_array_append_new(json, vat_json(&row->body.vat_row, &away));
@@ -349,36 +350,79 @@ static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
     return ERR_OK;
 }
 
-static void ref_print(const msg_ref_row_t *ref)
+/* The object or promise itself, and what the rows of its holders come to. */
+typedef struct {
+    bool object;
+    vat_t owner;
+    uint64_t elsewhere; /* reachable references that no vat holds */
+} ref_t;
+
+/* Its owner's row says only whether the owner was told that nobody reaches it. */
+static bool is_export(const ref_t *ref, const msg_ref_row_t *row)
+{
+    return ref->object && ref->owner.n == row->vat.n && is(row->role, "holder");
+}
+
+static ref_t ref_of(rows_t *rows)
+{
+    ref_t ref = {0};
+    uint64_t reachable = 0, by_vats = 0;
+
+    for (const msg_t *row; (row = rows_next(rows));) {
+        const msg_ref_row_t *body = &row->body.ref_row;
+        if (row->tag != TAG_ref_row) continue;
+        if (is(body->role, "object")) {
+            ref = (ref_t){.object = true, .owner = body->vat};
+            reachable = body->reachable;
+        } else if (!is_export(&ref, body)) {
+            by_vats += is(body->state, "reachable");
+        }
+    }
+    if (reachable > by_vats) ref.elsewhere = reachable - by_vats;
+    rows_again(rows);
+    return ref;
+}
+
+static void ref_print_head(const ref_t *ref, const msg_ref_row_t *row)
 {
     char kref[KREF_TEXT_MAX];
-    bool head = (ref->role.len == 6 && memcmp(ref->role.at, "object", 6) == 0) ||
-                (ref->role.len == 7 && memcmp(ref->role.at, "promise", 7) == 0);
 
-    if (!head) {
-        printf("  %-10.*s v%u %.*s  %.*s\n", TEXT(ref->role), ref->vat.n, TEXT(ref->name),
-               TEXT(ref->state));
-        return;
-    }
-    printf("%s  %.*s  %.*s\n", kref_text(ref->kref, kref), TEXT(ref->role), TEXT(ref->state));
-    if (ref->vat.n) {
-        printf("  %-10s v%u %.*s\n", kref_is_promise(ref->kref) ? "decider" : "owner", ref->vat.n,
-               TEXT(ref->name));
-    }
-    if (kref_is_promise(ref->kref))
-        printf("  %-10s %" PRIu64 "\n", "references", ref->recognizable);
-    else
+    printf("%s  %.*s  %.*s\n", kref_text(row->kref, kref), TEXT(row->role), TEXT(row->state));
+    if (row->vat.n)
+        printf("  %-10s v%u %.*s\n", ref->object ? "owner" : "decider", row->vat.n,
+               TEXT(row->name));
+    if (!ref->object) {
+        printf("  %-10s %" PRIu64 "\n", "references", row->recognizable);
+    } else {
         printf("  %-10s reachable %" PRIu64 ", recognizable %" PRIu64 "\n", "references",
-               ref->reachable, ref->recognizable);
-    if (ref->value.body.len) {
-        buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
-        if (!value_show(&shown, &ref->value)) {
-            printf("  %-10s ", "value");
-            put_safely(stdout, (text_t){(const char *)shown.at, shown.len});
-            putchar('\n');
-        }
-        buf_clear(&shown);
+               row->reachable, row->recognizable);
+        printf("  %-10s %" PRIu64 "%s\n", "elsewhere", ref->elsewhere,
+               ref->elsewhere ? " (messages, values of promises, the cluster for a root)" : "");
     }
+    if (!row->value.body.len) return;
+    buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
+    if (!value_show(&shown, &row->value)) {
+        printf("  %-10s ", "value");
+        put_safely(stdout, (text_t){(const char *)shown.at, shown.len});
+        putchar('\n');
+    }
+    buf_clear(&shown);
+}
+
+static json_t *ref_json(const ref_t *ref, const msg_ref_row_t *row)
+{
+    char text[KREF_TEXT_MAX];
+    text_t role = is_export(ref, row) ? text_of("export") : row->role;
+    json_t *item =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kref", kref_text(row->kref, text), "role",
+                  json_text(role), "vat", json_id('v', row->vat.n), "name", json_text(row->name),
+                  "state", json_text(row->state), "reachable", json_number(row->reachable),
+                  "recognizable", json_number(row->recognizable));
+
+    if (is(row->role, "object"))
+        json_object_set_new(item, "elsewhere", json_number(ref->elsewhere));
+    if (row->value.body.len) json_object_set_new(item, "value", value_json(&row->value));
+    return item;
 }
 
 static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
@@ -386,24 +430,24 @@ static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
     rows_t rows;
     json_t *json = json_array();
     char text[KREF_TEXT_MAX];
+    ref_t ref = {0};
     err_t err = rows_get(link, ROWS_REF, false, kref, &rows, &cli->f);
 
     if (err == ERR_REF_UNKNOWN)
         fail(&cli->f, ERR_REF_UNKNOWN, "no object or promise %s", kref_text(kref, text));
-    for (const msg_t *row; !err && (row = rows_next(&rows));) {
-        const msg_ref_row_t *ref = &row->body.ref_row;
-        if (row->tag != TAG_ref_row) continue;
-        if (!cli->json) {
-            ref_print(ref);
-            continue;
-        }
-        json_t *item =
-            json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "kref", kref_text(ref->kref, text),
-                      "role", json_text(ref->role), "vat", json_id('v', ref->vat.n), "name",
-                      json_text(ref->name), "state", json_text(ref->state), "reachable",
-                      json_number(ref->reachable), "recognizable", json_number(ref->recognizable));
-        if (ref->value.body.len) json_object_set_new(item, "value", value_json(&ref->value));
-        json_array_append_new(json, item);
+    if (!err) ref = ref_of(&rows);
+    for (const msg_t *msg; !err && (msg = rows_next(&rows));) {
+        const msg_ref_row_t *row = &msg->body.ref_row;
+        if (msg->tag != TAG_ref_row) continue;
+        bool head = is(row->role, "object") || is(row->role, "promise");
+        text_t role = is_export(&ref, row) ? text_of("export") : row->role;
+        if (cli->json)
+            json_array_append_new(json, ref_json(&ref, row));
+        else if (head)
+            ref_print_head(&ref, row);
+        else
+            printf("  %-10.*s v%u %.*s  %.*s\n", TEXT(role), row->vat.n, TEXT(row->name),
+                   TEXT(row->state));
     }
     if (!err) rows_clear(&rows);
     if (!err && cli->json) out_json(json_incref(json));

@@ -344,12 +344,12 @@ static void show_traffic(events_t *self, const msg_event_t *event)
                 event->msg.n);
         if (!kref_none(event->promise)) fprintf(out, "  %s", kref_text(event->promise, kref));
     } else if (is(event->type, "deliver")) {
-        fprintf(out, "<- %.*s ", (int)event->kind.len, event->kind.at);
+        fprintf(out, "<- %.*s", (int)event->kind.len, event->kind.at);
         if (is(event->kind, "message")) {
-            fprintf(out, "v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
+            fprintf(out, " v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
                     event->msg.n);
         } else if (!kref_none(event->promise)) {
-            fputs(kref_text(event->promise, kref), out);
+            fprintf(out, " %s", kref_text(event->promise, kref));
         }
         fprintf(out, "  waited %.2f ms", (double)event->wait_us / 1000);
     } else if (is(event->type, "done")) {

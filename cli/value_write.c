@@ -67,7 +67,7 @@ static int unit_order(unsigned char byte) { return byte >= 0xf0 ? (0xed << 8) + 
 static int entry_order(const void *left, const void *right)
 {
     const entry_t *a = left, *b = right;
-    uint64_t a_index, b_index;
+    uint64_t a_index = 0, b_index = 0;
     bool a_is = index_key(a, &a_index), b_is = index_key(b, &b_index);
 
     if (a_is && b_is) return a_index < b_index ? -1 : a_index > b_index;

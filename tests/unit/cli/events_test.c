@@ -91,3 +91,33 @@ Test(events, what_a_vat_prints_cannot_drive_the_terminal)
     cr_assert_str_eq(shown, "al | a?[2J\nal | b?\n");
     free(shown);
 }
+
+Test(events, a_delivery_without_a_message_names_its_kind)
+{
+    const char *const kinds[] = {"dropExports", "retireExports", "retireImports",
+                                 "bringOutYourDead"};
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char *text = NULL, want[64];
+        size_t len = 0;
+        events_t events = {.people = open_memstream(&text, &len), .traffic = true};
+        msg_event_t event = {.type = text_of("deliver"),
+                             .vat = {3},
+                             .name = text_of("bob"),
+                             .d = 4,
+                             .kind = text_of(kinds[i])};
+        events_take(&events, &event);
+        fclose(events.people);
+        snprintf(want, sizeof want, "bob | <- %s  waited 0.00 ms\n", kinds[i]);
+        cr_assert(strstr(text, want), "%s", text);
+        free(text);
+
+        text = line_of(&event);
+        json_t *json = json_loads(text, 0, NULL);
+        cr_assert_str_eq(json_string_value(json_object_get(json, "kind")), kinds[i]);
+        cr_assert_null(json_object_get(json, "target"), "%s", text);
+        cr_assert_null(json_object_get(json, "result"), "%s", text);
+        json_decref(json);
+        free(text);
+    }
+}
