@@ -79,7 +79,7 @@ static void audit_print(cli_t *cli, const audit_t *self)
         put_field(finding, "rule");
         fputs("  ", stdout);
         put_field(finding, "row");
-        fputs("  should be ", stdout);
+        fputs(": ", stdout);
         put_field(finding, "should");
         putchar('\n');
     }
