@@ -271,11 +271,12 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         peers_each(self->peers, end_if_gone, self);
     } else {
         int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
-        port->wait(port->self, most_ms);
+        port->wait(port->self, kernel_chores(self->kernel) ? 0 : most_ms);
     }
     bool empty = false;
     err_t err = drain(self, &empty);
     if (err) return err;
     if (empty) check_links(self);
+    if (empty && kernel_chores(self->kernel)) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
     return commit(self);
 }

@@ -24,14 +24,14 @@ static held_t *use(const apply_t *a, kref_t kref)
     if (kref_is_promise(kref)) {
         must(kref_serial(kref) == row->promises + 1);
         row->promises++;
-        promise_new(a->k, kref, a->vat->id);
+        promise_decide(a->k, promise_new(a->k, kref), a->vat, a->d);
     } else {
         must(kref_serial(kref) == row->objects + 1);
         row->objects++;
         object_new(a->k, kref, a->vat->id);
     }
     touch(a->k, &a->vat->head);
-    return held_new(a->k, a->vat, kref, HELD_REACHABLE | HELD_EXPORTED);
+    return held_new(a->k, a->vat, kref, HELD_REACHABLE | HELD_EXPORTED, a->d);
 }
 
 static void use_data(const apply_t *a, const capdata_t *data)
@@ -45,9 +45,7 @@ static void apply_send(const apply_t *a, const msg_send_t *call)
     use_data(a, &call->methargs);
     if (!kref_none(call->result)) {
         use(a, call->result);
-        promise_t *result = promise_find(a->k, call->result);
-        result->row.decider = 0;
-        touch(a->k, &result->named.head);
+        promise_decide(a->k, promise_find(a->k, call->result), NULL, 0);
     }
     AUTO(value) value = value_of(&call->methargs);
     entry_t *entry = entry_new(a->k, ENTRY_MESSAGE, call->target, call->result, value, a->cause);
@@ -123,8 +121,12 @@ static void apply_retire(const apply_t *a, const krefs_t *refs, bool exported)
 static void apply_abandon_exports(const apply_t *a, const krefs_t *refs)
 {
     for (size_t i = 0; i < refs->count; i++) {
+        held_t *held = held_find(a->vat, refs->at[i]);
         orphan(a, refs->at[i]);
-        held_drop(a->k, held_find(a->vat, refs->at[i]));
+        if (held->row.intro_d > a->d)
+            held_import(a->k, held);
+        else
+            held_drop(a->k, held);
     }
 }
 

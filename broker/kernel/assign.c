@@ -11,7 +11,7 @@ static held_t *introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
 {
     held_t *held = held_find(vat, kref);
     if (!held)
-        held = held_new(k, vat, kref, HELD_REACHABLE);
+        held = held_new(k, vat, kref, HELD_REACHABLE, d);
     else if (kref_is_object(kref))
         held_reach(k, held, true);
     held->row.intro_d = d;
@@ -19,7 +19,8 @@ static held_t *introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
     return held;
 }
 
-static log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count)
+/* A row of the log for ENTRY, with room for KREF_COUNT references that it will count. */
+log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count)
 {
     log_t *self = take(sizeof *self + kref_count * sizeof *self->krefs);
     self->head.table = ROW_log;
@@ -35,13 +36,14 @@ static log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size
     return self;
 }
 
-static uint64_t stamp(const kernel_t *k, const kvat_t *vat)
+uint64_t stamp(const kernel_t *k, const kvat_t *vat)
 {
     uint64_t now = k->now_us / 1000;
     return now > vat->row.stamp_ms ? now : vat->row.stamp_ms;
 }
 
-static void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
+/* Fixes the row's bytes for ever. */
+void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
 {
     buf_reset(&k->frame);
     must(msg_encode(tag, body, &k->frame) == ERR_OK);
@@ -74,9 +76,7 @@ static log_t *assign_message(kernel_t *k, kvat_t *vat, const entry_t *entry)
     if (!kref_none(result)) {
         log->krefs[log->kref_count++] = result;
         introduce(k, vat, result, d);
-        promise_t *promise = promise_find(k, result);
-        promise->row.decider = vat->row.vat;
-        touch(k, &promise->named.head);
+        promise_decide(k, promise_find(k, result), vat, d);
     }
     for (size_t i = 0; i < log->kref_count; i++) ref_up(k, log->krefs[i]);
 
@@ -205,7 +205,7 @@ void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
     send_host(k, vat->row.host, TAG_deliver, &msg);
 }
 
-static void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry)
+void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry)
 {
     vat->row.assigned = log->row.d;
     vat->row.stamp_ms = stamp(k, vat);
@@ -215,17 +215,21 @@ static void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entr
     else
         vat->log = log;
     vat->log_tail = log;
+    vat->since_barrier = log->kind >= ENTRY_REAP ? 0 : vat->since_barrier + 1;
+    if (log->kind != ENTRY_REAP) vat->row.dirt_deliveries++;
     vat_busy(k, vat, true);
 
     event_deliver(k, vat, log, entry);
     deliver(k, vat, log);
 }
 
-/* A start row is alone in flight: the vat is running once it is applied. */
+/* A start row is alone in flight: the vat is running once it is applied. So are GC and reap: what
+ * they take away, nothing in flight may mention. */
 static bool window_open(const kvat_t *vat)
 {
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     if (vat->row.state != VAT_RUNNING) return false;
+    if (vat->log && vat->log->kind >= ENTRY_REAP) return false;
     return vat->row.assigned - vat->row.applied < vat->row.window;
 }
 
@@ -239,17 +243,37 @@ static bool crank_runs(const kcluster_t *cluster)
     return false;
 }
 
-/* A cluster with --serial runs one crank at a time, in the order in which entries were queued. It
- * is for conformance, so a walk over its vats is good enough. */
-static bool serial_turn(const kvat_t *vat)
+/* What a vat would take next: GC and reap come before the queue, unless they may wait. */
+typedef enum { NEXT_GC, NEXT_REAP, NEXT_HEAD, NEXT_NOTHING } next_t;
+
+static next_t next_of(kernel_t *k, kvat_t *vat)
+{
+    if (!window_open(vat)) return NEXT_NOTHING;
+    if (vat->row.state == VAT_RUNNING) {
+        bool reap = reap_due(vat), gc = (reap || !gc_waits(vat)) && gc_due(k, vat);
+        if ((gc || reap) && vat->log) return NEXT_NOTHING; /* first what is in flight */
+        if (gc) return NEXT_GC;
+        if (reap) return NEXT_REAP;
+    }
+    return vat->queue.head ? NEXT_HEAD : NEXT_NOTHING;
+}
+
+/* A cluster with --serial runs one crank at a time: GC, then reaps, of the lowest vat first, then
+ * entries in the order in which they were queued. It is for conformance, so a walk over its vats is
+ * good enough. */
+static bool serial_turn(kernel_t *k, const kvat_t *vat, next_t next)
 {
     const kcluster_t *cluster = vat->cluster;
     if (!cluster || !cluster->row.serial) return true;
     if (crank_runs(cluster)) return false;
     for (size_t i = 0; i < cluster->vat_count; i++) {
-        const kvat_t *other = cluster->vats[i];
-        if (other == vat || !other->queue.head || !window_open(other)) continue;
-        if (other->queue.head->row.seq < vat->queue.head->row.seq) return false;
+        kvat_t *other = cluster->vats[i];
+        if (other == vat) continue;
+        next_t its = next_of(k, other);
+        if (its < next) return false;
+        if (its != next || its == NEXT_NOTHING) continue;
+        if (its != NEXT_HEAD && other->row.vat < vat->row.vat) return false;
+        if (its == NEXT_HEAD && other->queue.head->row.seq < vat->queue.head->row.seq) return false;
     }
     return true;
 }
@@ -278,7 +302,20 @@ void serial_next(kernel_t *k, kcluster_t *cluster)
 {
     if (!cluster || !cluster->row.serial || crank_runs(cluster)) return;
     for (size_t i = 0; i < cluster->vat_count; i++)
-        if (cluster->vats[i]->queue.head) vat_ready(k, cluster->vats[i]);
+        if (next_of(k, cluster->vats[i]) != NEXT_NOTHING) vat_ready(k, cluster->vats[i]);
+}
+
+/* One step from the vat's queue, or from what is due, to its log. False: it is not its turn. */
+static bool assign_one(kernel_t *k, kvat_t *vat)
+{
+    next_t next = next_of(k, vat);
+    if (next == NEXT_NOTHING || !serial_turn(k, vat, next)) return false;
+    if (next == NEXT_HEAD)
+        assign_head(k, vat);
+    else
+        gc_assign(k, vat);
+    route_all(k);
+    return true;
 }
 
 /* All vats that were touched take what their windows allow. Splats on the way make new work, which
@@ -291,12 +328,9 @@ void assign_all(kernel_t *k)
         if (!k->ready) k->ready_tail = NULL;
         vat->ready = false;
 
-        size_t before = vat->queue.count;
-        while (vat->queue.head && window_open(vat) && serial_turn(vat)) {
-            assign_head(k, vat);
-            route_all(k);
-        }
-        if (vat->queue.count != before) serial_next(k, vat->cluster);
+        bool moved = false;
+        while (assign_one(k, vat)) moved = true;
+        if (moved) serial_next(k, vat->cluster);
         vat_push(k, vat);
     }
 }

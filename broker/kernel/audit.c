@@ -26,6 +26,7 @@ typedef struct {
     map_t tallies;
     place_t *places;
     size_t place_count, place_room;
+    size_t decided, deciders; /* promises that vats list as theirs; that name a vat */
 } audit_t;
 
 __attribute__((format(printf, 4, 5))) static void found(audit_t *a, const char *rule,
@@ -118,7 +119,7 @@ static void refer_queue(audit_t *a, const queue_t *queue, uint64_t holder)
     if (count != queue->count) found_kref(a, "K30", holder, "its queue has another length");
 }
 
-static void refer_held(audit_t *a, const kvat_t *vat, const held_t *held)
+static void refer_held(audit_t *a, const kvat_t *vat, const held_t *held, size_t *at_due)
 {
     kref_t kref = {held->row.kref};
     tally_t *at = tally(a, kref.n);
@@ -138,16 +139,28 @@ static void refer_held(audit_t *a, const kvat_t *vat, const held_t *held)
     if (kref_is_promise(kref) && !reachable) found_kref(a, "K27", kref.n, "rows of promises reach");
     if (exported && kref_is_promise(kref) && kref_issuer(kref).n != vat->row.vat)
         found_kref(a, "K23", kref.n, "exported by a vat that did not make it");
-    if (held->row.intro_d > vat->row.assigned || held->row.told_d > vat->row.assigned)
-        found_kref(a, "K25", kref.n, "intro_d and told_d are at most `assigned`");
+    uint64_t last = vat->row.assigned;
+    bool late = held->row.since_d > last || held->row.intro_d > last || held->row.told_d > last;
+    if (late && vat_alive(vat)) /* what a vat that ended had in flight was never run */
+        found_kref(a, "K25", kref.n, "since_d, intro_d and told_d are at most `assigned`");
+    for (due_kind_t kind = 0; kind < DUE_KINDS; kind++) at_due[kind] += held->due[kind];
 }
 
 static void refer_vat(audit_t *a, const kvat_t *vat)
 {
+    size_t due[DUE_KINDS] = {0};
     refer_queue(a, &vat->queue, vat->row.vat);
     for (size_t i = 0; i < vat->held.room; i++) {
         const held_t *held = map_cell(&vat->held, i);
-        if (held) refer_held(a, vat, held);
+        if (held) refer_held(a, vat, held, due);
+    }
+    for (due_kind_t kind = 0; kind < DUE_KINDS; kind++)
+        if (vat_alive(vat) && due[kind] > vat->due[kind].count - vat->due[kind].next)
+            found_vat(a, "K38", vat, "what is marked as due is in the list of what is due");
+    for (const promise_t *promise = vat->decides; promise; promise = promise->decided_next) {
+        a->decided++;
+        if (promise->row.decider != vat->row.vat || promise->row.state)
+            found_kref(a, "K12", promise->row.kref, "listed by a vat that does not decide it");
     }
     for (const log_t *log = vat->log; log; log = log->next) {
         for (size_t i = 0; i < log->kref_count; i++) refer(a, log->krefs[i]);
@@ -190,13 +203,33 @@ static void check_name(audit_t *a, kref_t kref)
     if (kref_serial(kref) > last) found_kref(a, "K1", kref.n, "its issuer never made that many");
 }
 
+/* What nobody reaches, somebody is to be told of. */
+static void check_due(audit_t *a, const object_t *object)
+{
+    uint64_t kref = object->row.kref;
+    if (object->row.reachable) return;
+    if (object_orphan(a->k, object)) {
+        for (const held_t *held = object->named.holders; held; held = held->next)
+            if (!(held->row.flags & HELD_EXPORTED) && vat_alive(held->vat) &&
+                !held->due[DUE_RETIRE_IMPORT])
+                found_kref(a, "K9", kref, "an orphan out of reach: retireImports is due");
+        return;
+    }
+    const held_t *held = held_find(vat_find(a->k, object->row.owner), kref_of(kref));
+    if (!held) return; /* K3 */
+    if (held->row.flags & HELD_REACHABLE && !held->due[DUE_DROP])
+        found_kref(a, "K8", kref, "out of reach, and its owner was not told: dropExports is due");
+    if (!object->row.recognizable && !held->due[DUE_RETIRE_EXPORT])
+        found_kref(a, "K9", kref, "recognized by nobody: retireExports is due");
+}
+
 static void check_object(audit_t *a, const object_t *object)
 {
     uint64_t kref = object->row.kref;
     const tally_t *at = tally(a, kref);
     const kvat_t *owner = vat_find(a->k, object->row.owner);
     check_name(a, kref_of(kref));
-    if (object->row.owner && (!owner || !vat_alive(owner)))
+    if (object->row.owner && (!owner || (!vat_alive(owner) && !owner->cleaning)))
         found_kref(a, "K2", kref, "its owner is not alive");
     if (at->exports != (object->row.owner ? 1 : 0) || at->exporter != object->row.owner)
         found_kref(a, "K3", kref, "its owner, and nobody else, has an export row");
@@ -206,6 +239,7 @@ static void check_object(audit_t *a, const object_t *object)
     found_count(a, "K6", kref, "recognizable", object->row.recognizable, at->recognize);
     if (!object->row.owner && !object->row.recognizable)
         found_kref(a, "K7", kref, "gone: nobody owns it and nobody recognizes it");
+    check_due(a, object);
 }
 
 static size_t subscribers(audit_t *a, const promise_t *promise)
@@ -213,8 +247,10 @@ static size_t subscribers(audit_t *a, const promise_t *promise)
     size_t count = 0;
     for (const held_t *held = promise->named.holders; held; held = held->next) {
         if (!(held->row.flags & HELD_SUBSCRIBED)) continue;
-        count++;
-        if (!vat_alive(held->vat)) found_kref(a, "K16", promise->row.kref, "a subscriber is dead");
+        if (vat_alive(held->vat))
+            count++;
+        else if (!held->vat->cleaning)
+            found_kref(a, "K16", promise->row.kref, "a subscriber is dead");
     }
     return count;
 }
@@ -232,6 +268,7 @@ static void check_promise(audit_t *a, const promise_t *promise)
     if (promise->row.state == PROMISE_UNRESOLVED) {
         if (at->results + (promise->row.decider ? 1 : 0) != 1)
             found_kref(a, "K12", kref, "exactly one vat or one queued message decides it");
+        a->deciders += promise->row.decider != 0;
         if (promise->row.decider && (!decider || !vat_alive(decider)))
             found_kref(a, "K12", kref, "its decider is not alive");
         if (decider && !held_find(decider, kref_of(kref)))
@@ -246,11 +283,21 @@ static void check_promise(audit_t *a, const promise_t *promise)
     if (!promise->row.count) found_kref(a, "K19", kref, "gone: settled, and its count is 0");
 }
 
+/* GC and reap wait for what is in flight, and then they run. */
+static bool may_gc(const kvat_t *vat)
+{
+    if (vat->cluster && vat->cluster->row.serial) return false;
+    if (vat->row.state != VAT_RUNNING || vat->log || vat->ready) return false;
+    return gc_listed(vat) || reap_due(vat);
+}
+
 /* In a serial cluster only the one whose turn it is, and that is looked at elsewhere. */
 static bool may_run(const kvat_t *vat)
 {
-    if (vat->cluster && vat->cluster->row.serial) return false;
+    if (vat->ready || (vat->cluster && vat->cluster->row.serial)) return false;
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
+    bool stands = reap_due(vat) || (gc_listed(vat) && !gc_waits(vat));
+    if (vat->log && (vat->log->kind >= ENTRY_REAP || stands)) return false;
     return vat->row.state == VAT_RUNNING && vat->row.assigned - vat->row.applied < vat->row.window;
 }
 
@@ -261,10 +308,14 @@ static void check_vat(audit_t *a, const kvat_t *vat)
         if (log->row.d != ++d) found_vat(a, "K31", vat, "rows in flight are dense");
     if (d != vat->row.assigned || d - vat->row.applied > vat->row.window)
         found_vat(a, "K31", vat, "rows in flight are those up to `assigned`, at most the window");
-    if (!vat_alive(vat) && (vat->held.count || vat->queue.head || vat->log))
+    if (!vat_alive(vat) && ((vat->held.count && !vat->cleaning) || vat->queue.head || vat->log))
         found_vat(a, "K26", vat, "ended: no rows, no queue, nothing in flight");
+    for (const log_t *log = vat->log; log; log = log->next)
+        if ((log->kind >= ENTRY_REAP || log->kind == ENTRY_START) && (log != vat->log || log->next))
+            found_vat(a, "K32", vat, "start, reap and GC are alone in flight");
     if (vat->queue.head && may_run(vat))
         found_vat(a, "K37", vat, "its queue and its window are open: it should run");
+    if (may_gc(vat)) found_vat(a, "K37", vat, "GC or a reap is due and nothing in flight");
     if (vat->busy != vat->queue.count + (vat->row.assigned - vat->row.applied))
         found_vat(a, "K36", vat, "busy is what is queued and in flight");
 }
@@ -321,6 +372,9 @@ size_t kernel_audit(const kernel_t *k, finding_visit_t *visit, void *context)
     for (size_t i = 0; i < k->clusters.room; i++)
         if (map_cell(&k->clusters, i)) check_cluster(&a, map_cell(&k->clusters, i));
     check_places(&a);
+    if (a.decided != a.deciders)
+        found(&a, "K12", "promises", "%zu have a vat as decider, should be %zu", a.deciders,
+              a.decided);
 
     for (size_t i = 0; i < a.tallies.room; i++) free(map_cell(&a.tallies, i));
     map_clear(&a.tallies);

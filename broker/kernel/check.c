@@ -25,7 +25,7 @@ static seen_t *seen(const check_t *c, kref_t kref)
 
     seen_t row = {.kref = kref};
     const held_t *held = held_find(c->vat, kref);
-    if (held) {
+    if (held && held->row.since_d <= c->d) { /* what a later delivery gives, this crank has not */
         row.held = true;
         row.exported = held->row.flags & HELD_EXPORTED;
         row.reachable = held->row.flags & HELD_REACHABLE;
@@ -33,8 +33,8 @@ static seen_t *seen(const check_t *c, kref_t kref)
     }
     const promise_t *promise = kref_is_promise(kref) ? promise_find(k, kref) : NULL;
     if (promise)
-        row.mine =
-            promise->row.state == PROMISE_UNRESOLVED && promise->row.decider == c->vat->row.vat;
+        row.mine = promise->row.state == PROMISE_UNRESOLVED &&
+                   promise->row.decider == c->vat->row.vat && promise->row.decider_d <= c->d;
     k->seen = grown(k->seen, &k->seen_room, k->seen_count + 1, sizeof *k->seen);
     k->seen[k->seen_count++] = row;
     map_put(&k->seen_at, kref.n, (void *)(uintptr_t)k->seen_count);

@@ -235,9 +235,9 @@ static uint64_t cluster_of(const kernel_t *k, kref_t target)
 
 static err_t check_call(const kernel_t *k, const msg_call_t *msg)
 {
-    if (kref_none(msg->target) || !kref_known(k, msg->target)) return ERR_REF_UNKNOWN;
+    if (kref_none(msg->target) || !kref_sendable(k, msg->target)) return ERR_REF_UNKNOWN;
     for (size_t i = 0; i < msg->methargs.slots.count; i++)
-        if (!kref_known(k, msg->methargs.slots.at[i])) return ERR_REF_UNKNOWN;
+        if (!kref_sendable(k, msg->methargs.slots.at[i])) return ERR_REF_UNKNOWN;
     return smallcaps_check(&msg->methargs, SHAPE_METHARGS);
 }
 
@@ -252,7 +252,7 @@ static void on_call(kernel_t *k, uint32_t client, const msg_call_t *msg)
     kref_t result = {0};
     if (!msg->no_result) {
         result = kref_promise((vat_t){0}, count_up(k, COUNTER_next_promise));
-        promise_t *promise = promise_new(k, result, (vat_t){0});
+        promise_t *promise = promise_new(k, result);
         promise->hold = hold_new(k, result, cluster_of(k, msg->target));
     }
     AUTO(value) value = value_of(&msg->methargs);
@@ -265,7 +265,8 @@ static void on_call(kernel_t *k, uint32_t client, const msg_call_t *msg)
 
 /* ---- kill, restart ---- */
 
-static kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id)
+/* The vat that a request names; or answers that there is none. */
+kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id)
 {
     kvat_t *vat = vat_find(k, id.n);
     err_t err = !vat ? ERR_VAT_UNKNOWN : vat_alive(vat) ? ERR_OK : ERR_VAT_TERMINATED;
@@ -276,7 +277,7 @@ static kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id
     return NULL;
 }
 
-static void done(kernel_t *k, uint32_t client, id128_t request)
+void reply_done(kernel_t *k, uint32_t client, id128_t request)
 {
     msg_done_t msg = {request};
     reply_recorded(k, client, request, TAG_done, &msg);
@@ -289,7 +290,7 @@ static void on_kill(kernel_t *k, uint32_t client, const msg_kill_t *msg)
     if (!vat) return;
     text_t why = msg->reason.len ? msg->reason : text_of(err_text(ERR_VAT_KILLED));
     vat_end(k, vat, ERR_VAT_KILLED, text_blob(why), cause_input(k));
-    done(k, client, msg->request);
+    reply_done(k, client, msg->request);
 }
 
 static void on_restart(kernel_t *k, uint32_t client, const msg_restart_t *msg)
@@ -312,7 +313,7 @@ static void on_restart(kernel_t *k, uint32_t client, const msg_restart_t *msg)
     }
     vat->attached = false;
     vat_push(k, vat);
-    done(k, client, msg->request);
+    reply_done(k, client, msg->request);
 }
 
 static void on_shutdown(kernel_t *k, uint32_t client, const msg_shutdown_t *msg)
@@ -332,6 +333,7 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_quiet: on_quiet(k, client, &msg->body.quiet); return;
     case TAG_kill: on_kill(k, client, &msg->body.kill); return;
     case TAG_restart: on_restart(k, client, &msg->body.restart); return;
+    case TAG_reap: on_reap(k, client, &msg->body.reap); return;
     case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;
     case TAG_shutdown: on_shutdown(k, client, &msg->body.shutdown); return;
     case TAG_list: on_list(k, client, &msg->body.list); return;

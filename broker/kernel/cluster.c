@@ -199,13 +199,15 @@ static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t
                            .heap_bytes = or_default(row->heap_bytes, HEAP_BYTES_DEFAULT),
                            .critical = row->critical,
                            .window = or_default(row->window, WINDOW_DEFAULT),
+                           .reap_deliveries = or_default(row->reap_deliveries, REAP_DELIVERIES_DEFAULT),
+                           .reap_krefs = or_default(row->reap_krefs, REAP_KREFS_DEFAULT),
                            .started_ms = k->now_us / 1000};
     map_put(&k->vats, vat->id.n, vat);
     touch(k, &vat->head);
 
     /* The root is made with the vat and pinned while the cluster lives. */
     object_t *root = object_new(k, kref_root(vat->id), vat->id);
-    held_new(k, vat, kref_root(vat->id), HELD_REACHABLE | HELD_EXPORTED);
+    held_new(k, vat, kref_root(vat->id), HELD_REACHABLE | HELD_EXPORTED, 0);
     root->row.pins = 1;
     ref_up(k, kref_root(vat->id));
 
@@ -374,7 +376,7 @@ void cluster_started(kernel_t *k, kcluster_t *cluster)
         if (cluster->vats[i]->row.state != VAT_RUNNING) return;
 
     kref_t result = kref_promise((vat_t){0}, count_up(k, COUNTER_next_promise));
-    promise_t *promise = promise_new(k, result, (vat_t){0});
+    promise_t *promise = promise_new(k, result);
     promise->hold = hold_new(k, result, cluster->row.cluster);
     cluster->row.state = CLUSTER_RUNNING;
     cluster->row.result = result.n;

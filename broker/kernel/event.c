@@ -102,7 +102,8 @@ static text_t method_of(const value_t *value)
 
 static text_t kind_name(unsigned kind)
 {
-    static const char *const names[] = {"start", "message", "notify", "reap"};
+    static const char *const names[] = {"start",       "message",       "notify",       "bringOutYourDead",
+                                        "dropExports", "retireExports", "retireImports"};
     return text_of(names[kind]);
 }
 

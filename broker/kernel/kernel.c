@@ -110,19 +110,33 @@ static void forget_vats(kernel_t *k)
     free(vats);
 }
 
+/* What a cluster that never started leaves behind goes at once. */
+static void clean_forgotten(kernel_t *k)
+{
+    if (!k->forget) return;
+    size_t count;
+    uint64_t *vats = map_sorted(&k->vats, &count);
+    for (size_t i = 0; i < count; i++)
+        if (vat_find(k, vats[i])->forget) clean_all(k, vat_find(k, vats[i]));
+    free(vats);
+}
+
 /* After an input was taken: routes what it set off, to the end; then counts; then the next
- * deliveries. Assigning can splat, so it ends with counts as well. */
+ * deliveries. Assigning can splat and let go of references, and then there is more to assign. */
 static void follow(kernel_t *k)
 {
+    clean_some(k);
+    clean_forgotten(k);
     route_all(k);
     collect(k);
-    assign_all(k);
-    collect(k);
+    while (k->ready) {
+        assign_all(k);
+        collect(k);
+    }
     must(!k->work.head && !k->ready && !k->doubtful_count);
     if (k->idle_check) client_idle(k);
     k->idle_check = false;
     forget_vats(k);
-    trim(k);
 }
 
 void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
@@ -131,12 +145,14 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     memcpy(k->entropy, input->entropy, sizeof k->entropy);
     k->draws = 0;
     k->out = out;
+    k->clean_rows = input->kind == INPUT_CHORE ? CLEAN_ROWS_CHORE : CLEAN_ROWS;
 
     switch (input->kind) {
     case INPUT_HOST: on_host(k, input); break;
     case INPUT_HOST_GONE: on_host_gone(k, input->from); break;
     case INPUT_CLIENT: on_client(k, input->from, input->msg); break;
     case INPUT_CLIENT_GONE: on_client_gone(k, input->from); break;
+    case INPUT_CHORE: break;
     }
     follow(k);
     k->out = NULL;

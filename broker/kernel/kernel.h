@@ -20,6 +20,7 @@ typedef enum {
     INPUT_HOST_GONE,   /* the session of host FROM ended */
     INPUT_CLIENT,      /* a request from client connection FROM */
     INPUT_CLIENT_GONE, /* client connection FROM ended: forget what it waits for */
+    INPUT_CHORE,       /* nothing else is there: go on with what was put off, see kernel_chores() */
 } input_kind_t;
 
 typedef struct {
@@ -71,6 +72,10 @@ CHECKED err_t kernel_loaded(kernel_t *self, const uint8_t entropy[32]);
 /* Takes one input and adds what follows from it to OUT. Cannot fail: a bad input is answered, an
  * illegal crank ends its vat. */
 void kernel_step(kernel_t *self, const input_t *input, effects_t *out);
+
+/* Was work put off, so that a step does not take long? Then the shell gives INPUT_CHORE whenever
+ * nothing else arrives, until this is false. */
+bool kernel_chores(const kernel_t *self);
 
 /* Visits every row that changed since the last call, each once, in a fixed order, and forgets that
  * it changed. What was born and died in between is not visited. */

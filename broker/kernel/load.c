@@ -143,7 +143,7 @@ static bool load_entry(kernel_t *k, const row_entry_t *row)
 {
     promise_t *promise = promise_find(k, kref_of(row->holder));
     kvat_t *vat = promise ? NULL : vat_find(k, row->holder);
-    if ((!promise && !vat) || row->kind > ENTRY_REAP) return false;
+    if ((!promise && !vat) || row->kind > ENTRY_NOTIFY) return false;
     value_t *value = NULL;
     if (row->kind == ENTRY_MESSAGE && !(value = value_read(row->body, row->slots))) return false;
 
@@ -175,6 +175,18 @@ static bool load_held(kernel_t *k, const row_held_t *row)
     return true;
 }
 
+/* ENTRY_* of a GC delivery or a reap, which count no reference; 0: neither. */
+static unsigned gc_kind(msg_tag_t tag)
+{
+    switch (tag) {
+    case TAG_deliver_reap: return ENTRY_REAP;
+    case TAG_deliver_drop_exports: return ENTRY_DROP_EXPORTS;
+    case TAG_deliver_retire_exports: return ENTRY_RETIRE_EXPORTS;
+    case TAG_deliver_retire_imports: return ENTRY_RETIRE_IMPORTS;
+    default: return 0;
+    }
+}
+
 /* The references of a row in flight are read from its delivery: they are not stored twice. */
 static log_t *log_read(const row_log_t *row)
 {
@@ -198,6 +210,9 @@ static log_t *log_read(const row_log_t *row)
         log = take(sizeof *log + r->count * sizeof *log->krefs);
         log->kind = ENTRY_NOTIFY;
         for (size_t i = 0; i < r->count; i++) log->krefs[log->kref_count++] = r->at[i].promise;
+    } else if (gc_kind(msg.tag)) {
+        log = take(sizeof *log);
+        log->kind = gc_kind(msg.tag);
     }
     msg_clear(&msg);
     return log;
@@ -296,6 +311,20 @@ static void link_holds(kernel_t *k)
     free(all);
 }
 
+static bool link_deciders(kernel_t *k)
+{
+    for (size_t i = 0; i < k->promises.room; i++) {
+        promise_t *promise = map_cell(&k->promises, i);
+        if (!promise || !promise->row.decider) continue;
+        kvat_t *vat = vat_find(k, promise->row.decider);
+        if (!vat) return false;
+        promise->decided_next = vat->decides;
+        if (vat->decides) vat->decides->decided_prev = promise;
+        vat->decides = promise;
+    }
+    return true;
+}
+
 static bool log_whole(const kvat_t *vat)
 {
     uint64_t d = vat->row.applied;
@@ -316,10 +345,8 @@ static bool link_vat(kernel_t *k, kvat_t *vat)
         cluster->vats = wide;
         cluster->vats[cluster->vat_count++] = vat;
     }
-    if (vat->row.state == VAT_TERMINATED) {
-        vat->trim_next = k->trim;
-        k->trim = vat;
-    }
+    if (!vat_alive(vat) && (vat->held.count || vat->row.safe < vat->row.applied)) clean_begin(k, vat);
+    if (vat_alive(vat)) vat_ready(k, vat); /* how long GC has waited is not in the store */
     size_t busy = vat->queue.count + (size_t)(vat->row.assigned - vat->row.applied);
     for (size_t i = 0; i < busy; i++) vat_busy(k, vat, true);
     return true;
@@ -339,6 +366,7 @@ err_t kernel_loaded(kernel_t *k, const uint8_t entropy[32])
     }
     count_up(k, COUNTER_epoch);
     link_holds(k);
+    if (!link_deciders(k)) return ERR_STORE_DAMAGED;
 
     bool good = true;
     size_t count;
@@ -346,5 +374,6 @@ err_t kernel_loaded(kernel_t *k, const uint8_t entropy[32])
     for (size_t i = 0; i < count && good; i++) good = link_vat(k, vat_find(k, vats[i]));
     free(vats);
     if (!good) return ERR_STORE_DAMAGED;
+    gc_look_all(k);
     return kernel_audit(k, NULL, NULL) ? ERR_STORE_DAMAGED : ERR_OK;
 }

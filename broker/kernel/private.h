@@ -12,12 +12,23 @@
 enum { VAT_STARTING, VAT_RUNNING, VAT_TERMINATED, VAT_QUARANTINED };
 enum { CLUSTER_STARTING, CLUSTER_RUNNING };
 enum { PROMISE_UNRESOLVED, PROMISE_FULFILLED, PROMISE_REJECTED };
-enum { ENTRY_START, ENTRY_MESSAGE, ENTRY_NOTIFY, ENTRY_REAP };
+/* What an entry, and the log row it becomes, is. The last four are never queued: what is due follows
+ * from counts and flags (gc.c). From ENTRY_REAP on, and a start, a row is alone in flight. */
+enum {
+    ENTRY_START,
+    ENTRY_MESSAGE,
+    ENTRY_NOTIFY,
+    ENTRY_REAP,
+    ENTRY_DROP_EXPORTS,
+    ENTRY_RETIRE_EXPORTS,
+    ENTRY_RETIRE_IMPORTS,
+};
 enum { HELD_REACHABLE = 1, HELD_EXPORTED = 2, HELD_SUBSCRIBED = 4 };
 enum { LOG_OPEN, LOG_OK, LOG_FAILED };
 
-/* Log rows of a vat that ended are deleted so many at a time. */
-enum { TRIM_ROWS = 256 };
+/* What a vat that ended leaves behind goes in pieces: so many rows with every step, so that others
+ * hardly notice, and so many with a step that has nothing else to do. */
+enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 1024 };
 
 /* clang-format off */
 #define COUNTERS(X) X(epoch) X(kernel_hi) X(kernel_lo) X(next_vat) X(next_cluster) X(next_host) \
@@ -89,6 +100,16 @@ typedef struct log {
 
 typedef struct kvat kvat_t;
 
+/* Krefs that one kind of GC delivery to a vat may be about, looked at again when it is assigned.
+ * Ascending from `next` on while `sorted`. */
+typedef struct {
+    uint64_t *at;
+    size_t next, count, room;
+    bool unsorted;
+} due_t;
+
+typedef enum { DUE_DROP, DUE_RETIRE_EXPORT, DUE_RETIRE_IMPORT, DUE_KINDS } due_kind_t;
+
 typedef struct {
     head_t head;
     row_cluster_t row;
@@ -109,6 +130,9 @@ struct kvat {
     map_t held;          /* kref -> held_t */
     queue_t queue;
     log_t *log, *log_tail; /* rows applied + 1 .. assigned */
+    due_t due[DUE_KINDS];
+    uint64_t since_barrier; /* deliveries assigned since one stood alone */
+    struct promise *decides; /* unresolved promises that it decides */
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
@@ -116,7 +140,10 @@ struct kvat {
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;
-    kvat_t *trim_next;
+    bool cleaning; /* it ended, and is in the list of those that have rows left */
+    kvat_t *clean_next;
+    uint64_t *clean; /* krefs of its rows, ascending, of which clean_at are gone */
+    size_t clean_at, clean_count;
 };
 
 typedef struct held held_t;
@@ -142,16 +169,16 @@ typedef struct waiter {
 
 typedef struct hold hold_t;
 
-typedef struct {
+typedef struct promise {
     named_t named;
     row_promise_t row; /* body and slots are filled in only when it is stored */
     value_t *value;
     queue_t queue;
     waiter_t *waiters; /* AWAIT */
     hold_t *hold;
-    uint64_t
-        alive_at; /* round of collect() that found it held from outside its tangle; 0: since then
-                          it lost a reference */
+    struct promise *decided_next, *decided_prev; /* among those of the same decider */
+    /* Round of collect() that found it held from outside its tangle; 0: it lost a reference since. */
+    uint64_t alive_at;
 } promise_t;
 
 struct held {
@@ -160,6 +187,7 @@ struct held {
     kvat_t *vat;
     named_t *named;
     held_t *next, *prev; /* among the holders of the same kref */
+    bool due[DUE_KINDS]; /* it is in that list of its vat */
 };
 
 struct hold {
@@ -223,7 +251,8 @@ struct kernel {
     size_t request_count;
     hold_t *settled_head, *settled_tail;
     size_t settled_count;
-    kvat_t *trim;
+    kvat_t *clean, *clean_tail; /* vats that ended and have rows left */
+    size_t clean_rows;          /* that this step may clean */
 
     /* dirty rows */
     head_t **dirty;
@@ -265,14 +294,17 @@ void flush_clear(kernel_t *k);
 object_t *object_find(const kernel_t *k, kref_t kref);
 promise_t *promise_find(const kernel_t *k, kref_t kref);
 bool kref_known(const kernel_t *k, kref_t kref);
+bool kref_sendable(const kernel_t *k, kref_t kref);
 object_t *object_new(kernel_t *k, kref_t kref, vat_t owner);
-promise_t *promise_new(kernel_t *k, kref_t kref, vat_t decider);
+promise_t *promise_new(kernel_t *k, kref_t kref);
+bool object_orphan(const kernel_t *k, const object_t *object);
 void ref_up(kernel_t *k, kref_t kref);
 void ref_down(kernel_t *k, kref_t kref);
 void value_up(kernel_t *k, const value_t *value);
 void value_down(kernel_t *k, const value_t *value);
 held_t *held_find(const kvat_t *vat, kref_t kref);
-held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags);
+held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags, uint64_t since_d);
+void held_import(kernel_t *k, held_t *held);
 void held_drop(kernel_t *k, held_t *held);
 void held_reach(kernel_t *k, held_t *held, bool reachable);
 bool held_told(const held_t *held);
@@ -282,6 +314,7 @@ void collect(kernel_t *k);
 void cycle_collect(kernel_t *k, kref_t suspect);
 
 /* ---- promise.c ---- */
+void promise_decide(kernel_t *k, promise_t *promise, kvat_t *vat, uint64_t d);
 void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *value, cause_t cause);
 void promise_free(promise_t *promise);
 
@@ -298,6 +331,7 @@ void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry);
 
 /* ---- vat.c ---- */
 kvat_t *vat_find(const kernel_t *k, uint64_t n);
+kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id);
 bool vat_alive(const kvat_t *vat);
 void vat_free(kvat_t *vat);
 void vat_ready(kernel_t *k, kvat_t *vat);
@@ -308,9 +342,27 @@ void vat_forget(kernel_t *k, kvat_t *vat);
 void vat_push(kernel_t *k, kvat_t *vat);
 void log_release(kernel_t *k, log_t *log);
 void log_free(log_t *log);
-void trim(kernel_t *k);
+
+/* ---- clean.c: what vats that ended leave behind ---- */
+void clean_begin(kernel_t *k, kvat_t *vat);
+void clean_some(kernel_t *k);
+void clean_all(kernel_t *k, kvat_t *vat);
+
+/* ---- gc.c: what a vat must be told of, and when ---- */
+void gc_look(kernel_t *k, const object_t *object);
+void gc_look_all(kernel_t *k);
+bool gc_due(kernel_t *k, kvat_t *vat);
+size_t gc_listed(const kvat_t *vat);
+bool gc_waits(const kvat_t *vat);
+bool reap_due(const kvat_t *vat);
+void gc_assign(kernel_t *k, kvat_t *vat);
+void on_reap(kernel_t *k, uint32_t client, const msg_reap_t *msg);
 
 /* ---- assign.c: from queues to logs ---- */
+log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count);
+void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body);
+void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry);
+uint64_t stamp(const kernel_t *k, const kvat_t *vat);
 void assign_all(kernel_t *k);
 void serial_next(kernel_t *k, kcluster_t *cluster);
 void deliver(kernel_t *k, const kvat_t *vat, const log_t *log);
@@ -343,6 +395,7 @@ void reply(kernel_t *k, uint32_t client, msg_tag_t tag, const void *body);
 void reply_recorded(kernel_t *k, uint32_t client, id128_t id, msg_tag_t tag, const void *body);
 void reply_failed(kernel_t *k, uint32_t client, id128_t id, bool record, err_t error,
                   const char *what, const char *why);
+void reply_done(kernel_t *k, uint32_t client, id128_t request);
 bool request_repeated(kernel_t *k, uint32_t client, id128_t id);
 request_t *request_find(const kernel_t *k, id128_t id);
 void request_pending(kernel_t *k, id128_t id);

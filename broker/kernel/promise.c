@@ -9,18 +9,24 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* A vat that ended waits for nothing, though its rows may still be there. */
+static bool subscribes(const held_t *held)
+{
+    return held->row.flags & HELD_SUBSCRIBED && vat_alive(held->vat);
+}
+
 /* Each subscriber gets one notify, in the order of vat numbers. */
 static void notify_all(kernel_t *k, promise_t *promise, cause_t cause)
 {
     size_t count = 0;
     for (held_t *held = promise->named.holders; held; held = held->next)
-        if (held->row.flags & HELD_SUBSCRIBED) count++;
+        if (subscribes(held)) count++;
     if (!count) return;
 
     uint64_t few[16], *vats = count <= 16 ? few : take(count * sizeof *vats);
     size_t n = 0;
     for (held_t *held = promise->named.holders; held; held = held->next) {
-        if (!(held->row.flags & HELD_SUBSCRIBED)) continue;
+        if (!subscribes(held)) continue;
         held->row.flags &= ~(uint64_t)HELD_SUBSCRIBED;
         touch(k, &held->head);
         vats[n++] = held->row.vat;
@@ -30,14 +36,33 @@ static void notify_all(kernel_t *k, promise_t *promise, cause_t cause)
     if (vats != few) free(vats);
 }
 
+/* From delivery (or crank) D on VAT decides PROMISE; NULL: a queue entry, the kernel or a client. */
+void promise_decide(kernel_t *k, promise_t *promise, kvat_t *vat, uint64_t d)
+{
+    kvat_t *before = vat_find(k, promise->row.decider);
+    if (before) {
+        if (promise->decided_next) promise->decided_next->decided_prev = promise->decided_prev;
+        *(promise->decided_prev ? &promise->decided_prev->decided_next : &before->decides) =
+            promise->decided_next;
+    }
+    promise->decided_next = promise->decided_prev = NULL;
+    promise->row.decider = vat ? vat->row.vat : 0;
+    promise->row.decider_d = d;
+    touch(k, &promise->named.head);
+    if (!vat) return;
+    promise->decided_next = vat->decides;
+    if (vat->decides) vat->decides->decided_prev = promise;
+    vat->decides = promise;
+}
+
 /* Settles PROMISE with VALUE, of which it takes a count. E-order: the notifies of all subscribers
  * come before the messages that waited. */
 void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *value, cause_t cause)
 {
     must(promise->row.state == PROMISE_UNRESOLVED);
     vat_t decider = {(uint32_t)promise->row.decider};
+    promise_decide(k, promise, NULL, 0);
     promise->row.state = rejected ? PROMISE_REJECTED : PROMISE_FULFILLED;
-    promise->row.decider = 0;
     promise->value = value_ref(value);
     value_up(k, value);
     touch(k, &promise->named.head);

@@ -13,6 +13,16 @@ bool kref_known(const kernel_t *k, kref_t kref)
     return kref_is_promise(kref) ? promise_find(k, kref) != NULL : object_find(k, kref) != NULL;
 }
 
+/* May somebody outside name it in a message? Not what its owner was told to drop: it may be gone
+ * there. */
+bool kref_sendable(const kernel_t *k, kref_t kref)
+{
+    if (kref_is_promise(kref)) return promise_find(k, kref) != NULL;
+    const object_t *object = object_find(k, kref);
+    if (!object || object_orphan(k, object)) return object != NULL;
+    return held_find(vat_find(k, object->row.owner), kref)->row.flags & HELD_REACHABLE;
+}
+
 static void doubt(kernel_t *k, named_t *named, uint64_t kref)
 {
     if (named->doubtful) return;
@@ -30,16 +40,17 @@ object_t *object_new(kernel_t *k, kref_t kref, vat_t owner)
     self->row.owner = owner.n;
     map_put(&k->objects, kref.n, self);
     touch(k, &self->named.head);
+    doubt(k, &self->named, kref.n);
     return self;
 }
 
-promise_t *promise_new(kernel_t *k, kref_t kref, vat_t decider)
+/* Nobody decides it yet. */
+promise_t *promise_new(kernel_t *k, kref_t kref)
 {
     must(kref_is_promise(kref) && !promise_find(k, kref));
     promise_t *self = take(sizeof *self);
     self->named.head.table = ROW_promise;
     self->row.kref = kref.n;
-    self->row.decider = decider.n;
     map_put(&k->promises, kref.n, self);
     touch(k, &self->named.head);
     doubt(k, &self->named, kref.n);
@@ -110,12 +121,14 @@ bool held_told(const held_t *held)
     return held->row.told_d > 0 && held->row.told_d >= held->row.intro_d;
 }
 
-held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags)
+/* Crank or delivery SINCE_D gives the vat the right to name KREF. */
+held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags, uint64_t since_d)
 {
     must(!held_find(vat, kref));
     held_t *self = take(sizeof *self);
     self->head.table = ROW_held;
-    self->row = (row_held_t){.vat = vat->row.vat, .kref = kref.n, .flags = flags};
+    self->row = (row_held_t){
+        .vat = vat->row.vat, .kref = kref.n, .flags = flags, .since_d = since_d};
     self->vat = vat;
     map_put(&vat->held, kref.n, self);
     touch(k, &self->head);
@@ -135,6 +148,16 @@ held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags)
     if (self->next) self->next->prev = self;
     self->named->holders = self;
     return self;
+}
+
+/* The vat gave its own object up, and a delivery in flight mentions it: from then on it is an import
+ * like any other. */
+void held_import(kernel_t *k, held_t *self)
+{
+    must(self->row.flags & HELD_EXPORTED);
+    self->row.flags = HELD_REACHABLE;
+    touch(k, &self->head);
+    object_count(k, object_find(k, kref_of(self->row.kref)), 1, 1);
 }
 
 /* The vat may not name it any more. */
@@ -191,13 +214,24 @@ static void promise_collect(kernel_t *k, promise_t *promise)
     value_destroy(&value);
 }
 
-/* An object that nobody answers for and nobody can recognize is gone. One with an owner stays until
- * its owner was told (retireExports). */
+/* Nobody answers for it. A vat that is being cleaned up owns nothing any more, whatever its rows
+ * still say. */
+bool object_orphan(const kernel_t *k, const object_t *object)
+{
+    const kvat_t *owner = vat_find(k, object->row.owner);
+    return !owner || !vat_alive(owner);
+}
+
+/* An object that nobody answers for and nobody can recognize is gone. Otherwise, when nobody can
+ * reach it, those who know it must be told. */
 static void object_collect(kernel_t *k, object_t *object)
 {
     object->named.doubtful = false;
-    if (object->row.owner || object->row.recognizable > 0) return;
-
+    if (object->row.reachable > 0) return;
+    if (object->row.owner || object->row.recognizable > 0) {
+        gc_look(k, object);
+        return;
+    }
     must(!object->named.holders);
     map_remove(&k->objects, object->row.kref);
     bury(k, &object->named.head);

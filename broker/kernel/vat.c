@@ -32,6 +32,8 @@ void vat_free(kvat_t *vat)
         vat->log = log->next;
         log_free(log);
     }
+    for (size_t i = 0; i < DUE_KINDS; i++) free(vat->due[i].at);
+    free(vat->clean);
     blob_destroy(&vat->name);
     blob_destroy(&vat->reason);
     blob_destroy(&vat->bundle);
@@ -120,27 +122,27 @@ static value_t *terminated(kernel_t *k)
     return value_error(k, "VAT_TERMINATED", "vat terminated", (text_t){0});
 }
 
-/* Every unresolved promise that it decides is rejected once, in the order of krefs, results of
- * messages in flight included; every object loses its owner; all authority rows go. */
-static void end_names(kernel_t *k, kvat_t *vat, cause_t cause)
+static int by_number(const void *a, const void *b)
 {
-    size_t count;
-    uint64_t *krefs = map_sorted(&vat->held, &count);
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Every unresolved promise that it decides is rejected once, in the order of krefs, results of
+ * messages in flight included. */
+static void end_promises(kernel_t *k, kvat_t *vat, cause_t cause)
+{
+    size_t count = 0, n = 0;
+    for (promise_t *promise = vat->decides; promise; promise = promise->decided_next) count++;
+    if (!count) return;
+
+    uint64_t *krefs = take(count * sizeof *krefs);
+    for (promise_t *promise = vat->decides; promise; promise = promise->decided_next)
+        krefs[n++] = promise->row.kref;
+    qsort(krefs, count, sizeof *krefs, by_number);
     AUTO(value) why = terminated(k);
-    for (size_t i = 0; i < count; i++) {
-        promise_t *promise = promise_find(k, kref_of(krefs[i]));
-        if (!promise || promise->row.state || promise->row.decider != vat->row.vat) continue;
-        promise_settle(k, promise, true, why, cause);
-    }
-    for (size_t i = 0; i < count; i++) {
-        held_t *held = held_find(vat, kref_of(krefs[i]));
-        object_t *object = object_find(k, kref_of(krefs[i]));
-        if (object && object->row.owner == vat->row.vat) {
-            object->row.owner = 0;
-            touch(k, &object->named.head);
-        }
-        held_drop(k, held);
-    }
+    for (size_t i = 0; i < count; i++)
+        promise_settle(k, promise_find(k, kref_of(krefs[i])), true, why, cause);
     free(krefs);
 }
 
@@ -205,13 +207,12 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
     vat->attached = false;
     touch(k, &vat->head);
 
-    end_names(k, vat, cause);
+    end_promises(k, vat, cause);
     end_work(k, vat);
     serial_next(k, vat->cluster);
     unpin(k, vat);
     vat->row.assigned = vat->row.applied;
-    vat->trim_next = k->trim;
-    k->trim = vat;
+    clean_begin(k, vat);
 
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
     send_host(k, vat->row.host, TAG_vat_end, &msg);
@@ -234,30 +235,10 @@ static bool named_left(const kernel_t *k, const kvat_t *vat)
  * step, when no list names the vat any more. */
 void vat_forget(kernel_t *k, kvat_t *vat)
 {
-    must(vat->row.state == VAT_TERMINATED && !vat->ready && !vat->held.count);
+    must(vat->row.state == VAT_TERMINATED && !vat->ready && !vat->cleaning);
     vat->forget = false;
     if (named_left(k, vat)) return;
-    for (uint64_t d = vat->row.safe + 1; d <= vat->row.applied; d++) bury_log(k, vat, d);
-    for (kvat_t **at = &k->trim; *at; at = &(*at)->trim_next)
-        if (*at == vat) {
-            *at = vat->trim_next;
-            break;
-        }
     map_remove(&k->vats, vat->row.vat);
     bury(k, &vat->head);
     vat_free(vat);
-}
-
-/* Deletes some log rows of vats that ended: `safe` follows, so a restart goes on from there. */
-void trim(kernel_t *k)
-{
-    for (size_t n = 0; k->trim && n < TRIM_ROWS; n++) {
-        kvat_t *vat = k->trim;
-        if (vat->row.safe >= vat->row.applied) {
-            k->trim = vat->trim_next;
-            continue;
-        }
-        bury_log(k, vat, ++vat->row.safe);
-        touch(k, &vat->head);
-    }
 }

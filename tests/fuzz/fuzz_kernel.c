@@ -84,6 +84,7 @@ static void step(world_t *w, input_t input)
     kernel_flush(w->kernel, keep_row, &w->rows);
     check_effects(w, &effects);
     effects_clear(&effects);
+    if (w->steps % 3 == 0 && kernel_chores(w->kernel)) step(w, (input_t){.kind = INPUT_CHORE});
 }
 
 /* Only what can be encoded and decoded is a message. */

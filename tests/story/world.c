@@ -278,7 +278,11 @@ static size_t choose(world_t *self)
 
 bool world_move(world_t *self)
 {
-    if (!self->frame_count) return false;
+    if (!self->frame_count) {
+        if (!kernel_chores(self->kernel)) return false;
+        world_step(self, INPUT_CHORE, 0, (bin_t){NULL, 0}, (hash_t){{0}});
+        return true;
+    }
     size_t i = choose(self);
     frame_t frame = self->frames[i];
     memmove(&self->frames[i], &self->frames[i + 1], (--self->frame_count - i) * sizeof frame);

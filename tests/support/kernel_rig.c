@@ -32,6 +32,7 @@ typedef struct {
 
 struct rig {
     kernel_t *kernel;
+    bool no_chores;
     letter_t *made; /* all letters, to free them */
     letter_t *replies, *replies_tail;
     map_t workers;
@@ -278,7 +279,7 @@ static void finding(void *context, const char *rule, const char *row, const char
     fprintf(stderr, "audit: %s: %s: %s\n", rule, row, should);
 }
 
-static void step(rig_t *self, input_t *input)
+static void step_one(rig_t *self, input_t *input)
 {
     self->now_us += 1500;
     input->now_us = self->now_us;
@@ -298,6 +299,21 @@ static void step(rig_t *self, input_t *input)
     }
     effects_clear(&effects);
 }
+
+/* What a step puts off is done before the next one, unless a test wants to look in between. */
+static void step(rig_t *self, input_t *input)
+{
+    step_one(self, input);
+    while (!self->no_chores && kernel_chores(self->kernel)) rig_chore(self);
+}
+
+void rig_chore(rig_t *self)
+{
+    input_t chore = {.kind = INPUT_CHORE};
+    step_one(self, &chore);
+}
+
+void rig_no_chores(rig_t *self) { self->no_chores = true; }
 
 /* ---- inputs ---- */
 
@@ -391,6 +407,7 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
                                 .bundle = text_of("b1-00"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
                                 .window = options->window,
+                                .reap_deliveries = options->reap_deliveries,
                                 .critical = options->critical >> count & 1,
                                 .host = text_of(options->host ? options->host : "")};
         must(!msg_encode(TAG_launch_vat, &row, &vats));

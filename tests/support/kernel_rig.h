@@ -10,7 +10,7 @@
 typedef struct rig rig_t;
 
 typedef struct {
-    unsigned window, serial;
+    unsigned window, serial, reap_deliveries;
     unsigned critical; /* bit i: the i-th vat */
     const char *services, *host;
     bool no_start; /* leave the start deliveries to the test */
@@ -57,6 +57,9 @@ void rig_restart(rig_t *self, bool replay);
 
 /* All LIST rows of WHAT as text, one a line. The caller frees it. */
 char *rig_list(rig_t *self, unsigned what, kref_t kref);
+/* From now on chores (INPUT_CHORE) are done only by rig_chore(), one step of them at a time. */
+void rig_no_chores(rig_t *self);
+void rig_chore(rig_t *self);
 /* The value of one counter. */
 uint64_t rig_counter(rig_t *self, const char *name);
 /* What the host was told last by VAT_END, VAT_NEW, ...: how many frames of TAG so far. */

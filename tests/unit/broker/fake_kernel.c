@@ -128,6 +128,12 @@ void kernel_step(kernel_t *self, const input_t *input, effects_t *out)
     }
 }
 
+bool kernel_chores(const kernel_t *self)
+{
+    (void)self;
+    return false;
+}
+
 void kernel_flush(kernel_t *self, row_visit_t *visit, void *context)
 {
     if (!self->dirty) return;
