@@ -73,6 +73,11 @@ enum {
     /* Pairs of a c-list that one NAMES carries, encoded. */
     NAMES_BYTES_MAX = 9 * 64 * 1024,
 
+    /* An audit asks so many workers for their names at a time, and takes one that is silent for so
+     * long for away. */
+    NAMES_ASKED_MAX = 16,
+    NAMES_WAIT_MS = 10 * 1000,
+
     /* A link beats this often; a peer silent for longer than the other is taken for lost. */
     LINK_BEAT_MS = 1000,
     LINK_LOST_MS = 6000,
