@@ -396,21 +396,31 @@ void cluster_started(kernel_t *k, kcluster_t *cluster)
 
 /* ---- removal ---- */
 
-static void drop_holds(kernel_t *k, uint64_t cluster)
+/* What clients hold of a cluster that is gone. When it was removed on request, nobody asks for it any
+ * more; when it ended by itself, a client may be about to, and gets it as long as there is room. */
+static void drop_holds(kernel_t *k, uint64_t cluster, bool asked)
 {
     size_t count;
     uint64_t *krefs = map_sorted(&k->holds, &count);
     for (size_t i = 0; i < count; i++) {
         hold_t *hold = map_get(&k->holds, krefs[i]);
-        if (hold->row.cluster == cluster) hold_drop(k, hold);
+        if (hold->row.cluster != cluster) continue;
+        if (asked) {
+            hold_drop(k, hold);
+            continue;
+        }
+        hold->row.cluster = 0;
+        touch(k, &hold->head);
+        promise_t *promise = promise_find(k, kref_of(krefs[i]));
+        if (promise->row.state != PROMISE_UNRESOLVED) hold_settled(k, promise);
     }
     free(krefs);
 }
 
 /* Ends all vats and forgets the cluster. It is out of the table first, so that the end of its vats
  * does not end it again. */
-static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, const char *why,
-                           cause_t cause)
+static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool asked,
+                           const char *why, cause_t cause)
 {
     map_remove(&k->clusters, cluster->row.cluster);
     for (size_t i = 0; i < cluster->vat_count; i++) cluster->vats[i]->cluster = NULL;
@@ -421,7 +431,7 @@ static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, const 
     }
     k->forget = k->forget || forget;
     k->idle_check = true;
-    drop_holds(k, cluster->row.cluster);
+    drop_holds(k, cluster->row.cluster, asked || forget);
     bury(k, &cluster->head);
     cluster_free(cluster);
 }
@@ -442,7 +452,7 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
         reply_failed(k, cluster->client, request_id(cluster), true, (err_t)vat->row.error, what,
                      why);
     }
-    cluster_remove(k, cluster, starting,
+    cluster_remove(k, cluster, starting, false,
                    starting ? "its cluster did not start" : "a critical vat of its cluster ended",
                    cause_input(k));
 }
@@ -459,7 +469,7 @@ void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)
     if (cluster->row.state == CLUSTER_STARTING)
         reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
                      "the cluster was removed while it started", "");
-    cluster_remove(k, cluster, false, "its cluster was removed", cause_input(k));
+    cluster_remove(k, cluster, false, true, "its cluster was removed", cause_input(k));
     msg_done_t done = {msg->request};
     reply_recorded(k, client, msg->request, TAG_done, &done);
 }

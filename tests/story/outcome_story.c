@@ -378,7 +378,7 @@ Test(story_outcome, each_row_of_a_critical_vat)
 
             cr_assert_str_eq(world_answer(story.world, wait), TERMINATED, "%s", outcomes[i].name);
             answered(&story, late, TERMINATED, true);
-            answered(&story, story.asked, outcomes[i].kept ? "ok #\"answered\" {}" : TERMINATED, true);
+            answered(&story, story.asked, outcomes[i].kept ? "ok #\"answered\" {}" : TERMINATED, false);
             for (unsigned a = 0; a < AFTER; a++) answered(&story, story.after[a], TERMINATED, true);
             for (unsigned v = 0; v < 2; v++) {
                 const char *state = world_state(story.world, v ? "carol" : "alice");
@@ -388,7 +388,7 @@ Test(story_outcome, each_row_of_a_critical_vat)
             snprintf(own, sizeof own, "terminated: %s", outcomes[i].state);
             cr_assert(begins(world_state(story.world, "bob"), own), "%s", world_state(story.world, "bob"));
             cr_assert_eq(world_rows(story.world, ROW_cluster), 0);
-            cr_assert_eq(world_rows(story.world, ROW_promise), 0);
+            cr_assert_leq(world_rows(story.world, ROW_promise), 1, "bootstrap's, for a client that may ask");
             cr_assert_eq(world_rows(story.world, ROW_entry), 0);
             world_destroy(&story.world);
         }

@@ -32,6 +32,7 @@ typedef struct {
 typedef struct {
     uint64_t import_object, import_promise; /* next number */
     uint64_t export_object, export_promise; /* next serial */
+    uint64_t abandoned;                     /* exports given up, ever */
 } counters_t;
 
 struct clist {
@@ -139,7 +140,7 @@ clist_t *clist_new(vat_t vat, vatstore_t *store)
     self->vat = vat;
     self->store = store;
     self->vrefs.by_vref = true;
-    self->next = (counters_t){50, 60, 1, 1};
+    self->next = (counters_t){50, 60, 1, 1, 0};
     self->next_before = self->next;
     link_entry(self,
                entry_new(kref_root(vat), (vref_t){text_of("o+0")}, PAIR_REACHABLE | PAIR_EXPORTED));
@@ -258,6 +259,15 @@ err_t clist_remove(clist_t *self, const pair_t *pair)
     return self->store->pair_remove(self->store, entry->pair.kref);
 }
 
+err_t clist_abandon(clist_t *self, const pair_t *pair)
+{
+    must(pair->flags & PAIR_EXPORTED);
+    self->next.abandoned++;
+    return clist_remove(self, pair);
+}
+
+bool clist_abandons(const clist_t *self) { return self->next.abandoned > 0; }
+
 err_t clist_begin(clist_t *self)
 {
     must(self->change_count == 0);
@@ -283,6 +293,7 @@ err_t clist_keep(clist_t *self)
     if (!err) err = save_counter(self, "import_promise", now->import_promise, was->import_promise);
     if (!err) err = save_counter(self, "export_object", now->export_object, was->export_object);
     if (!err) err = save_counter(self, "export_promise", now->export_promise, was->export_promise);
+    if (!err) err = save_counter(self, "abandoned", now->abandoned, was->abandoned);
     if (err) return err;
 
     forget_changes(self);

@@ -49,6 +49,13 @@ CHECKED err_t clist_reach(clist_t *self, const pair_t *pair, bool reachable);
 /* Forgets the pair. Fails with STORE*. */
 CHECKED err_t clist_remove(clist_t *self, const pair_t *pair);
 
+/* The vat gives up PAIR, an export of its own that others may still hold: if it comes back, it comes
+ * as an import. Fails with STORE*. */
+CHECKED err_t clist_abandon(clist_t *self, const pair_t *pair);
+
+/* Did the vat ever give up an export? Only then may an object of its own come back without a pair. */
+bool clist_abandons(const clist_t *self);
+
 vat_t clist_vat(const clist_t *self);
 size_t clist_count(const clist_t *self);
 

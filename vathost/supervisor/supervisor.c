@@ -219,6 +219,23 @@ static void crank_end(supervisor_t *self, const engine_report_t *report)
     crank->result_hash = hash_result(crank->outcome, crank->calls, crank->store_digest);
 }
 
+/* The vat gave the message's target up while the message was on its way. What the broker does with
+ * later ones is done here with this one. */
+static void splat(supervisor_t *self, const vdelivery_t *delivery)
+{
+    static const char body[] =
+        "#{\"#error\":\"[KERNEL:VAT_TERMINATED] vat terminated\",\"name\":\"Error\"}";
+    if (vref_none(delivery->result)) return;
+    vresolution_t why = {
+        .promise = delivery->result,
+        .rejected = true,
+        .data = {.body = {(const uint8_t *)body, sizeof body - 1}},
+    };
+    vcall_t call = {.tag = TAG_resolve, .body.resolve.resolutions = {&why, 1}};
+    err_t err = on_call(self, &call);
+    must(!err || self->broken);
+}
+
 static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
 {
     const engine_host_t host = {.self = self,
@@ -239,7 +256,10 @@ static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
         err_t undone = clist_undo(self->clist);
         return undone ? undone : err;
     }
-    self->engine->run(self->engine, &delivery, &host, replay, &report);
+    if (down.lost)
+        splat(self, &delivery);
+    else
+        self->engine->run(self->engine, &delivery, &host, replay, &report);
     if (self->broken) return self->broken;
 
     crank_end(self, &report);

@@ -14,6 +14,7 @@
 typedef struct {
     clist_t *clist;
     scratch_t *scratch; /* where the arrays of the result live */
+    bool lost;          /* after translate_down of a message: nobody is left who could take it */
     vref_t blamed;      /* after a failure of translate_up: the reference it is about; or none */
 } translate_t;
 

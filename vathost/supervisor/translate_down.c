@@ -2,10 +2,10 @@
 
 #include "vathost/supervisor/translate.h"
 
-/* A reference in a delivery. An object of the vat's own that it has no name for cannot be: the
- * broker sends what the vat exported, and the vat forgets only what the broker was told of. A
- * promise of its own can: it was settled, forgotten, and somebody still mentions it. It is then an
- * import like any other, with a number the vat has never seen. */
+/* A reference in a delivery. A promise of the vat's own that it has no name for was settled,
+ * forgotten, and somebody still mentions it: it is an import like any other, with a number the vat
+ * has never seen. The same goes for an object that the vat gave up. Any other object of its own
+ * without a name cannot be: the vat forgets only what the broker was told of. */
 static err_t ref_down(translate_t *self, kref_t kref, vref_t *ret)
 {
     const pair_t *pair = clist_by_kref(self->clist, kref);
@@ -14,7 +14,7 @@ static err_t ref_down(translate_t *self, kref_t kref, vref_t *ret)
     if (kref_none(kref)) return ERR_NOT_HELD;
     if (!pair) {
         bool own = kref_issuer(kref).n == clist_vat(self->clist).n;
-        if (own && kref_is_object(kref)) return ERR_NOT_HELD;
+        if (own && kref_is_object(kref) && !clist_abandons(self->clist)) return ERR_NOT_HELD;
         err = clist_import(self->clist, kref, &pair);
     } else if (!(pair->flags & PAIR_REACHABLE)) {
         if (pair->flags & PAIR_EXPORTED) return ERR_NOT_HELD;
@@ -38,9 +38,13 @@ static err_t capdata_down(translate_t *self, const capdata_t *from, vcapdata_t *
 static err_t message_down(translate_t *self, const msg_deliver_message_t *from, vdelivery_t *ret)
 {
     const pair_t *target = clist_by_kref(self->clist, from->target);
-    if (!target || !(target->flags & PAIR_EXPORTED)) return ERR_NOT_HELD;
     if (!kref_is_object(from->target)) return ERR_NOT_HELD;
-
+    if (!target || !(target->flags & PAIR_EXPORTED)) {
+        /* On its way here when the vat gave its target up. */
+        self->lost = kref_issuer(from->target).n == clist_vat(self->clist).n &&
+                     clist_abandons(self->clist);
+        if (!self->lost) return ERR_NOT_HELD;
+    }
     err_t err = ref_down(self, from->target, &ret->target);
     if (!err) err = capdata_down(self, &from->methargs, &ret->data);
     if (err || kref_none(from->result)) return err;

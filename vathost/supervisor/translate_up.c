@@ -103,8 +103,8 @@ static err_t drop_imports(translate_t *self, const krefs_t *krefs)
     return err;
 }
 
-/* EXPORTED: what the list must hold, exports or imports. ANY: reachable ones as well. */
-static err_t forget(translate_t *self, const krefs_t *krefs, bool exported, bool any)
+/* EXPORTED: what the list must hold, exports or imports. */
+static err_t forget(translate_t *self, const krefs_t *krefs, bool exported)
 {
     err_t err = ERR_OK;
     for (size_t i = 0; i < krefs->count && !err; i++) {
@@ -112,8 +112,21 @@ static err_t forget(translate_t *self, const krefs_t *krefs, bool exported, bool
         if (err) return err;
         self->blamed = pair->vref;
         if (!(pair->flags & PAIR_EXPORTED) == exported) return ERR_REF_KIND;
-        if (!any && pair->flags & PAIR_REACHABLE) return ERR_STILL_REACHABLE;
+        if (pair->flags & PAIR_REACHABLE) return ERR_STILL_REACHABLE;
         err = clist_remove(self->clist, pair);
+    }
+    return err;
+}
+
+static err_t abandon(translate_t *self, const krefs_t *krefs)
+{
+    err_t err = ERR_OK;
+    for (size_t i = 0; i < krefs->count && !err; i++) {
+        const pair_t *pair = known(self, krefs->at[i], &err);
+        if (err) return err;
+        self->blamed = pair->vref;
+        if (!(pair->flags & PAIR_EXPORTED)) return ERR_REF_KIND;
+        err = clist_abandon(self->clist, pair);
     }
     return err;
 }
@@ -139,9 +152,9 @@ static err_t effect_up(translate_t *self, msg_tag_t tag, const msg_body_t *body)
     case TAG_subscribe: return kref_is_promise(body->subscribe.promise) ? ERR_OK : ERR_REF_KIND;
     case TAG_resolve: return settle(self, &body->resolve.resolutions);
     case TAG_drop_imports: return drop_imports(self, &body->drop_imports.refs);
-    case TAG_retire_imports: return forget(self, &body->retire_imports.refs, false, false);
-    case TAG_retire_exports: return forget(self, &body->retire_exports.refs, true, false);
-    case TAG_abandon_exports: return forget(self, &body->abandon_exports.refs, true, true);
+    case TAG_retire_imports: return forget(self, &body->retire_imports.refs, false);
+    case TAG_retire_exports: return forget(self, &body->retire_exports.refs, true);
+    case TAG_abandon_exports: return abandon(self, &body->abandon_exports.refs);
     default: return ERR_OK;
     }
 }

@@ -278,11 +278,15 @@ Test(end, a_critical_vat_takes_its_cluster_with_it)
     rig_launch_t options = {.critical = 2};
     rig_t *rig = start("alice bob", &options);
     msg_kill_t kill = {rig_id(rig), {2}, text_of("gone")};
+    kref_t result = kref_promise((vat_t){0}, 1); /* bootstrap's */
     rig_ask(rig, TAG_kill, &kill);
     cr_assert_eq(rig_counter(rig, "vats"), 0);
     cr_assert_eq(rig_counter(rig, "clusters"), 0);
-    cr_assert_eq(rig_counter(rig, "promises"), 0);
     cr_assert_eq(rig_counter(rig, "objects"), 0);
+    cr_assert_eq(rig_counter(rig, "promises"), 1, "a client may be about to ask for it");
+    msg_await_t await = {rig_id(rig), result};
+    cr_assert(rig_ask(rig, TAG_await, &await)->body.settled.rejected);
+    cr_assert_eq(rig_counter(rig, "promises"), 0);
     rig_destroy(&rig);
 }
 

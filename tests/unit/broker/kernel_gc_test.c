@@ -269,6 +269,42 @@ Test(gc, what_a_later_delivery_gives_an_earlier_crank_has_not)
     rig_destroy(&rig);
 }
 
+/* bob gives up an object while a message to it is on its way: what is on its way still names it, so it
+ * is an import of his from then on. */
+Test(gc, an_object_given_up_while_a_message_to_it_is_in_flight)
+{
+    rig_t *rig = start("alice bob", 4);
+    kref_t it = ko(2, 1);
+    call_send(&calls, root(2), "#[\"give\",[]]", NULL, 0, kp(1, 1));
+    call_subscribe(&calls, kp(1, 1));
+    rig_result(rig, 1, &calls);
+    call_resolve(&calls, kp(1, 1), false, "#\"$0.Alleged: it\"", &it, 1);
+    rig_result(rig, 2, &calls);
+
+    msg_call_t call = {.request = rig_id(rig), .target = root(2),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    rig_ask(rig, TAG_call, &call);
+    call_send(&calls, it, "#[\"hi\",[]]", NULL, 0, kp(1, 2));
+    rig_result(rig, 1, &calls);
+    cr_assert_eq(rig_pending(rig, 2), 2);
+    call_refs(&calls, TAG_abandon_exports, &it, 1);
+    rig_result(rig, 2, &calls);
+    call_resolve(&calls, kp(1, 2), true, "#\"nobody is left\"", NULL, 0);
+    rig_result(rig, 2, &calls);
+
+    reap(rig, 1);
+    call_refs(&calls, TAG_drop_imports, &it, 1);
+    call_refs(&calls, TAG_retire_imports, &it, 1);
+    rig_result(rig, 1, &calls);
+    cr_assert_eq(rig_counter(rig, "objects"), 3, "bob holds what was his");
+    reap(rig, 2);
+    call_refs(&calls, TAG_drop_imports, &it, 1);
+    call_refs(&calls, TAG_retire_imports, &it, 1);
+    rig_result(rig, 2, &calls);
+    cr_assert_eq(rig_counter(rig, "objects"), 2);
+    rig_destroy(&rig);
+}
+
 /* An export that was dropped comes back by being exported again. */
 Test(gc, exported_again_after_the_drop)
 {

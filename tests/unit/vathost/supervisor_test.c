@@ -558,6 +558,32 @@ Test(supervisor, a_retired_export_gets_a_new_serial)
     rig_clear(&rig);
 }
 
+static void abandon_9(const engine_host_t *h, engine_report_t *r)
+{
+    (void)r;
+    script_refs(h, TAG_abandon_exports, "o+9");
+}
+
+/* What the vat gave up comes back as an import; and a message that was on its way to it is rejected
+ * without asking the engine. */
+Test(supervisor, an_abandoned_export_comes_back_as_an_import)
+{
+    steps_t steps = {{export_9, abandon_9, NULL}, 0};
+    rig_t rig = rig_of((vat_t){3}, follow, &steps);
+
+    cr_assert_eq(poke(&rig), ERR_OK);
+    cr_assert_eq(poke(&rig), ERR_OK);
+    cr_expect_str_eq(rig.calls, "abandon_exports ko3.1\n");
+    size_t ran = script_count(rig.engine);
+    cr_assert_eq(message(&rig, ko(3, 1), "#[\"x\",[]]", NULL, 0, kp(5, 1)), ERR_OK);
+    cr_expect_eq(script_count(rig.engine), ran, "there is nobody to run it");
+    cr_expect_str_eq(rig.calls, "resolve kp5.1 rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat "
+                                "terminated\",\"name\":\"Error\"} {}\n");
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"$0\"]]", SLOTS(ko(3, 1)), (kref_t){0}), ERR_OK);
+    cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[\"$0\"]] {o-50}");
+    rig_clear(&rig);
+}
+
 /* ---- limits ---- */
 
 static void many_calls(const engine_host_t *host, engine_report_t *ret)
