@@ -20,6 +20,8 @@ def vat(name):
 
 
 class Outcome(YardTest):
+    window = 1
+
     def setUp(self):
         super().setUp()
         self.yard.ok("up", "--hosts", "2")
@@ -31,7 +33,7 @@ class Outcome(YardTest):
             mortal["creationOptions"] = {"critical": True}
         file = self.yard.cluster(
             {"mourner": vat("mourner.js"), "mortal": mortal, "witness": vat("witness.js")},
-            name=f"{name}.json", deploy={"vats": {"mortal": {"limits": limits or {}}}})
+            name=f"{name}.json", deploy={"window": self.window, "vats": {"mortal": {"limits": limits or {}}}})
         return self.yard.ctl("cluster", "launch", file, "--name", name, "--wait")
 
     def row(self, name="mortal"):
@@ -227,6 +229,12 @@ class Outcome(YardTest):
 
     def clusters(self):
         return [row["name"] for row in self.yard.ok("cluster", "ls", "--json").json]
+
+
+class OutcomeInAWindow(Outcome):
+    """The same with many deliveries in flight."""
+
+    window = 16
 
 
 if __name__ == "__main__":
