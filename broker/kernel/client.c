@@ -70,9 +70,41 @@ static void answer(kernel_t *k, const promise_t *promise, uint32_t client, id128
     reply(k, client, TAG_settled, &msg);
 }
 
+static bool names_objects(const value_t *value)
+{
+    for (size_t i = 0; i < value->slot_count; i++)
+        if (kref_is_object(value->slots[i])) return true;
+    return false;
+}
+
+/* A client has the value. When it names objects, the client is about to use them: the hold stays, the
+ * oldest goes first when there are too many. */
 static void answered(kernel_t *k, promise_t *promise)
 {
-    if (promise->hold && !for_ever(k, promise->hold)) hold_drop(k, promise->hold);
+    hold_t *hold = promise->hold;
+    if (!hold || for_ever(k, hold)) return;
+    if (!names_objects(promise->value)) {
+        hold_drop(k, hold);
+        return;
+    }
+    hold->row.shown = 1;
+    touch(k, &hold->head);
+}
+
+static void on_release(kernel_t *k, uint32_t client, const msg_release_t *msg)
+{
+    if (request_repeated(k, client, msg->request)) return;
+    if (msg->cluster.n && !cluster_find(k, msg->cluster.n)) {
+        reply_failed(k, client, msg->request, true, ERR_CLUSTER_UNKNOWN,
+                     err_text(ERR_CLUSTER_UNKNOWN), "");
+        return;
+    }
+    for (hold_t *hold = k->settled_head, *next; hold; hold = next) {
+        next = hold->next;
+        if (hold->row.shown && (!msg->cluster.n || hold->row.cluster == msg->cluster.n))
+            hold_drop(k, hold);
+    }
+    reply_done(k, client, msg->request);
 }
 
 void client_settled(kernel_t *k, promise_t *promise)
@@ -333,6 +365,7 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_quiet: on_quiet(k, client, &msg->body.quiet); return;
     case TAG_kill: on_kill(k, client, &msg->body.kill); return;
     case TAG_restart: on_restart(k, client, &msg->body.restart); return;
+    case TAG_release: on_release(k, client, &msg->body.release); return;
     case TAG_reap: on_reap(k, client, &msg->body.reap); return;
     case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;
     case TAG_shutdown: on_shutdown(k, client, &msg->body.shutdown); return;

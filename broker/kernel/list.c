@@ -20,6 +20,7 @@ static text_t vat_name(const kvat_t *vat) { return vat ? vat->row.name : (text_t
 
 static void counts(const kvat_t *vat, uint64_t *exports, uint64_t *imports)
 {
+    if (!vat_alive(vat)) return; /* what is left of it means nothing */
     for (size_t i = 0; i < vat->held.room; i++) {
         const held_t *held = map_cell(&vat->held, i);
         if (!held) continue;
@@ -113,7 +114,8 @@ static void list_holders(list_t *l, const named_t *named)
     size_t count = 0, n = 0;
     for (held_t *held = named->holders; held; held = held->next) count++;
     held_t **all = take((count + 1) * sizeof *all);
-    for (held_t *held = named->holders; held; held = held->next) all[n++] = held;
+    for (held_t *held = named->holders; held; held = held->next)
+        if (vat_alive(held->vat)) all[n++] = held;
     qsort(all, n, sizeof *all, by_vat);
     for (size_t i = 0; i < n; i++) {
         uint64_t flags = all[i]->row.flags;
@@ -137,11 +139,12 @@ static bool list_ref(list_t *l, kref_t kref)
 
     msg_ref_row_t row = {.kref = kref};
     const kvat_t *vat = vat_find(l->k, object ? object->row.owner : promise->row.decider);
+    if (vat && !vat_alive(vat)) vat = NULL;
     if (vat) row.vat = vat->id;
     row.name = vat_name(vat);
     if (object) {
         row.role = text_of("object");
-        row.state = text_of(object->row.owner ? "live" : "orphan");
+        row.state = text_of(object_orphan(l->k, object) ? "orphan" : "live");
         row.reachable = object->row.reachable;
         row.recognizable = object->row.recognizable;
     } else {

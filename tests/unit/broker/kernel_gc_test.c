@@ -269,6 +269,34 @@ Test(gc, what_a_later_delivery_gives_an_earlier_crank_has_not)
     rig_destroy(&rig);
 }
 
+/* A person calls a method and gets an object: it is there for the next call, until it is let go. */
+Test(gc, what_a_client_was_shown_is_held_until_it_is_released)
+{
+    rig_t *rig = start("alice", 1);
+    rig_empty(rig, 1);
+    kref_t it = ko(1, 1);
+    msg_call_t call = {.request = rig_id(rig), .target = root(1),
+                       .methargs = rig_data("#[\"make\",[]]", NULL, 0)};
+    kref_t result = rig_ask(rig, TAG_call, &call)->body.sent.result;
+    call_resolve(&calls, result, false, "#\"$0.Alleged: it\"", &it, 1);
+    rig_result(rig, 1, &calls);
+    msg_await_t await = {rig_id(rig), result};
+    cr_assert_eq(rig_ask(rig, TAG_await, &await)->tag, TAG_settled);
+    cr_assert_eq(rig_pending(rig, 1), 0, "nothing to drop");
+
+    call = (msg_call_t){.request = rig_id(rig), .target = it,
+                        .methargs = rig_data("#[\"use\",[]]", NULL, 0), .no_result = 1};
+    cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+    rig_empty(rig, 1);
+    msg_release_t release = {rig_id(rig), {9}};
+    cr_assert_eq(rig_ask(rig, TAG_release, &release)->body.failed.error, ERR_CLUSTER_UNKNOWN);
+    release = (msg_release_t){rig_id(rig), {1}};
+    rig_restart(rig, false);
+    cr_assert_eq(rig_ask(rig, TAG_release, &release)->tag, TAG_done);
+    told(rig, 1, TAG_deliver_drop_exports, it);
+    rig_destroy(&rig);
+}
+
 /* bob gives up an object while a message to it is on its way: what is on its way still names it, so it
  * is an import of his from then on. */
 Test(gc, an_object_given_up_while_a_message_to_it_is_in_flight)
