@@ -129,6 +129,13 @@ static bool host_is_away(const msg_vat_row_t *vat, rows_t *hosts)
     return away;
 }
 
+/* Whether it is one of those whose idleness is waited for and has, or will have, work. */
+static bool is_awaited(const gc_t *self, const msg_vat_row_t *vat)
+{
+    if (self->cluster.n && self->cluster.n != vat->cluster.n) return false;
+    return vat->queue || vat->in_flight || is_wanted(self, vat);
+}
+
 /* Which vats these are; one whose host is away makes this wait, and a person should know why. */
 static err_t vats_name(gc_t *self)
 {
@@ -139,9 +146,9 @@ static err_t vats_name(gc_t *self)
     err = rows_get(self->link, ROWS_VATS, false, (kref_t){0}, &vats, &self->cli->f);
     for (const msg_t *row; !err && (row = rows_next(&vats));) {
         const msg_vat_row_t *vat = &row->body.vat_row;
-        if (row->tag != TAG_vat_row || !is_wanted(self, vat)) continue;
-        json_array_append_new(self->vats, json_id('v', vat->vat.n));
-        if (host_is_away(vat, &hosts)) {
+        if (row->tag != TAG_vat_row) continue;
+        if (is_wanted(self, vat)) json_array_append_new(self->vats, json_id('v', vat->vat.n));
+        if (is_awaited(self, vat) && host_is_away(vat, &hosts)) {
             say(self->cli, "v%u %.*s waits for its host h%u %.*s, which is away", vat->vat.n,
                 TEXT(vat->name), vat->host.n, TEXT(vat->host_name));
         }
@@ -183,6 +190,16 @@ static err_t wait_idle(gc_t *self)
     return err;
 }
 
+/* Objects in a value that a client was shown stay, so that it can use them; here it will not. */
+static err_t release(gc_t *self)
+{
+    msg_release_t release = {request_id(), self->cluster};
+    const msg_t *msg;
+
+    if (!args_yes(&self->cli->args, "release")) return ERR_OK;
+    return link_ask(self->link, TAG_release, &release, TAG_done, ANSWER_MS, &msg, &self->cli->f);
+}
+
 /* What a vat drops may be the last that kept something in another one, which that one sees only
  * when it is reaped itself: one round goes one step along such a chain. */
 static err_t rounds_run(gc_t *self)
@@ -191,6 +208,7 @@ static err_t rounds_run(gc_t *self)
     unsigned stale = 0;
 
     self->after = self->before;
+    if (!err) err = release(self);
     while (!err && stale < STALE_ROUNDS) {
         counts_t last = self->after;
         err = ask(self);
@@ -323,7 +341,7 @@ err_t cmd_gc(cli_t *cli)
     int ways = (args->word_count > 0) + args_yes(args, "cluster") + args_yes(args, "all") +
                args_yes(args, "cycles");
 
-    if (ways > 1) {
+    if (ways > 1 || (args_yes(args, "cycles") && args_yes(args, "release"))) {
         fail(&cli->f, ERR_USAGE,
              "gc takes vats, --cluster, --all or --cycles, and only one of them");
         fail_try(&cli->f, "vatctl help gc");
