@@ -293,6 +293,36 @@ static void check_later(story_t *story, unsigned round)
                  world_console(story->world));
 }
 
+static unsigned told_of(story_t *story, const char *vat, const char *what, const char *name)
+{
+    char line[80];
+    snprintf(line, sizeof line, "\n%s %s\n", what, name);
+    return count(world_heard(story->world, vat), line);
+}
+
+static void drop(story_t *story, const char *vat)
+{
+    world_call(story->world, world_root(story->world, vat), "#[\"drop\",[]]");
+    world_settle(story->world);
+}
+
+/* What bob held he holds no more: its vat is told. What he exported is forgotten when the last one who
+ * could reach it lets go: those who still recognize it are told, each once. */
+static void check_forgotten(story_t *story)
+{
+    const char *thing = story->actors.thing, *kept = story->actors.kept;
+    cr_assert_eq(told_of(story, "alice", "drop_exports", "o+1"), 1, "%s", world_heard(story->world, "alice"));
+    cr_assert_eq(told_of(story, "alice", "retire_exports", "o+1"), 1);
+    size_t objects = world_rows(story->world, ROW_object);
+    drop(story, "alice");
+    cr_assert_eq(told_of(story, "alice", "retire_imports", thing), 0);
+    cr_assert_eq(told_of(story, "carol", "retire_imports", kept), 0);
+    drop(story, "carol");
+    cr_assert_eq(told_of(story, "alice", "retire_imports", thing), 1);
+    cr_assert_eq(told_of(story, "carol", "retire_imports", kept), 1);
+    cr_assert_eq(world_rows(story->world, ROW_object), objects - 1);
+}
+
 static void each_row(unsigned window)
 {
     for (unsigned i = 0; i < OUTCOMES; i++) {
@@ -307,6 +337,7 @@ static void each_row(unsigned window)
             world_settle(story.world);
             check_story(&story, false);
             check_later(&story, 1);
+            check_forgotten(&story);
             world_destroy(&story.world);
         }
     }
@@ -344,6 +375,7 @@ static bool told_with(const outcome_t *outcome, unsigned window, accident_t acci
     } while (world_move(story.world));
     check_story(&story, accident == CUT || accident == BROKER || accident == EVERYTHING);
     check_later(&story, 0);
+    check_forgotten(&story);
     world_destroy(&story.world);
     return happened;
 }
