@@ -72,7 +72,8 @@ class References(Actors):
         base = self.gc()
         for n in range(1, 11):
             name = f"thing{n}"
-            self.assertEqual([[f"thing{n}", i] for i in range(1, n + 1)], self.call("alice", "pipeline", "@bob", name, n))
+            answers = [[f"thing{n}", i] for i in range(1, n + 1)]
+            self.assertEqual(answers, self.call("alice", "pipeline", "@bob", name, n))
             self.gc()
             self.assertEqual(["fulfilled", [f"thing{n}", 42]], self.call("alice", "use", name, 42))
         self.assertEqual(base["objects"] + 10, self.gc()["objects"])
@@ -120,7 +121,7 @@ class References(Actors):
     # -- 8
 
     def test_09_08_messages_through_chains_of_promises_arrive(self):
-        """A message waits on a promise that becomes a promise that is settled, before or after: all arrive, in order."""
+        """A message waits on a promise that becomes a promise settled before or after: all arrive, in order."""
         for first in "before", "after":
             inner, outer = f"inner-{first}", f"outer-{first}"
             self.call("bob", "deferHere", inner)

@@ -91,7 +91,8 @@ class Outcome(YardTest):
         self.ends("exitWithFailure", "had enough")
 
     def test_compute(self):
-        self.ends("compute", "Compute meter exceeded", limits={"computronsPerDelivery": 10**7, "wallPerDelivery": "20s"})
+        limits = {"computronsPerDelivery": 10**7, "wallPerDelivery": "20s"}
+        self.ends("compute", "Compute meter exceeded", limits=limits)
 
     def test_clock(self):
         self.ends("clock", "wall clock limit exceeded", limits={"wallPerDelivery": "1s"})
