@@ -1,0 +1,94 @@
+/* What goes wrong, and what people do to a running system. */
+#include <string.h>
+
+#include "tests/sim/own.h"
+#include "wire/base/must.h"
+
+static unsigned some_vat(const sim_t *self, chance_t *chance)
+{
+    return 1 + roll(chance, self->config.vats);
+}
+
+/* Nobody kills what is not there yet: then there would be no cluster to play with. */
+static bool started(const sim_t *self, unsigned vat)
+{
+    return self->launched[self->config.vat[vat - 1].cluster];
+}
+
+static void do_kill_vat(sim_t *self, unsigned vat)
+{
+    msg_kill_t msg = {client_request(self), {vat}, text_of("no longer needed")};
+    if (started(self, vat)) client_ask(self, TAG_kill, &msg, REQUEST_OTHER);
+}
+
+static void do_restart(sim_t *self, unsigned vat)
+{
+    msg_restart_t msg = {client_request(self), {vat}};
+    if (started(self, vat)) client_ask(self, TAG_restart, &msg, REQUEST_OTHER);
+}
+
+static void do_reap(sim_t *self, unsigned vat)
+{
+    msg_reap_t msg = {client_request(self), {0}, {vat}};
+    if (started(self, vat)) client_ask(self, TAG_reap, &msg, REQUEST_OTHER);
+}
+
+static void do_remove(sim_t *self, unsigned cluster)
+{
+    if (!self->launched[cluster] || self->removed[cluster]) return;
+    self->removed[cluster] = true;
+    msg_cluster_rm_t msg = {client_request(self), self->clusters[cluster]};
+    client_ask(self, TAG_cluster_rm, &msg, REQUEST_OTHER);
+}
+
+static void do_client(sim_t *self) { net_cut_client(self); }
+
+/* The names are those of FAULTS. How often, against each other, when all are on. */
+static const unsigned often[FAULT_COUNT] = {
+    [FAULT_cut] = 6, [FAULT_kill] = 6,  [FAULT_broker] = 3,  [FAULT_client] = 3, [FAULT_lost] = 1,
+    [FAULT_end] = 1, [FAULT_forge] = 2, [FAULT_restart] = 1, [FAULT_reap] = 4,   [FAULT_remove] = 1,
+};
+
+static fault_t choose(const sim_t *self, chance_t *chance)
+{
+    unsigned sum = 0, weights[FAULT_COUNT];
+    for (unsigned i = 0; i < FAULT_COUNT; i++) {
+        weights[i] = sim_on(self, i) ? often[i] * self->config.weights[i] : 0;
+        sum += weights[i];
+    }
+    if (!sum) return FAULT_COUNT;
+    unsigned at = roll(chance, sum);
+    for (unsigned i = 0; i < FAULT_COUNT; i++) {
+        if (at < weights[i]) return i;
+        at -= weights[i];
+    }
+    return FAULT_COUNT;
+}
+
+void accident(sim_t *self, chance_t *chance)
+{
+    fault_t fault = choose(self, chance);
+    unsigned vat = some_vat(self, chance);
+    if (fault == FAULT_COUNT) return;
+    self->result->accidents++;
+    sim_log(self, "accident: %s", fault_names[fault]);
+    switch (fault) {
+    case FAULT_cut: net_cut(self, roll(chance, self->config.hosts), chance); return;
+    case FAULT_kill: worker_kill(self, vat); return;
+    case FAULT_broker: broker_restart(self, chance); return;
+    case FAULT_client: do_client(self); return;
+    case FAULT_lost:
+        if (started(self, vat) && once_in(chance, 2)) self->lose[vat] = 1;
+        return;
+    case FAULT_end:
+        if (once_in(chance, 2)) do_kill_vat(self, vat);
+        return;
+    case FAULT_forge: net_forge(self, chance); return;
+    case FAULT_restart: do_restart(self, vat); return;
+    case FAULT_reap: do_reap(self, vat); return;
+    case FAULT_remove:
+        if (once_in(chance, 4)) do_remove(self, roll(chance, self->config.clusters));
+        return;
+    default: return;
+    }
+}

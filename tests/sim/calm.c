@@ -1,0 +1,139 @@
+/* The last phase: no more accidents, everything is let go of, and what is left must be what was there
+ * at first. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/sim/own.h"
+
+enum { CALM_MOVES_MAX = 40000, ROUNDS_MAX = 40 };
+
+static void settle(sim_t *self, const char *what)
+{
+    for (unsigned n = 0; n < CALM_MOVES_MAX; n++) {
+        chance_t chance = chance_of(self->options->seed, 'q', self->step++, 0, 0);
+        if (net_move(self, &chance)) continue;
+        if (client_open_requests(self)) break;
+        return;
+    }
+    if (client_open_requests(self)) {
+        for (unsigned i = 0; i < self->asked_count; i++)
+            if (self->asked[i].ask)
+                sim_fail(self, "live", "%s: the client's %s is never answered", what,
+                         message_find(msg_peek(blob_bin(self->asked[i].ask)))->name);
+    }
+    sim_fail(self, "live", "%s: after %u moves it is not quiet", what, CALM_MOVES_MAX);
+}
+
+static uint64_t applied_all(const sim_t *self)
+{
+    uint64_t sum = 0;
+    for (unsigned v = 1; v <= VATS_MAX; v++) {
+        const row_vat_t *row = vat_row(self, v);
+        if (row) sum += row->applied;
+    }
+    return sum;
+}
+
+/* What a vat does not decide yet is awaited still. */
+static void settle_awaiting(sim_t *self)
+{
+    for (unsigned n = 0; n < CALM_MOVES_MAX; n++) {
+        chance_t chance = chance_of(self->options->seed, 'q', self->step++, 0, 0);
+        if (!net_move(self, &chance)) break;
+    }
+    for (unsigned i = 0; i < self->asked_count; i++)
+        if (self->asked[i].ask && self->asked[i].kind != REQUEST_AWAIT)
+            sim_fail(self, "live", "the client's %s is never answered",
+                     message_find(msg_peek(blob_bin(self->asked[i].ask)))->name);
+    check_idle(self);
+}
+
+static void release(sim_t *self)
+{
+    static const char body[] = "#[\"release\",[]]";
+    for (unsigned v = 1; v <= self->config.vats; v++) {
+        const row_vat_t *row = vat_row(self, v);
+        if (!row || row->state > 1) continue;
+        msg_call_t call = {.request = client_request(self),
+                           .target = kref_root((vat_t){v}),
+                           .methargs = {{(const uint8_t *)body, sizeof body - 1}, {0}},
+                           .no_result = 1};
+        client_ask(self, TAG_call, &call, REQUEST_CALL);
+    }
+    settle(self, "release");
+}
+
+/* A result whose answer was lost with a connection is held still: it is awaited once more. */
+static void let_go_of_results(sim_t *self)
+{
+    for (size_t i = 0; i < rows_count(&self->rows, ROW_hold); i++) {
+        kref_t kref = {self->rows.tables[ROW_hold].at[i]->body.hold.kref};
+        msg_await_t msg = {client_request(self), kref};
+        client_ask(self, TAG_await, &msg, REQUEST_AWAIT);
+    }
+    settle(self, "results");
+    msg_release_t msg = {.request = client_request(self)};
+    client_ask(self, TAG_release, &msg, REQUEST_OTHER);
+    settle(self, "let go");
+}
+
+/* Reaps until reaping changes nothing but the reaps themselves. */
+static void reap(sim_t *self)
+{
+    uint64_t before = 0, vats = 0;
+    for (unsigned v = 1; v <= VATS_MAX; v++) {
+        const row_vat_t *row = vat_row(self, v);
+        vats += row && row->state < 2;
+    }
+    for (unsigned n = 0; n < ROUNDS_MAX; n++) {
+        uint64_t now = applied_all(self);
+        if (n && now == before + vats) return;
+        before = now;
+        msg_reap_t msg = {.request = client_request(self)};
+        client_ask(self, TAG_reap, &msg, REQUEST_OTHER);
+        settle(self, "reap");
+        check_idle(self);
+    }
+    sim_fail(self, "live", "after %u rounds of reaping there is still something to collect",
+             ROUNDS_MAX);
+}
+
+static uint64_t splats(const sim_t *self)
+{
+    const rows_table_t *table = &self->rows.tables[ROW_counter];
+    for (size_t i = 0; i < table->count; i++) {
+        text_t name = table->at[i]->body.counter.name;
+        if (name.len == 6 && memcmp(name.at, "splats", 6) == 0)
+            return table->at[i]->body.counter.value;
+    }
+    return 0;
+}
+
+static void remove_clusters(sim_t *self)
+{
+    for (unsigned c = 0; c < CLUSTERS_MAX; c++) {
+        if (!self->launched[c] || !rows_find(&self->rows, ROW_cluster, self->clusters[c].n, 0))
+            continue;
+        msg_cluster_rm_t msg = {client_request(self), self->clusters[c]};
+        client_ask(self, TAG_cluster_rm, &msg, REQUEST_OTHER);
+    }
+    settle(self, "removal");
+}
+
+void calm_down(sim_t *self)
+{
+    sim_log(self, "calm");
+    self->calm = true;
+    memset(self->lose, 0, sizeof self->lose);
+    settle_awaiting(self);
+    broker_shadow(self);
+    release(self);
+    let_go_of_results(self);
+    reap(self);
+    broker_shadow(self);
+    check_baseline(self);
+    history_quiet(self->history, splats(self));
+    remove_clusters(self);
+    broker_shadow(self);
+    check_nothing_left(self);
+}

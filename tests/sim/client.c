@@ -1,0 +1,186 @@
+/* One client: it launches, calls, awaits what it called, and after an accident asks again with the same
+ * request ids. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/own.h"
+#include "wire/base/must.h"
+
+id128_t client_request(sim_t *self)
+{
+    id128_t id = {{0}};
+    uint64_t n = ++self->requests;
+    memcpy(id.b, &n, sizeof n);
+    return id;
+}
+
+/* The request stays until it is answered. All requests begin with their id. */
+void client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind)
+{
+    request_t *request = NULL;
+    for (unsigned i = 0; i < self->asked_count && !request; i++)
+        if (!self->asked[i].ask) request = &self->asked[i];
+    if (!request) {
+        if (self->asked_count == REQUESTS_MAX)
+            sim_fail(self, "client", "%u requests are not answered", REQUESTS_MAX);
+        request = &self->asked[self->asked_count++];
+    }
+    *request = (request_t){.kind = kind, .ask = sim_encode(self, tag, body)};
+    memcpy(&request->id, body, sizeof request->id);
+    if (self->client) net_push(self, WAY_ASK, 0, 0, blob_ref(request->ask));
+}
+
+unsigned client_open_requests(const sim_t *self)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < self->asked_count; i++) count += self->asked[i].ask != NULL;
+    return count;
+}
+
+void client_open(sim_t *self)
+{
+    if (self->client) return;
+    if (self->client_number) broker_step(self, INPUT_CLIENT_GONE, self->client_number, 0, NULL);
+    self->client = 1;
+    self->client_number++;
+    for (unsigned i = 0; i < self->asked_count; i++)
+        if (self->asked[i].ask) net_push(self, WAY_ASK, 0, 0, blob_ref(self->asked[i].ask));
+}
+
+void client_know(sim_t *self, kref_t kref)
+{
+    for (unsigned i = 0; i < self->kref_count; i++)
+        if (kref_same(self->krefs[i], kref)) return;
+    if (self->kref_count < KREFS_MAX) self->krefs[self->kref_count++] = kref;
+}
+
+/* ---- what it asks ---- */
+
+void client_launch(sim_t *self, unsigned cluster)
+{
+    buf_t vats = buf_of(LAUNCH_BYTES_MAX);
+    char names[VATS_MAX][8], hosts[VATS_MAX][8], name[8];
+    if (self->launch_asked[cluster]) return;
+    self->launch_asked[cluster] = true;
+    for (unsigned v = 0; v < self->config.vats; v++) {
+        const vat_config_t *config = &self->config.vat[v];
+        if (config->cluster != cluster) continue;
+        snprintf(names[v], sizeof names[v], "v%u", v + 1);
+        snprintf(hosts[v], sizeof hosts[v], "h%u", config->host + 1);
+        msg_launch_vat_t vat = {.name = text_of(names[v]),
+                                .bundle = text_of("b1-model"),
+                                .parameters = {(const uint8_t *)"#{}", 3},
+                                .window = config->window,
+                                .critical = config->critical,
+                                .reap_deliveries = config->reap_deliveries,
+                                .reap_krefs = config->reap_krefs,
+                                .host = text_of(hosts[v])};
+        must(msg_encode(TAG_launch_vat, &vat, &vats) == ERR_OK);
+    }
+    snprintf(name, sizeof name, "s%u", cluster + 1);
+    msg_launch_t launch = {.request = client_request(self),
+                           .name = text_of(name),
+                           .serial = self->config.serial[cluster],
+                           .vats = {vats.at, vats.len}};
+    client_ask(self, TAG_launch, &launch, REQUEST_LAUNCH);
+    for (unsigned i = 0; i < self->asked_count; i++)
+        if (id_same(self->asked[i].id, launch.request)) self->asked[i].cluster = cluster;
+    buf_clear(&vats);
+}
+
+static kref_t some_root(sim_t *self, chance_t *chance)
+{
+    unsigned vat = 1 + roll(chance, self->config.vats);
+    return self->launched[self->config.vat[vat - 1].cluster] ? kref_root((vat_t){vat})
+                                                             : (kref_t){0};
+}
+
+/* A kick for a vat, with anything the client knows. */
+bool client_call(sim_t *self, chance_t *chance)
+{
+    char body[128];
+    kref_t slots[3], target = some_root(self, chance);
+    if (!self->launch_asked[1] && self->config.clusters == 2 && once_in(chance, 3)) {
+        client_launch(self, 1);
+        return true;
+    }
+    if (kref_none(target) || self->called == CALLS_MAX) return false;
+    if (once_in(chance, 12)) {
+        msg_release_t release = {client_request(self), {0}};
+        client_ask(self, TAG_release, &release, REQUEST_OTHER);
+        return true;
+    }
+    self->called++;
+    if (self->kref_count && once_in(chance, 5))
+        target = self->krefs[roll(chance, self->kref_count)];
+    size_t count = 0, len = (size_t)snprintf(body, sizeof body, "#[\"kick\",[%u", self->called);
+    for (unsigned n = roll(chance, 4); n > 0 && self->kref_count; n--) {
+        slots[count] = self->krefs[roll(chance, self->kref_count)];
+        len += (size_t)snprintf(body + len, sizeof body - len, ",\"%c%zu\"",
+                                kref_is_promise(slots[count]) ? '&' : '$', count);
+        count++;
+    }
+    len += (size_t)snprintf(body + len, sizeof body - len, "]]");
+    msg_call_t call = {.request = client_request(self),
+                       .target = target,
+                       .methargs = {{(const uint8_t *)body, len}, {slots, count}},
+                       .no_result = once_in(chance, 4)};
+    client_ask(self, TAG_call, &call, REQUEST_CALL);
+    return true;
+}
+
+static void await(sim_t *self, kref_t promise)
+{
+    msg_await_t msg = {client_request(self), promise};
+    client_ask(self, TAG_await, &msg, REQUEST_AWAIT);
+}
+
+/* ---- what it hears ---- */
+
+static request_t *request_of(sim_t *self, id128_t id)
+{
+    for (unsigned i = 0; i < self->asked_count; i++)
+        if (self->asked[i].ask && id_same(self->asked[i].id, id)) return &self->asked[i];
+    return NULL;
+}
+
+static void on_launched(sim_t *self, const msg_launched_t *msg, unsigned cluster)
+{
+    self->launched[cluster] = true;
+    self->clusters[cluster] = msg->cluster;
+    self->bootstraps[cluster] = msg->result;
+    for (unsigned v = 0; v < self->config.vats; v++)
+        if (self->config.vat[v].cluster == cluster) client_know(self, kref_root((vat_t){v + 1}));
+    client_know(self, msg->result);
+    await(self, msg->result);
+}
+
+static void on_settled(sim_t *self, const msg_settled_t *msg)
+{
+    for (size_t i = 0; i < msg->value.slots.count; i++) client_know(self, msg->value.slots.at[i]);
+}
+
+/* Takes FRAME. */
+void client_take(sim_t *self, blob_t *frame)
+{
+    msg_t msg;
+    id128_t id;
+    if (msg_decode(blob_bin(frame), &msg))
+        sim_fail(self, "codec", "a frame to the client cannot be read");
+    memcpy(&id, &msg.body, sizeof id); /* all answers begin with it */
+    request_t *request = request_of(self, id);
+    if (request) {
+        request_t asked = *request;
+        blob_destroy(&request->ask);
+        if (msg.tag == TAG_launched) on_launched(self, &msg.body.launched, asked.cluster);
+        if (msg.tag == TAG_settled) on_settled(self, &msg.body.settled);
+        if (msg.tag == TAG_sent && !kref_none(msg.body.sent.result)) {
+            client_know(self, msg.body.sent.result);
+            await(self, msg.body.sent.result);
+        }
+        sim_log(self, "client hears %s", message_find(msg.tag)->name);
+    }
+    msg_clear(&msg);
+    blob_destroy(&frame);
+}

@@ -1,0 +1,376 @@
+/* What a model vat does of its own accord, one action at a time. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/model_own.h"
+#include "wire/base/must.h"
+
+/* Some references, and a body that mentions them in order. */
+typedef struct {
+    name_t names[CARGO_MAX];
+    vref_t slots[CARGO_MAX];
+    unsigned count;
+    char body[320];
+} cargo_t;
+
+static const import_t *held_import(model_t *self, chance_t *chance)
+{
+    unsigned at = self->import_count ? roll(chance, self->import_count) : 0;
+    for (unsigned i = 0; i < self->import_count; i++) {
+        const import_t *import = &self->imports[(at + i) % self->import_count];
+        if (import->held && import->reached) return import;
+    }
+    return NULL;
+}
+
+static own_t *rooted_own(model_t *self, chance_t *chance)
+{
+    unsigned at = self->own_count ? roll(chance, self->own_count) : 0;
+    for (unsigned i = 0; i < self->own_count; i++) {
+        own_t *own = &self->own[(at + i) % self->own_count];
+        if (own->rooted) return own;
+    }
+    return NULL;
+}
+
+static vpromise_t *some_promise(model_t *self, chance_t *chance, bool decided)
+{
+    unsigned at = self->promise_count ? roll(chance, self->promise_count) : 0;
+    for (unsigned i = 0; i < self->promise_count; i++) {
+        vpromise_t *promise = &self->promises[(at + i) % self->promise_count];
+        if (promise->decided == decided) return promise;
+    }
+    return NULL;
+}
+
+static void name_promise(name_t name, const vpromise_t *promise)
+{
+    snprintf(name, NAME_MAX, "p%c%u", promise->sign, promise->n);
+}
+
+static const char *new_promise(model_t *self, name_t name, bool decided)
+{
+    if (self->promise_count + CARGO_MAX >= PROMISES_MAX) return NULL;
+    name_promise(name, model_wait(self, '+', ++self->next_promise, decided));
+    return name;
+}
+
+static void export_it(own_t *own) { own->exported = own->known = true; }
+
+/* One more reference of any kind; none when the vat has nothing of the kind that chance wants. */
+static void add_one(model_t *self, chance_t *chance, cargo_t *cargo)
+{
+    char *name = cargo->names[cargo->count];
+    const import_t *import;
+    const vpromise_t *promise;
+    own_t *own;
+
+    switch (roll(chance, 6)) {
+    case 0:
+        if (!(import = held_import(self, chance))) return;
+        snprintf(name, NAME_MAX, "o-%u", import->n);
+        break;
+    case 1:
+        if (!(own = rooted_own(self, chance))) return;
+        export_it(own);
+        snprintf(name, NAME_MAX, "o+%u", own->n);
+        break;
+    case 2:
+        if (self->own_count == OWN_MAX) return;
+        own = &self->own[self->own_count++];
+        *own = (own_t){.n = ++self->next_object, .rooted = roll(chance, 3) == 0};
+        export_it(own);
+        snprintf(name, NAME_MAX, "o+%u", own->n);
+        break;
+    case 3:
+        if (!(promise = some_promise(self, chance, false))) return;
+        name_promise(name, promise);
+        break;
+    case 4:
+        if (!(promise = some_promise(self, chance, true))) return;
+        name_promise(name, promise);
+        break;
+    default:
+        if (!new_promise(self, name, true)) return;
+        break;
+    }
+    cargo->slots[cargo->count++] = (vref_t){text_of(name)};
+}
+
+static void load(model_t *self, chance_t *chance, cargo_t *cargo, unsigned most)
+{
+    cargo->count = 0;
+    for (unsigned n = roll(chance, most + 1); n > 0; n--) add_one(self, chance, cargo);
+}
+
+static size_t mention(const cargo_t *cargo, size_t len, char *body, size_t room)
+{
+    for (unsigned i = 0; i < cargo->count; i++)
+        len += (size_t)snprintf(body + len, room - len, ",\"%c%u\"",
+                                cargo->names[i][0] == 'o' ? '$' : '&', i);
+    must(len < room);
+    return len;
+}
+
+static vcapdata_t data_of(const cargo_t *cargo)
+{
+    return (vcapdata_t){{(const uint8_t *)cargo->body, strlen(cargo->body)},
+                        {cargo->slots, cargo->count}};
+}
+
+static void act_subscribe(model_t *self, const char *name)
+{
+    vcall_t call = {.tag = TAG_subscribe};
+    call.body.subscribe.promise = (vref_t){text_of(name)};
+    model_call(self, &call);
+}
+
+static void act_send(model_t *self, chance_t *chance)
+{
+    name_t target, result = "";
+    cargo_t cargo;
+    if (!self->budget) return;
+
+    const import_t *import = roll(chance, 3) ? held_import(self, chance) : NULL;
+    const vpromise_t *promise = import ? NULL : some_promise(self, chance, false);
+    if (!import && !promise) return;
+    if (import)
+        snprintf(target, sizeof target, "o-%u", import->n);
+    else
+        name_promise(target, promise);
+    self->budget--;
+    load(self, chance, &cargo, 3);
+    size_t len = (size_t)snprintf(cargo.body, sizeof cargo.body, "#[\"m\",[\"%u.%u.%u\"",
+                                  self->config.vat, self->crank, ++self->tokens);
+    len = mention(&cargo, len, cargo.body, sizeof cargo.body);
+    snprintf(cargo.body + len, sizeof cargo.body - len, "]]");
+    if (roll(chance, 4)) new_promise(self, result, false);
+
+    vcall_t call = {.tag = TAG_send};
+    call.body.send = (vcall_send_t){{text_of(target)}, data_of(&cargo), {text_of(result)}};
+    model_call(self, &call);
+    if (*result) act_subscribe(self, result);
+}
+
+/* A value for PROMISE: data, or one object by itself; never one promise by itself. */
+static void value_for(model_t *self, chance_t *chance, const vpromise_t *promise, cargo_t *cargo)
+{
+    cargo->count = 0;
+    if (!promise->plain) load(self, chance, cargo, 3);
+    if (cargo->count == 1 && cargo->names[0][0] == 'o' && roll(chance, 3)) {
+        snprintf(cargo->body, sizeof cargo->body, "#\"$0\"");
+        return;
+    }
+    size_t len = (size_t)snprintf(cargo->body, sizeof cargo->body, "#[%u", ++self->tokens);
+    len = mention(cargo, len, cargo->body, sizeof cargo->body);
+    snprintf(cargo->body + len, sizeof cargo->body - len, "]");
+}
+
+enum { BATCH_MAX = 3 };
+
+static void act_resolve(model_t *self, chance_t *chance, unsigned most)
+{
+    name_t names[BATCH_MAX];
+    cargo_t cargo[BATCH_MAX];
+    vresolution_t batch[BATCH_MAX];
+    vpromise_t chosen[BATCH_MAX];
+    unsigned count = 0;
+
+    for (; count < most; count++) {
+        const vpromise_t *promise = some_promise(self, chance, true);
+        bool twice = !promise;
+        for (unsigned i = 0; i < count && !twice; i++)
+            twice = chosen[i].n == promise->n && chosen[i].sign == promise->sign;
+        if (twice) break;
+        chosen[count] = *promise;
+        name_promise(names[count], promise);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        value_for(self, chance, &chosen[i], &cargo[i]);
+        batch[i] = (vresolution_t){{text_of(names[i])}, roll(chance, 5) == 0, data_of(&cargo[i])};
+    }
+    if (!count) return;
+    vcall_t call = {.tag = TAG_resolve};
+    call.body.resolve.resolutions = (vresolutions_t){batch, count};
+    model_call(self, &call);
+    for (unsigned i = 0; i < count; i++)
+        model_forget(self, model_promise(self, chosen[i].sign, chosen[i].n));
+}
+
+void model_resolve_all(model_t *self)
+{
+    chance_t none = {0};
+    for (unsigned i = 0; i < self->promise_count; i++) self->promises[i].plain = true;
+    while (!self->over && some_promise(self, &none, true)) act_resolve(self, &none, 1);
+}
+
+/* A vat that does not wait for bringOutYourDead; others with enableDisavow are like it. */
+static void act_eager(model_t *self, chance_t *chance)
+{
+    if (!self->import_count) return;
+    import_t *import = &self->imports[roll(chance, self->import_count)];
+    name_t name;
+    snprintf(name, sizeof name, "o-%u", import->n);
+    if (import->reached) {
+        import->held = import->reached = false;
+        model_gc_call(self, TAG_drop_imports, (const name_t *)&name, 1);
+        if (roll(chance, 2)) return;
+    }
+    *import = self->imports[--self->import_count];
+    model_gc_call(self, TAG_retire_imports, (const name_t *)&name, 1);
+}
+
+static void act_abandon(model_t *self, chance_t *chance)
+{
+    own_t *own = &self->own[roll(chance, self->own_count)];
+    name_t name;
+    if (!own->n || !own->known) return;
+    snprintf(name, sizeof name, "o+%u", own->n);
+    *own = self->own[--self->own_count];
+    model_gc_call(self, TAG_abandon_exports, (const name_t *)&name, 1);
+}
+
+static void act_exit(model_t *self, chance_t *chance)
+{
+    cargo_t cargo;
+    load(self, chance, &cargo, 2);
+    size_t len = (size_t)snprintf(cargo.body, sizeof cargo.body, "#[0");
+    len = mention(&cargo, len, cargo.body, sizeof cargo.body);
+    snprintf(cargo.body + len, sizeof cargo.body - len, "]");
+    vcall_t call = {.tag = TAG_exit};
+    call.body.exit = (vcall_exit_t){once_in(chance, 2), data_of(&cargo)};
+    model_call(self, &call);
+    self->over = true;
+}
+
+static void act_store(model_t *self, chance_t *chance)
+{
+    unsigned cell = roll(chance, CELLS);
+    char key[8], value[24];
+    snprintf(key, sizeof key, "k%u", cell);
+    err_t err;
+    if (once_in(chance, 4)) {
+        self->cell_set[cell] = false;
+        err = self->host->store_delete(self->host->self, text_of(key));
+    } else {
+        self->cells[cell] = chance_bits(chance);
+        self->cell_set[cell] = true;
+        snprintf(value, sizeof value, "%llx", (unsigned long long)self->cells[cell]);
+        err = self->host->store_set(self->host->self, text_of(key), text_of(value));
+    }
+    if (err && self->naughty != self->crank)
+        model_fail(self, "V4", "the vat store refuses a write");
+}
+
+static void rude_send(model_t *self, const char *target, const char *body, const char *slot,
+                      const char *result)
+{
+    vref_t slots[1] = {{text_of(slot)}};
+    vcall_t call = {.tag = TAG_send};
+    call.body.send = (vcall_send_t){{text_of(target)},
+                                    {{(const uint8_t *)body, strlen(body)}, {slots, *slot ? 1 : 0}},
+                                    {text_of(result)}};
+    model_call(self, &call);
+}
+
+static void rude_resolve(model_t *self, const char *promise, const char *body, const char *slot)
+{
+    vref_t slots[1] = {{text_of(slot)}};
+    vresolution_t one = {
+        {text_of(promise)}, false, {{(const uint8_t *)body, strlen(body)}, {slots, *slot ? 1 : 0}}};
+    vcall_t call = {.tag = TAG_resolve};
+    call.body.resolve.resolutions = (vresolutions_t){&one, 1};
+    model_call(self, &call);
+}
+
+/* Something that no liveslots would do. Each of these must end the vat, whoever notices. */
+static void act_rude(model_t *self, chance_t *chance)
+{
+    static const char *const good = "#[\"m\",[]]";
+    name_t fresh, name = "o-50";
+    const import_t *import = held_import(self, chance);
+    if (import) snprintf(name, sizeof name, "o-%u", import->n);
+    snprintf(fresh, sizeof fresh, "p+%u", ++self->next_promise);
+    self->naughty = self->crank;
+
+    switch (roll(chance, import ? 14 : 9)) {
+    case 0: rude_send(self, "o-9999", good, "", ""); break;
+    case 1: rude_send(self, "o+01", good, "", ""); break;
+    case 2: rude_resolve(self, "p-9999", "#1", ""); break;
+    case 3:
+        rude_resolve(self, fresh, "#1", "");
+        rude_resolve(self, fresh, "#2", ""); /* named again it is new, and it is not: see below */
+        if (!self->over) act_subscribe(self, "o+0");
+        break;
+    case 4: act_subscribe(self, "o+0"); break;
+    case 5: model_gc_call(self, TAG_retire_exports, &(const name_t){"o+0"}, 1); break;
+    case 6: model_gc_call(self, TAG_drop_imports, &(const name_t){"o+0"}, 1); break;
+    case 7: model_gc_call(self, TAG_abandon_exports, &(const name_t){"o+9999"}, 1); break;
+    case 8: rude_resolve(self, fresh, "#\"&0\"", fresh); break;
+    case 9:
+        rude_send(self, name, "#[\"m\",[\"$0\"]]", "", "");
+        break; /* a slot that is not there */
+    case 10: rude_send(self, name, "#[\"m\",[\"&0\"]]", name, ""); break; /* of the other kind */
+    case 11: rude_send(self, name, "#{\"m\":1}", "", ""); break;
+    case 12: model_gc_call(self, TAG_retire_imports, (const name_t *)&name, 1); break;
+    default: rude_send(self, name, good, "", "o+0"); break;
+    }
+    self->over = true;
+}
+
+static void act(model_t *self, chance_t *chance)
+{
+    const model_config_t *config = &self->config;
+    if (config->rude && once_in(chance, 40)) {
+        act_rude(self, chance);
+        return;
+    }
+    if (config->exits && once_in(chance, 120)) {
+        act_exit(self, chance);
+        return;
+    }
+    switch (roll(chance, 20)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+    case 6: act_send(self, chance); return;
+    case 7:
+    case 8:
+    case 9: act_resolve(self, chance, 1); return;
+    case 10: act_resolve(self, chance, BATCH_MAX); return;
+    case 11:
+    case 12:
+    case 13:
+        if (self->import_count) self->imports[roll(chance, self->import_count)].held = false;
+        return;
+    case 14:
+        if (self->import_count) self->imports[roll(chance, self->import_count)].weak ^= true;
+        return;
+    case 15:
+    case 16: {
+        own_t *own = rooted_own(self, chance);
+        if (own && own->n) own->rooted = false;
+        return;
+    }
+    case 17: act_store(self, chance); return;
+    case 18:
+        if (config->eager) act_eager(self, chance);
+        return;
+    default:
+        if (config->abandons && once_in(chance, 3)) act_abandon(self, chance);
+        return;
+    }
+}
+
+void model_act(model_t *self, chance_t *chance)
+{
+    const model_config_t *config = &self->config;
+    unsigned count = roll(chance, 6);
+    for (unsigned n = 0; n < count && !self->over; n++) {
+        chance_t own = chance_of(config->seed, 'a', config->vat, self->crank, n);
+        if (config->wanted(config->context, config->vat, self->crank, n)) act(self, &own);
+    }
+}

@@ -1,0 +1,68 @@
+/* What the two files of the model vat share. */
+#pragma once
+#include "tests/sim/chance.h"
+#include "tests/sim/model.h"
+
+enum {
+    OWN_MAX = 512,
+    IMPORTS_MAX = 512,
+    PROMISES_MAX = 512,
+    CELLS = 4,
+    NAME_MAX = 24,
+    CARGO_MAX = 6
+};
+
+typedef struct {
+    uint32_t n;    /* o+n */
+    bool rooted;   /* its own heap holds it */
+    bool exported; /* the kernel reaches it: the export pillar */
+    bool known;    /* the kernel recognizes it */
+} own_t;
+
+typedef struct {
+    uint32_t n;   /* o-n */
+    bool held;    /* its own heap holds the Presence */
+    bool reached; /* not dropped yet */
+    bool weak;    /* key of a weak collection */
+} import_t;
+
+typedef struct {
+    char sign;
+    uint32_t n;
+    bool decided; /* by this vat; otherwise it waits for it */
+    bool plain;   /* to be settled without references */
+} vpromise_t;
+
+typedef struct {
+    engine_t port;
+    model_config_t config;
+
+    /* What follows is the vat's memory. */
+    unsigned crank, tokens, budget, naughty;
+    bool quiet; /* it was told to let go of everything */
+    own_t own[OWN_MAX];
+    import_t imports[IMPORTS_MAX];
+    vpromise_t promises[PROMISES_MAX];
+    unsigned own_count, import_count, promise_count;
+    unsigned next_object, next_promise;
+    uint64_t cells[CELLS]; /* what the vat store must say */
+    bool cell_set[CELLS];
+
+    /* Of the crank that runs. */
+    const engine_host_t *host;
+    bool over; /* a syscall was refused, or it asked to end: it does nothing more */
+} model_t;
+
+typedef char name_t[NAME_MAX];
+
+void model_fail(const model_t *self, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void model_call(model_t *self, const vcall_t *call);
+own_t *model_own(model_t *self, uint32_t n);
+import_t *model_import(model_t *self, uint32_t n);
+vpromise_t *model_promise(model_t *self, char sign, uint32_t n);
+vpromise_t *model_wait(model_t *self, char sign, uint32_t n, bool decided);
+void model_forget(model_t *self, const vpromise_t *promise);
+void model_gc_call(model_t *self, msg_tag_t tag, const name_t *names, unsigned count);
+void model_resolve_all(model_t *self);
+void model_act(model_t *self, chance_t *chance);

@@ -1,0 +1,199 @@
+/* What the files of the simulator share. */
+#pragma once
+#include <setjmp.h>
+
+#include "broker/kernel/kernel.h"
+#include "tests/sim/chance.h"
+#include "tests/sim/history.h"
+#include "tests/sim/model.h"
+#include "tests/sim/rows.h"
+#include "tests/sim/sim.h"
+#include "vathost/supervisor/supervisor.h"
+
+enum { CELL_COUNT = HOSTS_MAX * (VATS_MAX + 1), LATE_MAX = 64, GROUP_MAX = 6, KEPT_MAX = 64 };
+enum { REQUESTS_MAX = 256, CALLS_MAX = 64, KREFS_MAX = 128 };
+
+typedef struct {
+    unsigned cluster, window, host;
+    uint64_t reap_deliveries, reap_krefs;
+    bool rude, eager, abandons, exits, critical;
+} vat_config_t;
+
+/* Drawn from the seed. */
+typedef struct {
+    unsigned hosts, clusters, vats, steps, calls;
+    unsigned accident; /* once in so many steps */
+    unsigned budget, group;
+    unsigned weights[FAULT_COUNT];
+    bool serial[CLUSTERS_MAX];
+    vat_config_t vat[VATS_MAX];
+} config_t;
+
+typedef struct frame {
+    struct frame *next;
+    blob_t *blob;
+} frame_t;
+
+typedef struct {
+    frame_t *head, *tail;
+    unsigned count;
+} channel_t;
+
+typedef enum { WAY_DOWN, WAY_UP, WAY_ASK, WAY_TELL } way_t;
+
+/* A frame of a connection that is gone, or a second copy. */
+typedef struct {
+    way_t way;
+    unsigned host, vat;
+    blob_t *blob;
+} late_t;
+
+typedef struct {
+    uint64_t d;
+    blob_t *frame;
+} kept_t;
+
+typedef struct {
+    unsigned number; /* of the vat; 0: the slot is free */
+    unsigned host;
+    vatstore_t *store;
+    engine_t *engine;
+    supervisor_t *supervisor;
+    uint64_t inc, pgen, run, applied, fetched, starts;
+    id128_t nonce;
+    bool attached, ended;
+    kept_t kept[KEPT_MAX];
+    unsigned kept_count;
+} worker_t;
+
+typedef struct {
+    bool open, up;            /* a connection exists; the broker WELCOMEd it */
+    bool gone;                /* the broker has not noticed yet that an old one ended */
+    uint64_t session, routed; /* its newest connection, and the one the broker sends to */
+    uint32_t number;          /* given by the broker */
+    uint64_t epoch;
+} shost_t;
+
+typedef enum { REQUEST_LAUNCH, REQUEST_CALL, REQUEST_AWAIT, REQUEST_OTHER } request_kind_t;
+
+typedef struct {
+    request_kind_t kind;
+    id128_t id;
+    blob_t *ask; /* NULL: answered */
+    unsigned cluster;
+} request_t;
+
+/* An input whose effects have not left yet. */
+typedef struct {
+    effects_t effects;
+    blob_t *frame;    /* of the input; NULL for none */
+    unsigned illegal; /* vat that must end with this step; 0: none */
+} pending_t;
+
+typedef struct sim sim_t;
+struct sim {
+    const sim_options_t *options;
+    sim_result_t *result;
+    jmp_buf out;
+    config_t config;
+    uint32_t off;
+
+    kernel_t *kernel;
+    rows_t rows;
+    history_t *history;
+    uint64_t now_us, step, draws, requests;
+    pending_t pending[GROUP_MAX];
+    unsigned pending_count;
+    uint64_t chores;
+
+    shost_t hosts[HOSTS_MAX];
+    channel_t down[CELL_COUNT], up[CELL_COUNT], ask, tell;
+    late_t late[LATE_MAX];
+    unsigned late_count;
+    worker_t workers[VATS_MAX + 1];              /* by vat number */
+    bool touched[VATS_MAX + 1];                  /* names and authority are to be compared */
+    bool made[VATS_MAX + 1], over[VATS_MAX + 1]; /* as the history knows */
+    bool lied[VATS_MAX + 1];                     /* a result of it was forged */
+    unsigned liar;                               /* vat whose next result is a lie */
+    unsigned lose[VATS_MAX + 1];                 /* the next live delivery meets a limit */
+
+    unsigned client; /* connection; 0: none */
+    uint32_t client_number;
+    request_t asked[REQUESTS_MAX];
+    unsigned asked_count, called;
+    cluster_t clusters[CLUSTERS_MAX];
+    kref_t bootstraps[CLUSTERS_MAX];
+    bool launched[CLUSTERS_MAX], launch_asked[CLUSTERS_MAX], removed[CLUSTERS_MAX];
+    kref_t krefs[KREFS_MAX]; /* what the client knows */
+    unsigned kref_count;
+
+    bool calm; /* the last phase: no accidents any more */
+    size_t record_room;
+};
+
+extern sim_t *sim_now; /* the run that a failed must() belongs to */
+
+/* sim.c */
+_Noreturn void sim_fail(sim_t *self, const char *rule, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void sim_log(sim_t *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void sim_hash(sim_t *self, const void *at, size_t len);
+bool sim_wanted(sim_t *self, uint64_t key);
+bool sim_on(const sim_t *self, fault_t fault);
+void sim_draw(sim_t *self, uint8_t entropy[32]);
+blob_t *sim_encode(sim_t *self, msg_tag_t tag, const void *body);
+
+/* config.c */
+config_t config_of(const sim_options_t *options);
+
+/* net.c */
+void net_push(sim_t *self, way_t way, unsigned host, unsigned vat, blob_t *blob);
+void net_post(sim_t *self, way_t way, unsigned host, unsigned vat, msg_tag_t tag, const void *body);
+bool net_move(sim_t *self, chance_t *chance);
+void net_cut(sim_t *self, unsigned host, chance_t *chance);
+void net_cut_client(sim_t *self);
+void net_clear(sim_t *self);
+void net_forge(sim_t *self, chance_t *chance);
+
+/* broker.c */
+void broker_start(sim_t *self);
+void broker_step(sim_t *self, input_kind_t kind, uint32_t from, unsigned host, blob_t *frame);
+void broker_commit(sim_t *self);
+void broker_restart(sim_t *self, chance_t *chance);
+void broker_shadow(sim_t *self);
+void pending_clear(sim_t *self);
+
+/* told.c */
+void told_vats(sim_t *self);
+void told_step(sim_t *self, const pending_t *step);
+
+/* hosts.c */
+void host_open(sim_t *self, unsigned host);
+void host_take(sim_t *self, unsigned host, unsigned vat, blob_t *frame);
+void worker_end(sim_t *self, worker_t *worker);
+void worker_kill(sim_t *self, unsigned vat);
+
+/* client.c */
+void client_open(sim_t *self);
+void client_take(sim_t *self, blob_t *frame);
+void client_launch(sim_t *self, unsigned cluster);
+bool client_call(sim_t *self, chance_t *chance);
+void client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind);
+id128_t client_request(sim_t *self);
+void client_know(sim_t *self, kref_t kref);
+unsigned client_open_requests(const sim_t *self);
+
+/* accident.c */
+void accident(sim_t *self, chance_t *chance);
+blob_t *forge(sim_t *self, unsigned vat, bin_t result, chance_t *chance);
+
+/* check.c */
+void check_names(sim_t *self);
+void check_vats(sim_t *self);
+void check_idle(sim_t *self);
+void check_baseline(sim_t *self);
+void check_nothing_left(sim_t *self);
+const row_vat_t *vat_row(const sim_t *self, unsigned vat);
+
+/* calm.c */
+void calm_down(sim_t *self);

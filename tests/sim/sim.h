@@ -1,0 +1,73 @@
+/* The simulator: one seed, one thread, the real kernel and the real supervisors; hosts, network, vats and
+ * a client are made of chance. A run ends with a verdict, never with an abort. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { VATS_MAX = 8, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 512 };
+
+/* Kinds of accident, each of which can be switched off: --off NAME,NAME. */
+/* clang-format off */
+#define FAULTS(X)                                                               \
+    X(cut, "a host loses its connection, with frames under way")                \
+    X(late, "frames of an old connection arrive later, some twice")             \
+    X(kill, "a worker is killed and started again")                             \
+    X(broker, "the broker dies and comes back from its rows")                   \
+    X(group, "several inputs share a commit; a crash takes all of them")        \
+    X(client, "the client loses its connection and asks again")                 \
+    X(lost, "a worker ends through a limit")                                    \
+    X(end, "a vat is terminated by the client")                                 \
+    X(rude, "vats make illegal syscalls")                                       \
+    X(forge, "a worker forges a result")                                        \
+    X(eager, "vats drop and retire outside of bringOutYourDead")                \
+    X(exit, "vats end themselves")                                              \
+    X(abandon, "vats abandon exports")                                          \
+    X(restart, "the client restarts a vat")                                     \
+    X(reap, "vats are reaped by thresholds and on request")                     \
+    X(window, "more than one delivery in flight")                               \
+    X(serial, "clusters that run one crank at a time")                          \
+    X(remove, "a cluster is removed while it works")                            \
+    X(critical, "vats whose end ends their cluster")
+/* clang-format on */
+typedef enum {
+#define X(name, doc) FAULT_##name,
+    FAULTS(X)
+#undef X
+        FAULT_COUNT
+} fault_t;
+extern const char *const fault_names[FAULT_COUNT];
+
+/* What a run may be told from outside; everything else follows from the seed. */
+typedef struct {
+    uint64_t seed;
+    unsigned vats_max, steps_max; /* 0: as the seed says */
+    uint32_t off;                 /* 1 << FAULT_*: what does not happen */
+    bool verbose;                 /* the event log goes to stdout */
+    const uint64_t *keep;         /* only these actions happen (sorted keys); NULL: all */
+    size_t keep_count;
+    bool record; /* note the actions that happened */
+    int bug;     /* BUG_*, 0: none; only in the planted build */
+} sim_options_t;
+
+typedef struct {
+    bool failed;
+    char rule[RULE_MAX], what[WHAT_MAX];
+    uint64_t step; /* where it failed, or how long it was */
+    uint64_t cranks, audits, messages, accidents;
+    uint64_t hash; /* of the event log */
+    uint64_t
+        *actions; /* with RECORD: keys, in the order in which they happened; the caller frees */
+    size_t action_count;
+} sim_result_t;
+
+void sim_run(const sim_options_t *options, sim_result_t *ret);
+
+/* What the seed says, as one line, into TEXT. */
+void sim_describe(const sim_options_t *options, char *text, size_t room);
+
+/* Keys of actions: of step N, or of action N of crank D of a vat. As text: s12, v3.41.2 */
+uint64_t sim_key_step(uint64_t step);
+uint64_t sim_key_vat(unsigned vat, unsigned d, unsigned n);
+void sim_key_text(uint64_t key, char *text, size_t room);
+bool sim_key_parse(const char *text, uint64_t *ret);

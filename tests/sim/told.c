@@ -1,0 +1,241 @@
+/* Tells the history what a committed step was: the syscalls of the crank it applied, as the worker sent
+ * them, and what the kernel says it did, as events and as rows of the log. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/sim/own.h"
+#include "wire/base/must.h"
+#include "wire/smallcaps/smallcaps.h"
+
+static uint64_t body_hash(bin_t body)
+{
+    uint64_t x = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < body.len; i++) x = (x ^ body.at[i]) * UINT64_C(0x100000001b3);
+    return x;
+}
+
+static cargo_view_t view(const capdata_t *data)
+{
+    return (cargo_view_t){data->slots.at, data->slots.count, body_hash(data->body)};
+}
+
+static message_id_t id_of(msgid_t msg) { return (message_id_t){msg.vat.n, msg.d, msg.n}; }
+
+static bool text_is(text_t text, const char *word)
+{
+    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
+}
+
+/* ---- the crank ---- */
+
+static void tell_resolve(sim_t *self, uint32_t vat, uint64_t d, const resolutions_t *batch)
+{
+    kref_t *promises = calloc(batch->count + 1, sizeof *promises);
+    must(promises);
+    for (size_t i = 0; i < batch->count; i++) {
+        const resolution_t *one = &batch->at[i];
+        kref_t single = {0};
+        promises[i] = one->promise;
+        if (one->rejected || !smallcaps_single_slot(&one->data, &single)) single = (kref_t){0};
+        history_resolve(self->history, vat, d, one->promise, one->rejected, single,
+                        view(&one->data));
+    }
+    history_resolved(self->history, vat, d, promises, batch->count);
+    free(promises);
+}
+
+static void tell_refs(sim_t *self, uint32_t vat, uint64_t d, msg_tag_t tag, const krefs_t *refs)
+{
+    for (size_t i = 0; i < refs->count; i++) {
+        switch (tag) {
+        case TAG_drop_imports: history_drop_imports(self->history, vat, d, refs->at[i]); break;
+        case TAG_retire_imports: history_retire_imports(self->history, vat, d, refs->at[i]); break;
+        case TAG_retire_exports:
+            history_retire_exports(self->history, vat, d, refs->at[i], false);
+            break;
+        default: history_retire_exports(self->history, vat, d, refs->at[i], true); break;
+        }
+    }
+}
+
+static void tell_call(sim_t *self, uint32_t vat, uint64_t d, uint64_t n, const msg_t *call)
+{
+    const msg_body_t *body = &call->body;
+    switch (call->tag) {
+    case TAG_send:
+        history_send(self->history, (message_id_t){vat, d, n}, body->send.target, body->send.result,
+                     view(&body->send.methargs));
+        return;
+    case TAG_subscribe: history_subscribe(self->history, vat, d, body->subscribe.promise); return;
+    case TAG_resolve: tell_resolve(self, vat, d, &body->resolve.resolutions); return;
+    case TAG_exit: history_mention(self->history, vat, d, view(&body->exit.info)); return;
+    default: tell_refs(self, vat, d, call->tag, &body->drop_imports.refs); return;
+    }
+}
+
+static uint64_t count_calls(bin_t rest)
+{
+    uint64_t n = 0;
+    msg_t call;
+    while (rest.len > 0 && msg_next(&rest, &call) == ERR_OK) {
+        msg_clear(&call);
+        n++;
+    }
+    return n;
+}
+
+static void tell_crank(sim_t *self, const msg_result_t *result)
+{
+    bin_t rest = result->calls;
+    msg_t call;
+    for (uint64_t n = 1; rest.len > 0; n++) {
+        if (msg_next(&rest, &call))
+            sim_fail(self, "L1", "a crank with unreadable syscalls is applied");
+        tell_call(self, result->vat.n, result->d, n, &call);
+        msg_clear(&call);
+    }
+    history_applied(self->history, result->vat.n, result->d);
+    self->result->cranks++;
+}
+
+/* Did this step apply the crank of its RESULT? An exit that fails, and an illegal crank, are said to be
+ * done with no syscalls. */
+static bool applied(const pending_t *step, const msg_result_t *result)
+{
+    uint64_t calls = count_calls(result->calls);
+    for (size_t i = 0; i < step->effects.count; i++) {
+        msg_t msg;
+        if (step->effects.items[i].kind != EFFECT_WATCH) continue;
+        if (msg_decode(blob_bin(step->effects.items[i].frame), &msg)) continue;
+        const msg_event_t *event = &msg.body.event;
+        bool it = text_is(event->type, "done") && event->vat.n == result->vat.n &&
+                  event->d == result->d && event->ok && event->syscalls == calls &&
+                  !result->outcome;
+        msg_clear(&msg);
+        if (it) return true;
+    }
+    return false;
+}
+
+/* ---- what the kernel did ---- */
+
+static void tell_notify(sim_t *self, uint32_t vat, uint64_t d, const resolutions_t *batch)
+{
+    history_told(self->history, vat, d);
+    for (size_t i = 0; i < batch->count; i++)
+        history_tell(self->history, vat, d, batch->at[i].promise, batch->at[i].rejected,
+                     view(&batch->at[i].data));
+}
+
+static void tell_gc(sim_t *self, uint32_t vat, uint64_t d, msg_tag_t tag, const krefs_t *krefs)
+{
+    history_deliver_other(self->history, vat, d);
+    if (!krefs->count) sim_fail(self, "K38", "v%u/%" PRIu64 " tells of nothing", vat, d);
+    for (size_t i = 0; i < krefs->count; i++) {
+        if (i && krefs->at[i].n <= krefs->at[i - 1].n)
+            sim_fail(self, "K38", "v%u/%" PRIu64 " is not ascending", vat, d);
+        switch (tag) {
+        case TAG_deliver_drop_exports:
+            history_drop_exports(self->history, vat, d, krefs->at[i]);
+            break;
+        case TAG_deliver_retire_exports:
+            history_gc_exports(self->history, vat, d, krefs->at[i]);
+            break;
+        default: history_gc_imports(self->history, vat, d, krefs->at[i]); break;
+        }
+    }
+}
+
+static void on_deliver(sim_t *self, const msg_event_t *event)
+{
+    const row_t *row = rows_find(&self->rows, ROW_log, event->vat.n, event->d);
+    msg_t msg;
+    if (!row) { /* its vat ended in the same commit */
+        history_never_seen(self->history, event->vat.n, event->d,
+                           text_is(event->kind, "message") ? id_of(event->msg) : (message_id_t){0});
+        return;
+    }
+    if (msg_decode(row->body.log.delivery, &msg))
+        sim_fail(self, "codec", "a delivery cannot be read");
+    const msg_body_t *body = &msg.body;
+    uint32_t vat = event->vat.n;
+    uint64_t d = event->d;
+    switch (msg.tag) {
+    case TAG_deliver_message: {
+        const row_log_t *log = &row->body.log;
+        message_id_t id = {(uint32_t)log->msg_vat, log->msg_d, log->msg_n};
+        history_deliver_message(self->history, vat, d, id, body->deliver_message.target,
+                                body->deliver_message.result,
+                                view(&body->deliver_message.methargs));
+        self->result->messages++;
+        break;
+    }
+    case TAG_deliver_notify: tell_notify(self, vat, d, &body->deliver_notify.resolutions); break;
+    case TAG_deliver_drop_exports:
+    case TAG_deliver_retire_exports:
+    case TAG_deliver_retire_imports:
+        tell_gc(self, vat, d, msg.tag, &body->deliver_drop_exports.krefs);
+        break;
+    default: history_deliver_other(self->history, vat, d); break;
+    }
+    msg_clear(&msg);
+}
+
+static void on_event(sim_t *self, const msg_event_t *event)
+{
+    if (text_is(event->type, "deliver")) {
+        on_deliver(self, event);
+    } else if (text_is(event->type, "resolve")) {
+        history_settled(self->history, event->promise, event->rejected, view(&event->data));
+    } else if (text_is(event->type, "send") && event->from.n == 0) {
+        history_send(self->history, id_of(event->msg), event->target, event->promise,
+                     view(&event->data));
+    } else if (text_is(event->type, "vat-exit")) {
+        self->over[event->vat.n] = true;
+        history_ended(self->history, event->vat.n);
+    }
+}
+
+static void log_event(sim_t *self, const msg_t *msg)
+{
+    if (!self->options->verbose) return;
+    const msg_event_t *event = &msg->body.event;
+    char promise[KREF_TEXT_MAX], target[KREF_TEXT_MAX];
+    sim_log(self, "    %.*s %.*s v%u/%" PRIu64 " msg v%u/%" PRIu64 "#%u target %s promise %s",
+            (int)event->type.len, event->type.at, (int)event->kind.len, event->kind.at,
+            event->vat.n, event->d, event->msg.vat.n, event->msg.d, event->msg.n,
+            kref_text(event->target, target), kref_text(event->promise, promise));
+}
+
+/* Vats that this commit made. */
+void told_vats(sim_t *self)
+{
+    for (unsigned v = 1; v <= VATS_MAX; v++) {
+        if (!self->touched[v] || self->made[v] || !vat_row(self, v)) continue;
+        self->made[v] = true;
+        history_vat(self->history, v);
+    }
+}
+
+void told_step(sim_t *self, const pending_t *step)
+{
+    msg_t msg;
+    if (step->frame && msg_peek(blob_bin(step->frame)) == TAG_result) {
+        if (msg_decode(blob_bin(step->frame), &msg)) return;
+        if (applied(step, &msg.body.result)) {
+            if (step->illegal)
+                sim_fail(self, "L1", "an illegal crank of v%u is applied", step->illegal);
+            tell_crank(self, &msg.body.result);
+        }
+        msg_clear(&msg);
+    }
+    for (size_t i = 0; i < step->effects.count; i++) {
+        if (step->effects.items[i].kind != EFFECT_WATCH) continue;
+        if (msg_decode(blob_bin(step->effects.items[i].frame), &msg))
+            sim_fail(self, "codec", "an event cannot be read");
+        log_event(self, &msg);
+        if (msg.tag == TAG_event) on_event(self, &msg.body.event);
+        msg_clear(&msg);
+    }
+}
