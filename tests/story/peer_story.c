@@ -35,7 +35,8 @@ static void send_call(const engine_host_t *host, const command_t *c, const char 
         snprintf(slots, sizeof slots, "%s", c->word[3]);
         for (char *at = slots, *next; at; at = next, n++) {
             if ((next = strchr(at, ','))) *next++ = ' ';
-            len += snprintf(body + len, sizeof body - (size_t)len, "%s\"%c%u\"", n ? "," : "", *at == 'o' ? '$' : '&', n);
+            char kind = *at == 'o' ? '$' : '&';
+            len += snprintf(body + len, sizeof body - (size_t)len, "%s\"%c%u\"", n ? "," : "", kind, n);
         }
     }
     snprintf(body + len, sizeof body - (size_t)len, "]]");
@@ -186,7 +187,8 @@ static void pipelines(world_t *world)
         char commands[1024], thing[24], line[64];
         int len = snprintf(commands, sizeof commands, "ask o-50 make p+%u", 100 * n);
         for (unsigned i = 1; i <= n; i++)
-            len += snprintf(commands + len, sizeof commands - (size_t)len, " ; ask p+%u ping p+%u", 100 * n, 100 * n + i);
+            len += snprintf(commands + len, sizeof commands - (size_t)len, " ; ask p+%u ping p+%u", 100 * n,
+                            100 * n + i);
         tell(world, "alice", commands);
         snprintf(thing, sizeof thing, "o+%u", 19 + n);
         snprintf(line, sizeof line, "message %s #[\"ping\"", thing);
