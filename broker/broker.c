@@ -221,7 +221,7 @@ static void add_finding(void *context, const char *rule, const char *row, const 
     broker_t *self = context;
     log_error("audit", kv_str("rule", rule), kv_str("row", row), kv_str("should", should));
     if (self->why[0]) return;
-    snprintf(self->why, sizeof self->why, "%s: %.200s should be %.200s", rule, row, should);
+    snprintf(self->why, sizeof self->why, "%s: %.200s: %.200s", rule, row, should);
 }
 
 err_t broker_load(broker_t *self)
@@ -277,6 +277,7 @@ err_t broker_turn(broker_t *self, int timeout_ms)
     err_t err = drain(self, &empty);
     if (err) return err;
     if (empty) check_links(self);
-    if (empty && kernel_chores(self->kernel)) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
+    bool chore = kernel_chores(self->kernel) || kernel_overdue(self->kernel, now_us());
+    if (empty && chore) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
     return commit(self);
 }

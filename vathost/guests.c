@@ -323,11 +323,8 @@ static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64
     guest_t *guest = guest_at(self, head->vat, head->inc, head->pgen);
     if (!guest || !guest->worker) return;
 
-    if (msg->tag == TAG_deliver) {
-        watch_deliver(guest->worker, head, now_ms);
-    } else {
-        guest->worker->run = head->run;
-    }
+    if (msg->tag == TAG_deliver) watch_deliver(guest->worker, head, now_ms);
+    if (msg->tag == TAG_attached) guest->worker->run = head->run;
     tell_worker(self, guest->worker, frame);
 }
 
@@ -370,6 +367,7 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
     case TAG_vat_end: on_vat_end(self, &msg->body.vat_end); break;
     case TAG_vat_restart: on_vat_restart(self, &msg->body.vat_restart, now_ms); break;
     case TAG_attached:
+    case TAG_names_get:
     case TAG_deliver: on_crank_frame(self, msg, frame, now_ms); break;
     case TAG_bundle_part: on_bundle_part(self, &msg->body.bundle_part, now_ms); break;
     default: log_warn("frame_unexpected", kv_num("tag", msg->tag));
@@ -405,7 +403,7 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
     if (msg_decode(frame, &msg)) return false;
     const msg_result_t *head = &msg.body.result; /* all of these begin alike */
     bool ok = msg.tag == TAG_attach || msg.tag == TAG_fetch || msg.tag == TAG_result ||
-              msg.tag == TAG_diverged;
+              msg.tag == TAG_diverged || msg.tag == TAG_names;
     ok = ok && head->vat.n == guest->vat.n && head->inc == guest->inc && head->pgen == guest->pgen;
     if (ok) {
         watch_worker(worker, &msg, now_ms);

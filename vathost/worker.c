@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "vathost/frames.h"
+#include "vathost/supervisor/clist.h"
 #include "vathost/supervisor/supervisor.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
@@ -255,6 +256,46 @@ static void on_deliver(worker_t *self, const msg_deliver_t *deliver)
     if (batch_done && !self->over) fetch(self);
 }
 
+/* ---- names, for the audit ---- */
+
+enum { PAIR_BYTES = 9 };
+
+_Static_assert(PAIR_REACHABLE == 1 && PAIR_EXPORTED == 2, "as NAMES has them");
+
+typedef struct {
+    uint64_t first, next; /* next: the first pair that did not fit, 0 while all do */
+    buf_t pairs;
+} names_page_t;
+
+static void add_pair(void *context, kref_t kref, vref_t vref, uint64_t flags)
+{
+    names_page_t *page = context;
+    uint8_t pair[PAIR_BYTES];
+    (void)vref;
+    if (kref.n < page->first || page->next) return;
+    for (size_t i = 0; i < 8; i++) pair[i] = (uint8_t)(kref.n >> (56 - 8 * i));
+    pair[8] = (uint8_t)(flags & (PAIR_REACHABLE | PAIR_EXPORTED));
+    if (buf_add(&page->pairs, pair, sizeof pair)) page->next = kref.n;
+}
+
+static void on_names_get(worker_t *self, const msg_names_get_t *get)
+{
+    if (!self->attached || get->run != self->run) return;
+
+    names_page_t page = {.first = get->first, .pairs = buf_of(NAMES_BYTES_MAX)};
+    supervisor_pairs(self->supervisor, add_pair, &page);
+    msg_names_t names = {.vat = self->start.vat,
+                         .inc = self->start.inc,
+                         .pgen = self->start.pgen,
+                         .run = self->run,
+                         .first = get->first,
+                         .last = last(self),
+                         .next = page.next,
+                         .pairs = {page.pairs.at, page.pairs.len}};
+    tell(self, TAG_names, &names);
+    buf_clear(&page.pairs);
+}
+
 /* ---- the loop ---- */
 
 static void take(worker_t *self, bin_t frame)
@@ -273,6 +314,8 @@ static void take(worker_t *self, bin_t frame)
         on_attached(self, &msg.body.attached);
     } else if (msg.tag == TAG_deliver) {
         on_deliver(self, &msg.body.deliver);
+    } else if (msg.tag == TAG_names_get) {
+        on_names_get(self, &msg.body.names_get);
     } else {
         fail(self, "worker_frame", ERR_WIRE_TURN);
     }

@@ -237,6 +237,7 @@ static void waiters_without(waiter_t **at, uint32_t client)
 void on_client_gone(kernel_t *k, uint32_t client)
 {
     waiters_without(&k->quiets, client);
+    audits_without(k, client);
     size_t count;
     uint64_t *krefs = map_sorted(&k->waited, &count);
     for (size_t i = 0; i < count; i++) {
@@ -369,6 +370,7 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_reap: on_reap(k, client, &msg->body.reap); return;
     case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;
     case TAG_shutdown: on_shutdown(k, client, &msg->body.shutdown); return;
+    case TAG_audit: on_audit(k, client, &msg->body.audit); return;
     case TAG_list: on_list(k, client, &msg->body.list); return;
     default: return;
     }

@@ -216,6 +216,7 @@ void on_host(kernel_t *k, const input_t *input)
     case TAG_fetch: on_fetch(k, from, &msg->body.fetch); return;
     case TAG_result: on_result(k, (host_t){from}, &msg->body.result); return;
     case TAG_lost: on_lost(k, (host_t){from}, &msg->body.lost); return;
+    case TAG_names: on_names(k, from, &msg->body.names); return;
     case TAG_diverged: on_diverged(k, from, &msg->body.diverged); return;
     default: return;
     }

@@ -66,6 +66,7 @@ void kernel_destroy(kernel_t **self_p)
         k->quiets = waiter->next;
         free(waiter);
     }
+    audits_without(k, 0);
     buf_clear(&k->frame);
     free(k->doubtful);
     free(k->calls);
@@ -136,6 +137,7 @@ static void follow(kernel_t *k)
     must(!k->work.head && !k->ready && !k->doubtful_count);
     if (k->idle_check) client_idle(k);
     k->idle_check = false;
+    audits_go_on(k);
     forget_vats(k);
 }
 

@@ -77,6 +77,10 @@ void kernel_step(kernel_t *self, const input_t *input, effects_t *out);
  * nothing else arrives, until this is false. */
 bool kernel_chores(const kernel_t *self);
 
+/* Did somebody that the kernel waits for take too long, at this time? Then INPUT_CHORE as well: the
+ * kernel has no clock that could wake it. */
+bool kernel_overdue(const kernel_t *self, uint64_t now_us);
+
 /* Visits every row that changed since the last call, each once, in a fixed order, and forgets that
  * it changed. What was born and died in between is not visited. */
 typedef void row_visit_t(void *context, const row_t *row);

@@ -99,6 +99,7 @@ typedef struct log {
 } log_t;
 
 typedef struct kvat kvat_t;
+typedef struct comparison comparison_t;
 
 /* Krefs that one kind of GC delivery to a vat may be about, looked at again when it is assigned.
  * Ascending from `next` on while `sorted`. */
@@ -247,6 +248,7 @@ struct kernel {
 
     size_t busy;
     waiter_t *quiets;
+    comparison_t *audits; /* that compare names, not answered yet */
     request_t *request_head, *request_tail;
     size_t request_count;
     hold_t *settled_head, *settled_tail;
@@ -404,6 +406,12 @@ void request_free(request_t *request);
 
 /* ---- list.c ---- */
 void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg);
+
+/* ---- names.c: AUDIT ---- */
+void on_audit(kernel_t *k, uint32_t client, const msg_audit_t *msg);
+void on_names(kernel_t *k, uint32_t from, const msg_names_t *msg);
+void audits_go_on(kernel_t *k);
+void audits_without(kernel_t *k, uint32_t client); /* 0: all of them go */
 
 /* ---- host.c ---- */
 void on_host(kernel_t *k, const input_t *input);
