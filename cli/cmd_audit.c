@@ -88,10 +88,14 @@ static void audit_print(cli_t *cli, const audit_t *self)
     if (json_object_size(self->checked)) checked_say(cli, self);
 }
 
-static err_t audit_ask(cli_t *cli, link_t *link, audit_t *self)
+/* NAMES: the workers are asked as well. A million objects take seconds, so nothing hurries. */
+static err_t audit_ask(cli_t *cli, link_t *link, bool names, audit_t *self)
 {
+    msg_audit_t audit = {request_id(), names};
+    uint64_t ms = args_ms(&cli->args, "timeout", FOREVER_MS);
     rows_t rows;
-    err_t err = rows_get(link, ROWS_AUDIT, false, (kref_t){0}, &rows, &cli->f);
+    err_t err = rows_ask(link, TAG_audit, &audit, ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS,
+                         &rows, &cli->f);
 
     if (err) return err;
     for (const msg_t *row; (row = rows_next(&rows));) {
@@ -141,7 +145,7 @@ static err_t offline(cli_t *cli, const char *home, const char *socket, audit_t *
     err_t err = instance_start(&instance, home, socket, 0, false, READY_MS, &cli->f);
     if (err == ERR_STORE_DAMAGED) findings_of_log(log, before.st_size, self);
     link_t *link = err ? NULL : link_new(instance.control, ANSWER_MS, &cli->f);
-    if (!err) err = link ? audit_ask(cli, link, self) : cli->f.err;
+    if (!err) err = link ? audit_ask(cli, link, false, self) : cli->f.err;
     link_destroy(&link);
     instance_stop(&instance);
     return json_array_size(self->findings) ? ERR_OK : err;
@@ -173,7 +177,7 @@ err_t cmd_db_audit(cli_t *cli)
     if (state)
         err = audit_offline(cli, state, &audit);
     else
-        err = link ? audit_ask(cli, link, &audit) : cli->f.err;
+        err = link ? audit_ask(cli, link, true, &audit) : cli->f.err;
     if (!err) audit_print(cli, &audit);
     audit_end(&audit);
     return err;
