@@ -25,6 +25,7 @@ static void check_due(recount_t *a, const object_t *object)
     which_t row = row_of_kref(object->row.kref);
     if (object->row.reachable) return;
     if (object_orphan(a->k, object)) {
+        if (object->row.owner) return; /* its owner is being cleaned up, and did not come to it yet */
         for (const held_t *held = object->named.holders; held; held = held->next)
             if (!(held->row.flags & HELD_EXPORTED) && vat_alive(held->vat) &&
                 !held->due[DUE_RETIRE_IMPORT])
