@@ -591,6 +591,7 @@ static void remove_all(world_t *w)
         memcpy(msg.request.b, &id, sizeof id);
         client_says(w, TAG_cluster_rm, &msg);
     }
+    while (kernel_chores(w->kernel)) step(w, (input_t){.kind = INPUT_CHORE});
     for (size_t i = 0; i < w->rows.count; i++) {
         row = &w->rows.rows[i];
         must(row->table != ROW_held && row->table != ROW_entry);
