@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
@@ -208,20 +209,38 @@ static err_t commit(broker_t *self)
 
 /* ---- start ---- */
 
-static err_t load_row(void *context, const row_t *row)
-{
-    broker_t *self = context;
-    err_t err = kernel_load(self->kernel, row);
-    if (err) snprintf(self->why, sizeof self->why, "table %s", row_tables[row->table].name);
-    return err;
-}
-
 static void add_finding(void *context, const char *rule, const char *row, const char *should)
 {
     broker_t *self = context;
     log_error("audit", kv_str("rule", rule), kv_str("row", row), kv_str("should", should));
     if (self->why[0]) return;
     snprintf(self->why, sizeof self->why, "%s: %.200s: %.200s", rule, row, should);
+}
+
+/* A row as an operator looks for it: its table, and its keys that are numbers. */
+static void name_row(const row_t *row, char *out, size_t room)
+{
+    const table_t *table = &row_tables[row->table];
+    int len = snprintf(out, room, "%s", table->name);
+    for (size_t i = 0; i < table->key_count; i++) {
+        const column_t *column = &table->columns[i];
+        uint64_t key;
+        if (column->kind != KIND_u64 || len < 0 || (size_t)len >= room) continue;
+        memcpy(&key, (const char *)&row->body + column->offset, sizeof key);
+        len += snprintf(out + len, room - (size_t)len, " %s=%llu", column->name,
+                        (unsigned long long)key);
+    }
+}
+
+static err_t load_row(void *context, const row_t *row)
+{
+    broker_t *self = context;
+    err_t err = kernel_load(self->kernel, row);
+    char name[128];
+    if (!err) return ERR_OK;
+    name_row(row, name, sizeof name);
+    add_finding(self, "LOAD", name, "out of range, twice, or of something that should exist");
+    return err;
 }
 
 err_t broker_load(broker_t *self)

@@ -48,7 +48,10 @@ void gc_look_all(kernel_t *k)
 {
     for (size_t i = 0; i < k->objects.room; i++) {
         const object_t *object = map_cell(&k->objects, i);
-        if (object && !object->row.reachable) gc_look(k, object);
+        if (!object || object->row.reachable) continue;
+        const kvat_t *owner = vat_find(k, object->row.owner);
+        bool damaged = owner && !held_find(owner, kref_of(object->row.kref));
+        if (!damaged) gc_look(k, object); /* the audit finds it */
     }
 }
 

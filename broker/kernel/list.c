@@ -164,6 +164,11 @@ static void list_finding(void *context, const char *rule, const char *row, const
     add(context, TAG_finding_row, &finding);
 }
 
+static void list_cycle(void *context, const msg_cycle_row_t *row)
+{
+    add(context, TAG_cycle_row, row);
+}
+
 static void list_counter(list_t *l, const char *name, uint64_t value)
 {
     msg_counter_row_t row = {text_of(name), value};
@@ -215,6 +220,7 @@ void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg)
     case 3: err = list_ref(&l, msg->kref) ? ERR_OK : ERR_REF_UNKNOWN; break;
     case 4: kernel_audit(k, list_finding, &l); break;
     case 5: list_counters(&l); break;
+    case 6: rings_each(k, list_cycle, &l); break;
     default: err = ERR_BAD_VALUE; break;
     }
     if (err) {

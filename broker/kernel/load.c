@@ -311,18 +311,18 @@ static void link_holds(kernel_t *k)
     free(all);
 }
 
-static bool link_deciders(kernel_t *k)
+/* What does not fit is left out: the audit names it. */
+static void link_deciders(kernel_t *k)
 {
     for (size_t i = 0; i < k->promises.room; i++) {
         promise_t *promise = map_cell(&k->promises, i);
         if (!promise || !promise->row.decider) continue;
         kvat_t *vat = vat_find(k, promise->row.decider);
-        if (!vat) return false;
+        if (!vat) continue;
         promise->decided_next = vat->decides;
         if (vat->decides) vat->decides->decided_prev = promise;
         vat->decides = promise;
     }
-    return true;
 }
 
 static bool log_whole(const kvat_t *vat)
@@ -336,7 +336,6 @@ static bool log_whole(const kvat_t *vat)
 /* Vats of a cluster stand in the order of their numbers, which is that of the file. */
 static bool link_vat(kernel_t *k, kvat_t *vat)
 {
-    if (!log_whole(vat)) return false;
     kcluster_t *cluster = cluster_find(k, vat->row.cluster);
     vat->cluster = cluster;
     if (cluster) {
@@ -347,9 +346,10 @@ static bool link_vat(kernel_t *k, kvat_t *vat)
     }
     if (!vat_alive(vat) && (vat->held.count || vat->row.safe < vat->row.applied)) clean_begin(k, vat);
     if (vat_alive(vat)) vat_ready(k, vat); /* how long GC has waited is not in the store */
-    size_t busy = vat->queue.count + (size_t)(vat->row.assigned - vat->row.applied);
+    size_t busy = vat->queue.count;
+    for (const log_t *log = vat->log; log; log = log->next) busy++;
     for (size_t i = 0; i < busy; i++) vat_busy(k, vat, true);
-    return true;
+    return log_whole(vat);
 }
 
 err_t kernel_loaded(kernel_t *k, const uint8_t entropy[32])
@@ -366,14 +366,12 @@ err_t kernel_loaded(kernel_t *k, const uint8_t entropy[32])
     }
     count_up(k, COUNTER_epoch);
     link_holds(k);
-    if (!link_deciders(k)) return ERR_STORE_DAMAGED;
-
+    link_deciders(k);
     bool good = true;
     size_t count;
     uint64_t *vats = map_sorted(&k->vats, &count);
-    for (size_t i = 0; i < count && good; i++) good = link_vat(k, vat_find(k, vats[i]));
+    for (size_t i = 0; i < count; i++) good = link_vat(k, vat_find(k, vats[i])) && good;
     free(vats);
-    if (!good) return ERR_STORE_DAMAGED;
     gc_look_all(k);
-    return kernel_audit(k, NULL, NULL) ? ERR_STORE_DAMAGED : ERR_OK;
+    return !good || kernel_audit(k, NULL, NULL) ? ERR_STORE_DAMAGED : ERR_OK;
 }

@@ -407,6 +407,10 @@ void request_free(request_t *request);
 /* ---- list.c ---- */
 void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg);
 
+/* ---- ring.c: vats that hold each other's objects ---- */
+typedef void ring_visit_t(void *context, const msg_cycle_row_t *row);
+void rings_each(const kernel_t *k, ring_visit_t *visit, void *context);
+
 /* ---- names.c: AUDIT ---- */
 void on_audit(kernel_t *k, uint32_t client, const msg_audit_t *msg);
 void on_names(kernel_t *k, uint32_t from, const msg_names_t *msg);

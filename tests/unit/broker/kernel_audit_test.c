@@ -1,0 +1,483 @@
+/* Rows of a whole kernel, and one of them wrong: a start refuses, and the audit says which row it is and
+ * what it should be. What cannot be wrong in a store (lists in memory) is planted in the simulator. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/kernel/kernel.h"
+#include "wire/base/buf.h"
+#include "wire/base/hash.h"
+
+enum { R = 1, E = 2, S = 4, ROWS = 64, NEVER = REAP_NEVER };
+
+#define O(vat, serial) (kref_object((vat_t){vat}, serial).n)
+#define P(vat, serial) (kref_promise((vat_t){vat}, serial).n)
+#define BIN(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define NONE {NULL, 0}
+
+static row_t rows[ROWS];
+static size_t row_count;
+static uint8_t key[32] = {1}, chain[32], hash[2][32], id[16] = {1};
+static uint8_t slots_two[16], slots_one[8];
+static buf_t delivery[2];
+static size_t log_count;
+
+static uint8_t *slot(uint8_t *at, uint64_t kref)
+{
+    for (size_t i = 0; i < 8; i++) at[i] = (uint8_t)(kref >> (56 - 8 * i));
+    return at;
+}
+
+#define ROW(name, ...) \
+    (rows[row_count++] = (row_t){.table = ROW_##name, .body.name = (row_##name##_t){__VA_ARGS__}})
+
+static void counter(const char *name, uint64_t value)
+{
+    ROW(counter, .name = text_of(name), .value = value);
+}
+
+static void vat(uint64_t n, const char *name, uint64_t state, uint64_t assigned, uint64_t applied,
+                uint64_t objects, uint64_t promises)
+{
+    ROW(vat, .vat = n, .cluster = state == 2 ? 0 : 1, .name = text_of(name), .host = 1, .state = state,
+        .inc = 1, .pgen = 1, .assigned = assigned, .applied = applied, .safe = state == 2 ? applied : 0,
+        .objects = objects, .promises = promises, .chain = {chain, 32}, .window = 1,
+        .reap_deliveries = NEVER, .reap_krefs = NEVER);
+}
+
+static void object(uint64_t kref, uint64_t owner, uint64_t reach, uint64_t recognize, uint64_t pins)
+{
+    ROW(object, .kref = kref, .owner = owner, .reachable = reach, .recognizable = recognize,
+        .pins = pins);
+}
+
+static void held(uint64_t of, uint64_t kref, uint64_t flags, uint64_t since, uint64_t intro)
+{
+    ROW(held, .vat = of, .kref = kref, .flags = flags, .since_d = since, .intro_d = intro);
+}
+
+static void log_row(uint64_t d, msg_tag_t tag, const void *body)
+{
+    size_t i = log_count++;
+    buf_reset(&delivery[i]);
+    cr_assert_eq(msg_encode(tag, body, &delivery[i]), ERR_OK);
+    hash_t h = hash_of((bin_t){delivery[i].at, delivery[i].len});
+    memcpy(hash[i], h.b, sizeof hash[i]);
+    ROW(log, .vat = 1, .d = d, .delivery = {delivery[i].at, delivery[i].len}, .hash = {hash[i], 32},
+        .msg_d = 8);
+}
+
+/* alice (v1) runs bootstrap and has two entries queued, bob (v2) is idle, carol (v3) ended. */
+static void make(void)
+{
+    row_count = log_count = 0;
+    counter("epoch", 4);
+    counter("kernel_hi", 1);
+    counter("kernel_lo", 1);
+    counter("next_vat", 3);
+    counter("next_cluster", 1);
+    counter("next_host", 1);
+    counter("next_input", 9);
+    counter("next_promise", 2);
+    ROW(host, .host = 1, .name = text_of("h"), .key = {key, 32}, .epoch = 4);
+    ROW(cluster, .cluster = 1, .name = text_of("c"), .state = 1, .bootstrap = 1, .result = P(0, 1));
+    vat(1, "alice", 1, 4, 3, 1, 1);
+    vat(2, "bob", 1, 2, 2, 0, 1);
+    vat(3, "carol", 2, 2, 2, 0, 0);
+    object(O(1, 0), 1, 4, 4, 1); /* pin, in flight, queued, bob */
+    object(O(1, 1), 1, 1, 2, 0); /* queued; bob recognizes it */
+    object(O(2, 0), 2, 3, 3, 1); /* pin, alice, the value of kp2.1 */
+    ROW(promise, .kref = P(1, 1), .decider = 1, .decider_d = 3, .count = 3); /* queued, alice, bob */
+    ROW(promise, .kref = P(0, 1), .state = 1, .count = 1, .body = BIN("#\"done\""));
+    ROW(promise, .kref = P(0, 2), .decider = 1, .decider_d = 4, .count = 3); /* hold, flight, alice */
+    ROW(promise, .kref = P(2, 1), .state = 1, .count = 2, .body = BIN("#\"$0.Alleged: x\""),
+        .slots = {slot(slots_one, O(2, 0)), 8}); /* the notify, alice */
+    slot(slots_two, O(1, 1));
+    slot(slots_two + 8, P(1, 1));
+    ROW(entry, .holder = 1, .seq = 5, .kind = 1, .target = O(1, 0), .msg_vat = 2, .msg_d = 2, .msg_n = 1,
+        .body = BIN("#[\"take\",[\"$0\",\"&1\"]]"), .slots = {slots_two, 16});
+    ROW(entry, .holder = 1, .seq = 6, .kind = 2, .target = P(2, 1), .msg_vat = 2, .msg_d = 2, .msg_n = 2);
+    held(1, O(1, 0), R | E, 0, 4);
+    held(1, O(1, 1), R | E, 3, 0);
+    held(1, O(2, 0), R, 2, 2);
+    held(1, P(1, 1), R | E, 3, 0);
+    held(1, P(0, 2), R, 4, 4);
+    held(1, P(2, 1), R, 2, 2);
+    held(2, O(2, 0), R | E, 0, 2);
+    held(2, O(1, 0), R, 2, 2);
+    held(2, O(1, 1), 0, 2, 2);
+    held(2, P(1, 1), R | S, 2, 2);
+    msg_deliver_message_t message = {.target = {O(1, 0)}, .methargs.body = BIN("#[\"go\",[]]"),
+        .result = {P(0, 2)}};
+    log_row(4, TAG_deliver_message, &message);
+    ROW(hold, .kref = P(0, 1), .cluster = 1);
+    ROW(hold, .kref = P(0, 2), .cluster = 1);
+    ROW(request, .id = {id, 16}, .seq = 1, .reply = BIN("x"));
+}
+
+/* ---- one row is changed ---- */
+
+static uint64_t *column_at(row_t *row, const char *name)
+{
+    const table_t *table = &row_tables[row->table];
+    for (size_t i = 0; i < table->column_count; i++) {
+        if (strcmp(table->columns[i].name, name) != 0) continue;
+        return (uint64_t *)(void *)((char *)&row->body + table->columns[i].offset);
+    }
+    cr_assert_fail("%s has no column %s", table->name, name);
+    abort();
+}
+
+/* Row with these first key columns; NULL: none. */
+static row_t *row_at(row_table_t table, uint64_t first, uint64_t second)
+{
+    for (size_t i = 0; i < row_count; i++) {
+        row_t *row = &rows[i];
+        const column_t *columns = row_tables[table].columns;
+        if (row->table != table) continue;
+        if (*column_at(row, columns[0].name) != first) continue;
+        if (row_tables[table].key_count > 1 && *column_at(row, columns[1].name) != second) continue;
+        return row;
+    }
+    cr_assert_fail("no such row of %s", row_tables[table].name);
+    return NULL;
+}
+
+static void set(row_table_t table, uint64_t first, uint64_t second, const char *column, uint64_t value)
+{
+    *column_at(row_at(table, first, second), column) = value;
+}
+
+static void drop(row_table_t table, uint64_t first, uint64_t second)
+{
+    row_t *row = row_at(table, first, second);
+    size_t i = (size_t)(row - rows);
+    memmove(row, row + 1, (--row_count - i) * sizeof *row);
+}
+
+static void set_counter(const char *name, uint64_t value)
+{
+    for (size_t i = 0; i < row_count; i++)
+        if (rows[i].table == ROW_counter && strcmp(rows[i].body.counter.name.at, name) == 0)
+            rows[i].body.counter.value = value;
+}
+
+/* ---- what is found ---- */
+
+static char lines[32][400];
+static size_t line_count;
+
+static void note(void *context, const char *rule, const char *row, const char *should)
+{
+    (void)context;
+    cr_assert_lt(line_count, 32);
+    snprintf(lines[line_count++], sizeof *lines, "%s  %s: %s", rule, row, should);
+}
+
+static int by_text(const void *a, const void *b) { return strcmp(a, b); }
+
+/* Loads all rows, in the order of their tables; true when a start takes them. */
+static bool load(void)
+{
+    static const uint8_t entropy[32] = {1};
+    kernel_t *kernel = kernel_new();
+    err_t err = ERR_OK;
+    line_count = 0;
+    for (row_table_t table = 0; table < ROW_TABLES; table++)
+        for (size_t i = 0; i < row_count && !err; i++)
+            if (rows[i].table == table) err = kernel_load(kernel, &rows[i]);
+    if (err) {
+        kernel_destroy(&kernel);
+        snprintf(lines[line_count++], sizeof *lines, "not loaded");
+        return false;
+    }
+    err = kernel_loaded(kernel, entropy);
+    size_t count = kernel_audit(kernel, note, NULL);
+    cr_expect_eq(count, line_count);
+    qsort(lines, line_count, sizeof *lines, by_text);
+    cr_expect_eq(err, count ? ERR_STORE_DAMAGED : ERR_OK);
+    kernel_destroy(&kernel);
+    return !err;
+}
+
+/* Exactly these findings, in the order of their text; NULL ends the list. */
+static void expect(const char *const *wanted)
+{
+    cr_expect(!load(), "%s", wanted[0]);
+    size_t count = 0;
+    for (; wanted[count]; count++)
+        cr_expect_str_eq(count < line_count ? lines[count] : "nothing more", wanted[count]);
+    for (; count < line_count; count++) cr_expect_fail("and also: %s", lines[count]);
+    make();
+}
+
+#define EXPECT(...) expect((const char *const[]){__VA_ARGS__, NULL})
+
+static void set_up(void)
+{
+    for (size_t i = 0; i < 2; i++) delivery[i] = buf_of(FRAME_BYTES_MAX);
+    make();
+}
+
+static void tear_down(void)
+{
+    for (size_t i = 0; i < 2; i++) buf_clear(&delivery[i]);
+}
+
+TestSuite(audit, .init = set_up, .fini = tear_down);
+
+Test(audit, what_is_whole_is_whole)
+{
+    cr_expect(load());
+    for (size_t i = 0; i < line_count; i++) cr_expect_fail("%s", lines[i]);
+}
+
+/* ---- objects ---- */
+
+Test(audit, k1_names)
+{
+    set(ROW_vat, 1, 0, "objects", 0);
+    EXPECT("K1  object ko1.1: its issuer made 0, its number should be at most that");
+    set(ROW_vat, 1, 0, "promises", 0);
+    EXPECT("K1  promise kp1.1: its issuer made 0, its number should be at most that");
+    set_counter("next_promise", 1);
+    EXPECT("K1  promise kp0.2: its issuer made 1, its number should be at most that");
+    object(O(9, 1), 0, 0, 0, 0);
+    EXPECT("K1  object ko9.1: its issuer v9 should be known and is not",
+           "K7  object ko9.1: nobody owns it and nobody recognizes it, should be gone");
+}
+
+Test(audit, k2_k3_owners)
+{
+    set(ROW_object, O(1, 1), 0, "owner", 3);
+    EXPECT("K2  object ko1.1: its owner is v3, should be its issuer v1 or 0",
+           "K2  object ko1.1: its owner v3 is not alive, should be 0: an orphan",
+           "K3  object ko1.1: exported by v1, should be by its owner v3 (0: nobody)");
+    set(ROW_object, O(1, 1), 0, "owner", 0);
+    EXPECT("K3  object ko1.1: exported by v1, should be by its owner v0 (0: nobody)");
+    drop(ROW_held, 1, O(1, 1));
+    EXPECT("K3  object ko1.1: its owner v1 should have an export row for it, has none");
+}
+
+Test(audit, k4_to_k7_counts)
+{
+    set(ROW_object, O(1, 1), 0, "reachable", 3);
+    EXPECT("K4  object ko1.1: reachable is 3, should be at most recognizable, 2",
+           "K5  object ko1.1: reachable is 3, should be 1");
+    set(ROW_object, O(1, 1), 0, "reachable", 2);
+    EXPECT("K5  object ko1.1: reachable is 2, should be 1");
+    set(ROW_object, O(1, 1), 0, "reachable", 0);
+    EXPECT("K5  object ko1.1: reachable is 0, should be 1");
+    set(ROW_object, O(1, 1), 0, "recognizable", 3);
+    EXPECT("K6  object ko1.1: recognizable is 3, should be 2");
+    set(ROW_object, O(1, 0), 0, "pins", 0);
+    EXPECT("K5  object ko1.0: pins is 0, should be 1",
+           "K5  object ko1.0: reachable is 4, should be 3",
+           "K6  object ko1.0: recognizable is 4, should be 3");
+    set(ROW_vat, 2, 0, "objects", 1);
+    object(O(2, 1), 0, 0, 0, 0);
+    EXPECT("K7  object ko2.1: nobody owns it and nobody recognizes it, should be gone");
+}
+
+/* ---- promises ---- */
+
+Test(audit, k11_states)
+{
+    set(ROW_promise, P(1, 1), 0, "state", 3);
+    EXPECT("not loaded");
+}
+
+Test(audit, k12_k13_deciders)
+{
+    set(ROW_promise, P(1, 1), 0, "decider", 0);
+    EXPECT("K12  promise kp1.1: decided by 0 queued messages and no vat, should be by one of either");
+    set(ROW_entry, 1, 5, "result", P(1, 1));
+    set(ROW_promise, P(1, 1), 0, "count", 4);
+    EXPECT("K12  promise kp1.1: decided by 1 queued messages and a vat, should be by one of either");
+    set(ROW_promise, P(1, 1), 0, "decider", 3);
+    EXPECT("K12  promise kp1.1: its decider v3 is not alive, should be a live vat",
+           "K44  vat v3: ended, should decide nothing any more, and decides promises");
+    set(ROW_promise, P(1, 1), 0, "decider", 9);
+    EXPECT("K12  promise kp1.1: its decider v9 is not alive, should be a live vat");
+    drop(ROW_held, 1, P(0, 2));
+    EXPECT("K13  promise kp0.2: its decider v1 should have a row for it and has none",
+           "K15  promise kp0.2: its count is 3, should be 2");
+}
+
+Test(audit, k14_k17_k18_settled)
+{
+    set(ROW_promise, P(0, 1), 0, "decider", 1);
+    EXPECT("K12  promise kp0.1: in the list of what v1 decides, should not be",
+           "K14  promise kp0.1: settled, its decider is v1, should be 0");
+    set(ROW_held, 1, P(2, 1), "flags", R | S);
+    EXPECT("K14  promise kp2.1: settled, and the number of its subscribers is 1, should be 0");
+    set(ROW_hold, P(0, 2), 0, "seq", 3);
+    EXPECT("K14  hold kp0.2: its promise is unresolved: seq is 3, should be 0");
+    ROW(entry, .holder = P(0, 1), .seq = 9, .kind = 1, .target = P(0, 1), .msg_d = 9,
+        .body = BIN("#[\"x\",[]]"));
+    set(ROW_promise, P(0, 1), 0, "count", 2);
+    EXPECT("K17  promise kp0.1: settled, and the length of its queue is 1, should be 0");
+    row_promise_t *row = &row_at(ROW_promise, P(0, 1), 0)->body.promise;
+    row->body = (bin_t)BIN("#\"&0\"");
+    row->slots = (bin_t){slot(slots_one, P(1, 1)), 8};
+    drop(ROW_promise, P(2, 1), 0);
+    drop(ROW_entry, 1, 6);
+    drop(ROW_held, 1, P(2, 1));
+    set(ROW_object, O(2, 0), 0, "reachable", 2);
+    set(ROW_object, O(2, 0), 0, "recognizable", 2);
+    set(ROW_promise, P(1, 1), 0, "count", 4);
+    EXPECT("K18  promise kp0.1: fulfilled with nothing but a promise, should have followed it");
+}
+
+Test(audit, k15_k19_counts)
+{
+    set(ROW_promise, P(1, 1), 0, "count", 7);
+    EXPECT("K15  promise kp1.1: its count is 7, should be 3");
+    set(ROW_vat, 2, 0, "promises", 2);
+    ROW(promise, .kref = P(2, 2), .state = 1, .body = BIN("#1"));
+    EXPECT("K19  promise kp2.2: nobody names it, should be gone");
+}
+
+/* ---- authority rows ---- */
+
+Test(audit, k16_k22_k23_k27_flags)
+{
+    set(ROW_held, 2, O(1, 1), "flags", S);
+    EXPECT("K16  held v2 ko1.1: an object, should not be subscribed to");
+    set(ROW_held, 2, O(1, 1), "flags", 8);
+    EXPECT("K22  held v2 ko1.1: flags are 8, should be at most 7");
+    held(2, O(1, 7), R, 1, 1);
+    EXPECT("not loaded");
+    set(ROW_held, 2, O(1, 1), "flags", E);
+    EXPECT("K23  held v2 ko1.1: exported by v2, should be by v1",
+           "K3  object ko1.1: exported by 2 vats, should be by its owner v1 alone",
+           "K6  object ko1.1: recognizable is 2, should be 1");
+    set(ROW_held, 2, P(1, 1), "flags", S);
+    EXPECT("K27  held v2 kp1.1: a promise, should be reachable");
+}
+
+Test(audit, k25_deliveries)
+{
+    set(ROW_held, 2, O(1, 1), "intro_d", 3);
+    EXPECT("K25  held v2 ko1.1: since_d, intro_d, told_d are 2, 3, 0, should be at most the vat's last "
+           "delivery, 2");
+    set(ROW_held, 2, O(1, 1), "intro_d", 1);
+    EXPECT("K25  held v2 ko1.1: since_d, told_d are 2, 0, should be at most intro_d, 1");
+    set(ROW_held, 2, P(1, 1), "told_d", 3);
+    EXPECT("K25  held v2 kp1.1: since_d, intro_d, told_d are 2, 2, 3, should be at most the vat's last "
+           "delivery, 2",
+           "K25  held v2 kp1.1: since_d, told_d are 2, 3, should be at most intro_d, 2");
+    set(ROW_promise, P(0, 2), 0, "decider_d", 5);
+    EXPECT("K25  promise kp0.2: decided since v1/5, should be at most /4");
+}
+
+/* ---- queues and deliveries ---- */
+
+Test(audit, k26_ended)
+{
+    ROW(entry, .holder = 3, .seq = 9, .kind = 0);
+    EXPECT("K26  vat v3: ended: 0 authority rows, 1 queued, none in flight, should be none");
+}
+
+Test(audit, k29_k30_k35_messages)
+{
+    set(ROW_entry, 1, 5, "msg_vat", 0);
+    set(ROW_entry, 1, 5, "msg_d", 8);
+    set(ROW_entry, 1, 5, "msg_n", 0);
+    EXPECT("K29  message v0/8: #0 is queued or in flight twice, should be in one place");
+    set(ROW_entry, 1, 5, "msg_d", 3);
+    EXPECT("K29  entry v1 5: sent by v2/3, should be at most /2");
+    set(ROW_log, 1, 4, "msg_d", 10);
+    EXPECT("K29  log v1/4: sent by input 10, should be at most 9");
+    set(ROW_entry, 1, 6, "holder", P(1, 1));
+    EXPECT("K30  entry kp1.1 6: waits for a promise, should be a message then");
+    set(ROW_entry, 1, 6, "target", P(1, 1));
+    EXPECT("K15  promise kp1.1: its count is 3, should be 4",
+           "K15  promise kp2.1: its count is 2, should be 1",
+           "K35  entry v1 6: a notify of kp1.1, which should be settled");
+}
+
+Test(audit, k31_k32_in_flight)
+{
+    hash[0][0] ^= 1;
+    EXPECT("K31  log v1/4: its hash should be that of its delivery");
+    drop(ROW_log, 1, 4);
+    EXPECT("K15  promise kp0.2: its count is 3, should be 2",
+           "K31  vat v1: assigned is 4, should be 3", "K5  object ko1.0: reachable is 4, should be 3",
+           "K6  object ko1.0: recognizable is 4, should be 3");
+    set(ROW_log, 1, 4, "outcome", 1);
+    EXPECT("K31  log v1/4: in flight, should have no outcome");
+    set(ROW_vat, 1, 0, "assigned", UINT64_C(1) << 62);
+    EXPECT("K31  vat v1: assigned is 4611686018427387904, should be 4");
+    set(ROW_vat, 1, 0, "assigned", 5);
+    set(ROW_vat, 1, 0, "window", 2);
+    msg_deliver_reap_t reap = {0};
+    log_row(5, TAG_deliver_reap, &reap);
+    EXPECT("K32  vat v1: delivery 5 is a start, reap or GC: should be alone in flight");
+    set(ROW_vat, 1, 0, "assigned", 5);
+    log_row(5, TAG_deliver_message, &(msg_deliver_message_t){.target = {O(1, 0)},
+        .methargs.body = BIN("#[\"go\",[]]")});
+    rows[row_count - 1].body.log.msg_d = 9;
+    set(ROW_object, O(1, 0), 0, "reachable", 5);
+    set(ROW_object, O(1, 0), 0, "recognizable", 5);
+    EXPECT("K31  vat v1: 2 deliveries in flight, should be at most its window, 1");
+}
+
+Test(audit, k33_what_is_named)
+{
+    set(ROW_entry, 1, 5, "target", O(1, 9));
+    EXPECT("K33  entry v1 5: names ko1.9, which should exist and does not",
+           "K5  object ko1.0: reachable is 4, should be 3",
+           "K6  object ko1.0: recognizable is 4, should be 3");
+    row_at(ROW_entry, 1, 5)->body.entry.body = (bin_t)BIN("#[\"take\",[\"$2\"]]");
+    EXPECT("K33  entry v1 5: its body is broken, or names a slot of another kind or none");
+    row_at(ROW_promise, P(2, 1), 0)->body.promise.body = (bin_t)BIN("#\"&0\"");
+    EXPECT("K33  promise kp2.1: its body is broken, or names a slot of another kind or none");
+}
+
+/* ---- vats, clusters, hosts, requests ---- */
+
+Test(audit, k42_k43_lives)
+{
+    set(ROW_vat, 2, 0, "window", 0);
+    EXPECT("K42  vat v2: window is 0, should be 1 to 16");
+    set(ROW_vat, 2, 0, "inc", 0);
+    EXPECT("K42  vat v2: inc, pgen are 0, 1, should be at least 1");
+    set(ROW_vat, 2, 0, "state", 0);
+    EXPECT("K42  vat v2: applied is 2, should be 0 while it starts");
+    set(ROW_vat, 2, 0, "host", 7);
+    EXPECT("K43  vat v2: stands on h7, should be a known host");
+    set(ROW_host, 1, 0, "epoch", 6);
+    EXPECT("K43  host h1: epoch is 6, should be at most the kernel's, 5");
+    set(ROW_cluster, 1, 0, "bootstrap", 3);
+    EXPECT("K42  cluster s1: its bootstrap vat is v3, should be one of its vats");
+    set(ROW_cluster, 1, 0, "result", P(1, 1));
+    EXPECT("K42  cluster s1: it runs: bootstrap's promise should be held, and is not");
+}
+
+Test(audit, k45_counters)
+{
+    set_counter("next_vat", 2);
+    EXPECT("K45  vat v3: the last number given is 2, should be at least its own");
+    set_counter("next_cluster", 0);
+    EXPECT("K45  cluster s1: the last number given is 0, should be at least its own");
+    set_counter("next_host", 0);
+    EXPECT("K45  host h1: the last number given is 0, should be at least its own");
+}
+
+Test(audit, k48_requests)
+{
+    row_at(ROW_cluster, 1, 0)->body.cluster.request = (bin_t){id, 16};
+    EXPECT("K42  cluster s1: it runs: its LAUNCH should be answered",
+           "K48  cluster s1: its LAUNCH should be among the requests that wait");
+    for (size_t i = 0; i < row_count; i++)
+        if (rows[i].table == ROW_request) rows[i].body.request.reply = (bin_t)NONE;
+    EXPECT("K48  requests #1: how many wait for an answer is 1, should be 0");
+}
+
+Test(audit, x1_numbers)
+{
+    set(ROW_vat, 2, 0, "safe", 3);
+    EXPECT("not loaded");
+}
