@@ -13,7 +13,8 @@
 #include "cli/rows.h"
 #include "wire/base/own.h"
 
-enum { LOG_LINE_MAX = 64 * 1024 };
+/* Reading a large state, and the audit of it at the start, may take longer than READY_MS. */
+enum { LOG_LINE_MAX = 64 * 1024, LOAD_MS = 600 * 1000 };
 
 typedef struct {
     json_t *findings; /* array of {rule, row, should} */
@@ -140,9 +141,11 @@ static err_t offline(cli_t *cli, const char *home, const char *socket, audit_t *
 
     snprintf(log, sizeof log, "%.4000s/broker.log", home);
     if (stat(log, &before) != 0) before.st_size = 0;
+    uint64_t ms = args_ms(&cli->args, "timeout", LOAD_MS);
     setenv("VATYARD_LOG_FORMAT", "json", 1);
     setenv("VATYARD_LOG_LEVEL", "info", 1);
-    err_t err = instance_start(&instance, home, socket, 0, false, READY_MS, &cli->f);
+    err_t err = instance_start(&instance, home, socket, 0, false,
+                               ms < LOAD_MS ? (unsigned)ms : LOAD_MS, &cli->f);
     if (err == ERR_STORE_DAMAGED) findings_of_log(log, before.st_size, self);
     link_t *link = err ? NULL : link_new(instance.control, ANSWER_MS, &cli->f);
     if (!err) err = link ? audit_ask(cli, link, false, self) : cli->f.err;
