@@ -1,11 +1,19 @@
-# Four places where this XS (13.3.0) costs the square of what a crank does. Each is replaced in a copy
-# of the file in the build tree; the exact text is looked for, so a version of XS that reads otherwise
-# stops the build. Together: 4,000 sends in one crank take less than 2 s instead of more than 10.
+# Places where this XS (13.3.0) costs the square of what a crank does, or of what a vat holds. Each is
+# replaced in a copy of the file in the build tree; the exact text is looked for, so a version of XS that
+# reads otherwise stops the build. The first four: 4,000 sends in one crank take less than 2 s instead of
+# more than 10. The others: a vat may hold a million objects, and lose them.
 #
 # slots   XS grows its heap only when a collection frees nothing at all (the test for a heap that
 #         collects again and again clears its own flag): platform.c says how much room there should be.
 # chunks  The same for the space of strings and buffers, and by how much it grows (step).
 # jobs    A promise job is added behind the last by walking over all that wait: platform.c knows the last.
+# purge   Map and Set walk over all entries to unlink one that was deleted. Deleted entries, which iterators
+#         know to skip, now stay until there are more of them than of the others: their number is in the
+#         unused half of the size. A snapshot forgets the number, so that they stay a little longer. The last
+#         entry always stays: an iterator that stands on it, or before it, finds what is added later.
+# keep    What a job made or read through a WeakRef is looked for in a list: platform.c has a table.
+# cells   FinalizationRegistry walks over all its cells to add one: the unused half of the slot with its
+#         callback now points at the last.
 set(XS_PATCH_slots_from "		allocate = wasThrashing && isThrashing;")
 set(XS_PATCH_slots_to "		extern txSize platform_slots_wanted(txMachine*);
 		txSize wanted = platform_slots_wanted(the);
@@ -36,12 +44,128 @@ set(XS_PATCH_jobs_to "	extern txSlot** platform_jobs_end(txMachine*, txSlot**);
 	slot = *address = fxNewSlot(the);	
 	platform_jobs_last(the, slot);
 	slot->kind = XS_REFERENCE_KIND;")
+set(XS_PATCH_purge_map_from "	size->value.integer = 0;
+ 	return map;")
+set(XS_PATCH_purge_map_to "	size->value.bufferInfo.length = 0;
+	size->value.bufferInfo.maxLength = 0;
+ 	return map;")
+set(XS_PATCH_purge_set_from "	size->value.integer = 0;
+ 	return set;")
+set(XS_PATCH_purge_set_to "	size->value.bufferInfo.length = 0;
+	size->value.bufferInfo.maxLength = 0;
+ 	return set;")
+set(XS_PATCH_purge_declared_from "static void fxPurgeEntries(txMachine* the, txSlot* list);")
+set(XS_PATCH_purge_declared_to "static void fxPurgeEntries(txMachine* the, txSlot* list, txBoolean paired);")
+set(XS_PATCH_purge_cleared_from "	list->next->value.integer = 0;
+	fxResizeEntries(the, table, list);
+	fxPurgeEntries(the, list);
+}")
+set(XS_PATCH_purge_cleared_to "	list->next->value.integer = 0;
+	fxResizeEntries(the, table, list);
+	fxPurgeEntries(the, list, paired);
+}")
+set(XS_PATCH_purge_deleted_from "				fxResizeEntries(the, table, list);
+				fxPurgeEntries(the, list);
+				return 1;")
+set(XS_PATCH_purge_deleted_to "				fxResizeEntries(the, table, list);
+				if (++info->value.bufferInfo.maxLength > info->value.integer)
+					fxPurgeEntries(the, list, paired);
+				return 1;")
+set(XS_PATCH_purge_from "void fxPurgeEntries(txMachine* the, txSlot* list) 
+{
+	txSlot* former = C_NULL;
+	txSlot** address = &(list->value.list.first);
+	txSlot* slot;
+	while ((slot = *address)) {
+		if (slot->flag & XS_DONT_ENUM_FLAG) {
+			*address = slot->next;
+		}
+		else {
+			former = slot;
+			address = &slot->next;
+		}
+	}
+	list->value.list.last = former;
+}")
+set(XS_PATCH_purge_to "void fxPurgeEntries(txMachine* the, txSlot* list, txBoolean paired)
+{
+	txSlot** address = &(list->value.list.first);
+	txSlot* slot;
+	while ((slot = *address)) {
+		txSlot* last = paired ? slot->next : slot;
+		if ((slot->flag & XS_DONT_ENUM_FLAG) && last->next)
+			*address = last->next;
+		else
+			address = &last->next;
+	}
+	list->next->value.bufferInfo.maxLength = 0;
+}")
+set(XS_PATCH_keep_from "	txSlot** address = &(instance->next);
+	txSlot* slot;
+	while ((slot = *address)) {
+		if (slot->value.reference == target)
+			return;
+		address = &(slot->next);
+	}
+	*address = slot = fxNewSlot(the);
+	slot->value.reference = target;
+	slot->kind = XS_REFERENCE_KIND;
+}")
+set(XS_PATCH_keep_to "	extern txSlot** platform_kept_end(txMachine*, txSlot**, txSlot*);
+	extern void platform_kept_last(txMachine*, txSlot*);
+	txSlot** address = platform_kept_end(the, &(instance->next), target);
+	txSlot* slot;
+	if (!address)
+		return;
+	*address = slot = fxNewSlot(the);
+	slot->value.reference = target;
+	slot->kind = XS_REFERENCE_KIND;
+	platform_kept_last(the, slot);
+}")
+set(XS_PATCH_cells_new_from "	slot->value = callback->value;
+	registry->value.finalizationRegistry.callback = slot;")
+set(XS_PATCH_cells_new_to "	slot->value = callback->value;
+	slot->value.list.last = C_NULL;
+	registry->value.finalizationRegistry.callback = slot;")
+set(XS_PATCH_cells_add_from "	address = &(callback->next);
+	while ((slot = *address))
+		address = &(slot->next);
+	slot = *address = fxNewSlot(the);
+	if (mxArgc > 1) {
+		slot->kind = mxArgv(1)->kind;
+		slot->value = mxArgv(1)->value;
+	}
+	slot = slot->next = fxNewSlot(the);")
+set(XS_PATCH_cells_add_to "	address = callback->value.list.last ? &(callback->value.list.last->next) : &(callback->next);
+	while ((slot = *address))
+		address = &(slot->next);
+	slot = *address = fxNewSlot(the);
+	if (mxArgc > 1) {
+		slot->kind = mxArgv(1)->kind;
+		slot->value = mxArgv(1)->value;
+	}
+	slot = slot->next = fxNewSlot(the);
+	callback->value.list.last = slot;")
+set(XS_PATCH_cells_unregister_from "			*address = slot->next;
+			mxResult->value.boolean = 1;")
+set(XS_PATCH_cells_unregister_to "			*address = slot->next;
+			callback->value.list.last = C_NULL;
+			mxResult->value.boolean = 1;")
+set(XS_PATCH_cells_clean_from "					*address = slot->next;
+					mxPushUndefined();
+					mxPushSlot(callback);")
+set(XS_PATCH_cells_clean_to "					*address = slot->next;
+					if (registry->value.finalizationRegistry.callback->value.list.last == slot)
+						registry->value.finalizationRegistry.callback->value.list.last = C_NULL;
+					mxPushUndefined();
+					mxPushSlot(callback);")
 
 function(xs_patch from to)
   file(READ ${from} text)
   foreach(patch ${ARGN})
-    string(FIND "${text}" "${XS_PATCH_${patch}_from}" at)
-    if(at EQUAL -1)
+    string(FIND "${text}" "${XS_PATCH_${patch}_from}" first)
+    string(FIND "${text}" "${XS_PATCH_${patch}_from}" last REVERSE)
+    if(first EQUAL -1 OR NOT first EQUAL last)
       message(FATAL_ERROR "${from} is not the file that patch_xs.cmake knows (${patch})")
     endif()
     string(REPLACE "${XS_PATCH_${patch}_from}" "${XS_PATCH_${patch}_to}" text "${text}")

@@ -39,6 +39,8 @@ txSize platform_slots_wanted(txMachine *the);
 txSize platform_chunks_wanted(txMachine *the, txSize least);
 txSlot **platform_jobs_end(txMachine *the, txSlot **first);
 void platform_jobs_last(txMachine *the, txSlot *slot);
+txSlot **platform_kept_end(txMachine *the, txSlot **first, txSlot *target);
+void platform_kept_last(txMachine *the, txSlot *slot);
 
 static void space_take(txMachine *the, size_t bytes)
 {
@@ -152,6 +154,79 @@ void platform_jobs_last(txMachine *the, txSlot *slot)
 {
     last_job.the = the;
     last_job.slot = slot;
+}
+
+/* ---- what a job keeps alive ---- */
+
+/* The objects that the job has made a WeakRef of or read through one, as a table beside XS's list of them,
+ * which is emptied with each job. Valid while FIRST is the first of that list. */
+static _Thread_local struct {
+    txMachine *the;
+    txSlot *first, *last;
+    txSlot **places; /* open addressing, never more than half full */
+    size_t room, count;
+} kept;
+
+enum { KEPT_ROOM = 256 };
+
+static txSlot **kept_place(const txSlot *target)
+{
+    size_t at = ((uintptr_t)target / sizeof(txSlot)) * 0x9E3779B97F4A7C15u;
+    at = (at ^ at >> 32) & (kept.room - 1);
+    while (kept.places[at] && kept.places[at] != target) at = (at + 1) & (kept.room - 1);
+    return &kept.places[at];
+}
+
+static void kept_resize(txMachine *the, size_t room)
+{
+    txSlot **old = kept.places;
+    size_t old_room = kept.room;
+    txSlot **places = c_calloc(room, sizeof(txSlot *));
+    if (!places) fxAbort(the, XS_NOT_ENOUGH_MEMORY_EXIT);
+    kept.places = places;
+    kept.room = room;
+    for (size_t i = 0; i < old_room && kept.count; i++)
+        if (old[i]) *kept_place(old[i]) = old[i];
+    c_free(old);
+}
+
+static void kept_add(txMachine *the, txSlot *target)
+{
+    if (kept.count >= kept.room / 2) kept_resize(the, kept.room * 2);
+    *kept_place(target) = target;
+    kept.count++;
+}
+
+static void kept_begin(txMachine *the, txSlot *first)
+{
+    kept.the = the;
+    kept.first = kept.last = first;
+    kept.count = 0;
+    if (kept.room > KEPT_ROOM || !kept.places) {
+        kept_resize(the, KEPT_ROOM);
+    } else {
+        c_memset(kept.places, 0, kept.room * sizeof(txSlot *));
+    }
+    for (txSlot *slot = first; slot; slot = slot->next) {
+        kept_add(the, slot->value.reference);
+        kept.last = slot;
+    }
+}
+
+/* Where TARGET is to be linked to the list that begins at FIRST; NULL when it is in there. */
+txSlot **platform_kept_end(txMachine *the, txSlot **first, txSlot *target)
+{
+    if (kept.the != the || kept.first != *first || !*first) kept_begin(the, *first);
+    if (*kept_place(target)) return NULL;
+    kept_add(the, target);
+    return kept.last ? &kept.last->next : first;
+}
+
+void platform_kept_last(txMachine *the, txSlot *slot)
+{
+    (void)the;
+    if (!kept.first) kept.first = slot;
+    kept.last = slot;
 }
 
 void fxQueuePromiseJobs(txMachine *the) { the->promiseJobs = 1; }
