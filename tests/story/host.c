@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/story/audit.h"
 #include "tests/story/world_own.h"
 #include "tests/support/memstore.h"
 #include "wire/base/must.h"
@@ -221,6 +222,7 @@ void host_take(world_t *self, uint32_t host, bin_t frame)
         if (vat && vat->supervisor) take_deliver(self, vat, &msg.body.deliver);
         break;
     }
+    case TAG_names_get: audit_names(self, &msg.body.names_get); break;
     case TAG_refuse:
         cr_assert_fail("the broker refuses %s: %s", message_find(msg.body.refuse.tag)->name,
                        err_name((err_t)msg.body.refuse.error));

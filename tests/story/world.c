@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/story/audit.h"
 #include "tests/story/world_own.h"
 #include "wire/base/must.h"
 
@@ -246,6 +247,7 @@ static void to_client(world_t *self, bin_t frame)
             world_await(self, i);
         }
         break;
+    case TAG_rows: audit_rows(self, &msg.body.rows); break;
     case TAG_settled:
         for (unsigned i = 0; i <= self->call_count; i++) {
             client_call_t *call = &self->calls[i];
