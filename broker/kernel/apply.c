@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 typedef struct {
     kernel_t *k;
@@ -21,6 +22,8 @@ static held_t *use(const apply_t *a, kref_t kref)
         return held;
     }
     row_vat_t *row = &a->vat->row;
+    if (PLANTED(names_not_checked) && kref_known(a->k, kref))
+        return held_new(a->k, a->vat, kref, HELD_REACHABLE, a->d);
     if (kref_is_promise(kref)) {
         must(kref_serial(kref) == row->promises + 1);
         row->promises++;
@@ -59,11 +62,12 @@ static void apply_subscribe(const apply_t *a, const msg_subscribe_t *call)
     promise_t *promise = promise_find(a->k, call->promise);
     if (promise->row.state != PROMISE_UNRESOLVED) {
         /* A notify in flight, that the vat had not run yet, answers it. */
-        if (held->row.told_d <= a->d) notify_push(a->k, a->vat->id, promise, a->cause);
+        if (held->row.told_d <= a->d && !PLANTED(late_subscribe_ignored))
+            notify_push(a->k, a->vat->id, promise, a->cause);
         return;
     }
     held->row.flags |= HELD_SUBSCRIBED;
-    touch(a->k, &held->head);
+    if (!PLANTED(subscription_not_stored)) touch(a->k, &held->head);
 }
 
 static void apply_resolve(const apply_t *a, const msg_resolve_t *call)
@@ -81,7 +85,7 @@ static void apply_resolve(const apply_t *a, const msg_resolve_t *call)
     }
     for (size_t i = 0; i < call->resolutions.count; i++) {
         held_t *held = held_find(a->vat, call->resolutions.at[i].promise);
-        if (held->row.intro_d <= a->d) held_drop(a->k, held);
+        if (held->row.intro_d <= a->d || PLANTED(resolve_of_mentioned)) held_drop(a->k, held);
     }
 }
 
@@ -90,7 +94,7 @@ static held_t *stated(const apply_t *a, kref_t kref)
 {
     held_t *held = held_find(a->vat, kref);
     must(held);
-    return held->row.intro_d > a->d ? NULL : held;
+    return held->row.intro_d > a->d && !PLANTED(drop_of_mentioned) ? NULL : held;
 }
 
 static void apply_drop_imports(const apply_t *a, const krefs_t *refs)

@@ -5,6 +5,7 @@
 
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
+#include "wire/base/planted.h"
 
 /* The delivery D mentions KREF to the vat: from now on it may name it. */
 static held_t *introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
@@ -39,7 +40,7 @@ log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref
 uint64_t stamp(const kernel_t *k, const kvat_t *vat)
 {
     uint64_t now = k->now_us / 1000;
-    return now > vat->row.stamp_ms ? now : vat->row.stamp_ms;
+    return now > vat->row.stamp_ms || PLANTED(stamp_of_the_clock) ? now : vat->row.stamp_ms;
 }
 
 /* Fixes the row's bytes for ever. */
@@ -76,7 +77,7 @@ static log_t *assign_message(kernel_t *k, kvat_t *vat, const entry_t *entry)
     if (!kref_none(result)) {
         log->krefs[log->kref_count++] = result;
         introduce(k, vat, result, d);
-        promise_decide(k, promise_find(k, result), vat, d);
+        if (!PLANTED(result_without_decider)) promise_decide(k, promise_find(k, result), vat, d);
     }
     for (size_t i = 0; i < log->kref_count; i++) ref_up(k, log->krefs[i]);
 
@@ -110,7 +111,7 @@ static bool may_tell(const closure_t *c, const promise_t *promise)
     if (promise->row.state == PROMISE_UNRESOLVED) return false;
     if (map_get(&c->seen, promise->row.kref)) return false;
     const held_t *held = held_find(c->vat, kref_of(promise->row.kref));
-    if (held && held_told(held)) return false;
+    if (held && held_told(held) && !(PLANTED(closure_tells_told) && c->count)) return false;
     if (!c->count) return true;
     return c->count < RESOLUTIONS_MAX && c->bytes + told_bytes(promise) < DELIVERY_BYTES_MAX - 4096;
 }
@@ -172,7 +173,7 @@ static log_t *assign_notify(kernel_t *k, kvat_t *vat, const entry_t *entry)
     promise_t *promise = promise_find(k, kref_of(entry->row.target));
     must(promise && promise->row.state != PROMISE_UNRESOLVED);
     const held_t *held = held_find(vat, kref_of(entry->row.target));
-    if (!held || held_told(held)) return NULL;
+    if (!held || (held_told(held) && !PLANTED(told_twice))) return NULL;
 
     closure_t c = {.k = k, .vat = vat};
     closure_walk(&c, promise);
@@ -229,8 +230,8 @@ static bool window_open(const kvat_t *vat)
 {
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     if (vat->row.state != VAT_RUNNING) return false;
-    if (vat->log && vat->log->kind >= ENTRY_REAP) return false;
-    return vat->row.assigned - vat->row.applied < vat->row.window;
+    if (vat->log && vat->log->kind >= ENTRY_REAP && !PLANTED(gc_is_followed)) return false;
+    return vat->row.assigned - vat->row.applied < vat->row.window + PLANTED(window_too_wide);
 }
 
 /* Runs a crank of this cluster? What a vat in quarantine has in flight stands still. */
@@ -251,7 +252,8 @@ static next_t next_of(kernel_t *k, kvat_t *vat)
     if (!window_open(vat)) return NEXT_NOTHING;
     if (vat->row.state == VAT_RUNNING) {
         bool reap = reap_due(vat), gc = (reap || !gc_waits(vat)) && gc_due(k, vat);
-        if ((gc || reap) && vat->log) return NEXT_NOTHING; /* first what is in flight */
+        bool alone = !vat->log || (PLANTED(gc_without_barrier) && vat->log->kind < ENTRY_REAP);
+        if ((gc || reap) && !alone) return NEXT_NOTHING; /* first what is in flight */
         if (gc) return NEXT_GC;
         if (reap) return NEXT_REAP;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 /* ---- holds: results that a client may still await ---- */
 
@@ -84,6 +85,7 @@ static void answered(kernel_t *k, promise_t *promise)
     hold_t *hold = promise->hold;
     if (!hold || for_ever(k, hold)) return;
     if (!names_objects(promise->value)) {
+        if (PLANTED(hold_kept)) return;
         hold_drop(k, hold);
         return;
     }

@@ -68,11 +68,13 @@ static held_t *due_true(const kernel_t *k, const kvat_t *vat, due_kind_t kind, u
     if (!held || !held->due[kind]) return NULL;
     const object_t *object = object_find(k, kref_of(kref));
     bool exported = held->row.flags & HELD_EXPORTED, flag = held->row.flags & HELD_REACHABLE;
-    if (object->row.reachable) return NULL;
+    if (object->row.reachable && !PLANTED(gc_not_negated)) return NULL;
     switch (kind) {
     case DUE_DROP: return exported && flag ? held : NULL;
     case DUE_RETIRE_EXPORT:
-        return exported && !flag && !object->row.recognizable ? held : NULL;
+        return exported && !object->row.recognizable && (!flag || PLANTED(retire_before_drop))
+                   ? held
+                   : NULL;
     case DUE_RETIRE_IMPORT: return !exported && object_orphan(k, object) ? held : NULL;
     case DUE_KINDS: break;
     }
@@ -198,16 +200,18 @@ static void assign_reap(kernel_t *k, kvat_t *vat)
     log_t *log = log_new(k, vat, &entry, 0);
     msg_deliver_reap_t msg = {stamp(k, vat), draw_id(k)};
     log_bytes(k, log, TAG_deliver_reap, &msg);
-    vat->row.dirt_deliveries = vat->row.dirt_krefs = vat->row.reap_asked = 0;
+    if (!PLANTED(reap_for_ever)) vat->row.dirt_deliveries = 0;
+    vat->row.dirt_krefs = vat->row.reap_asked = 0;
     log_append(k, vat, log, &entry);
 }
 
 /* Assigns what is due next: one list, or else a reap. Nothing of the vat is in flight. */
 void gc_assign(kernel_t *k, kvat_t *vat)
 {
-    must(!vat->log);
+    must(!vat->log || PLANTED(gc_without_barrier));
     for (due_kind_t kind = 0; kind < DUE_KINDS; kind++) {
         if (!due_first(k, vat, kind)) continue;
+        if (PLANTED(retire_before_drop) && !kind && due_first(k, vat, DUE_RETIRE_EXPORT)) continue;
         assign_refs(k, vat, kind);
         return;
     }
@@ -220,7 +224,7 @@ void gc_assign(kernel_t *k, kvat_t *vat)
 static void ask_reap(kernel_t *k, kvat_t *vat)
 {
     if (!vat_alive(vat)) return;
-    vat->row.reap_asked = 1;
+    if (!PLANTED(reap_forgotten)) vat->row.reap_asked = 1;
     touch(k, &vat->head);
     vat_ready(k, vat);
 }

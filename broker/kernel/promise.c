@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 static int by_number(const void *a, const void *b)
 {
@@ -68,11 +69,12 @@ void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *val
     touch(k, &promise->named.head);
 
     event_resolve(k, promise, decider, cause);
-    notify_all(k, promise, cause);
+    if (!PLANTED(notify_behind_queue)) notify_all(k, promise, cause);
     for (entry_t *entry; (entry = queue_pop(&promise->queue));) {
         bury(k, &entry->head);
         queue_push(&k->work, entry);
     }
+    if (PLANTED(notify_behind_queue)) notify_all(k, promise, cause);
     client_settled(k, promise);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 object_t *object_find(const kernel_t *k, kref_t kref) { return map_get(&k->objects, kref.n); }
 promise_t *promise_find(const kernel_t *k, kref_t kref) { return map_get(&k->promises, kref.n); }
@@ -127,8 +128,8 @@ held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags, uint64_t
     must(!held_find(vat, kref));
     held_t *self = take(sizeof *self);
     self->head.table = ROW_held;
-    self->row = (row_held_t){
-        .vat = vat->row.vat, .kref = kref.n, .flags = flags, .since_d = since_d};
+    self->row =
+        (row_held_t){.vat = vat->row.vat, .kref = kref.n, .flags = flags, .since_d = since_d};
     self->vat = vat;
     map_put(&vat->held, kref.n, self);
     touch(k, &self->head);
@@ -169,7 +170,7 @@ void held_drop(kernel_t *k, held_t *self)
     } else if (!(self->row.flags & HELD_EXPORTED)) {
         bool reached = self->row.flags & HELD_REACHABLE;
         object_count(k, object_find(k, kref), reached ? -1 : 0, -1);
-    } else {
+    } else if (!PLANTED(orphan_not_looked_at)) {
         doubt(k, self->named, kref.n);
     }
     if (self->next) self->next->prev = self->prev;
@@ -200,7 +201,8 @@ static void promise_collect(kernel_t *k, promise_t *promise)
 {
     promise->named.doubtful = false;
     if (promise->row.count > 0) {
-        if (leads_on(promise) && !promise->named.holders && promise->alive_at != k->rounds)
+        if (leads_on(promise) && !promise->named.holders && promise->alive_at != k->rounds &&
+            !PLANTED(cycle_kept))
             cycle_collect(k, kref_of(promise->row.kref));
         return;
     }
@@ -210,7 +212,7 @@ static void promise_collect(kernel_t *k, promise_t *promise)
     value_t *value = TAKE(promise->value);
     bury(k, &promise->named.head);
     promise_free(promise);
-    value_down(k, value);
+    if (!PLANTED(value_keeps_slots)) value_down(k, value);
     value_destroy(&value);
 }
 

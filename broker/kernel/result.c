@@ -3,6 +3,7 @@
 
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
+#include "wire/base/planted.h"
 
 static cause_t log_cause(const kvat_t *vat, const log_t *log)
 {
@@ -48,7 +49,8 @@ static void retire_told(kernel_t *k, kvat_t *vat, const log_t *log)
     if (log->kind != ENTRY_NOTIFY) return;
     for (size_t i = 0; i < log->kref_count; i++) {
         held_t *held = held_find(vat, log->krefs[i]);
-        if (held && held->row.told_d == log->row.d && held->row.intro_d <= log->row.d)
+        if (held && held->row.told_d == log->row.d &&
+            (held->row.intro_d <= log->row.d || PLANTED(told_of_mentioned)))
             held_drop(k, held);
     }
 }
@@ -62,7 +64,8 @@ static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 
     log->row.outcome = LOG_OK;
     log->result_hash = hash_result(msg->outcome, msg->calls, msg->store_digest);
-    log->chain = hash_chain(vat->chain, log->hash, log->result_hash);
+    log->chain = hash_chain(vat->chain, log->hash,
+                            PLANTED(chain_of_wrong_bytes) ? log->hash : log->result_hash);
     touch(k, &log->head);
     vat->chain = log->chain;
     vat->row.applied = log->row.d;
@@ -129,7 +132,7 @@ static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
         if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING)
             cluster_started(k, vat->cluster);
     }
-    vat_ready(k, vat);
+    if (!PLANTED(lost_wakeup)) vat_ready(k, vat);
     serial_next(k, vat->cluster);
 }
 
@@ -178,7 +181,7 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
 {
     kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->inc, msg->pgen, msg->run);
     if (!vat || msg->d == 0 || msg->d > vat->row.applied + 1) return;
-    if (msg->d <= vat->row.applied) {
+    if (msg->d <= vat->row.applied && !(PLANTED(result_applied_again) && vat->log)) {
         repeated(k, vat, msg);
         return;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 entry_t *entry_new(kernel_t *k, unsigned kind, kref_t target, kref_t result, value_t *value,
                    cause_t cause)
@@ -18,7 +19,8 @@ entry_t *entry_new(kernel_t *k, unsigned kind, kref_t target, kref_t result, val
                               .queued_ms = k->now_us / 1000};
     self->trace = cause.trace;
     self->value = value_ref(value);
-    if (!kref_none(target)) ref_up(k, target);
+    if (!kref_none(target) && !(PLANTED(notify_not_counted) && kind == ENTRY_NOTIFY))
+        ref_up(k, target);
     if (!kref_none(result)) ref_up(k, result);
     value_up(k, value);
     return self;
@@ -38,7 +40,7 @@ void entry_release(kernel_t *k, entry_t *entry)
 {
     if (entry->row.target) ref_down(k, kref_of(entry->row.target));
     if (entry->row.result) ref_down(k, kref_of(entry->row.result));
-    value_down(k, entry->value);
+    if (!PLANTED(entry_keeps_slots)) value_down(k, entry->value);
     bury(k, &entry->head);
     entry_destroy(&entry);
 }
@@ -85,6 +87,10 @@ static void promise_enqueue(kernel_t *k, promise_t *promise, entry_t *entry)
     entry->row.holder = promise->row.kref;
     entry->row.seq = ++k->next_entry;
     queue_push(&promise->queue, entry);
+    if (PLANTED(promise_queue_turned) && promise->queue.count == 2) {
+        entry_t *first = queue_pop(&promise->queue);
+        queue_push(&promise->queue, first);
+    }
     touch(k, &entry->head);
 }
 
@@ -98,7 +104,7 @@ static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
             object_t *object = object_find(k, target);
             must(object);
             kvat_t *vat = vat_find(k, object->row.owner);
-            if (vat && vat_alive(vat)) return vat;
+            if (vat && (vat_alive(vat) || PLANTED(dead_vat_gets_mail))) return vat;
             splat_error(k, entry, "VAT_TERMINATED", "vat terminated", (text_t){0});
             return NULL;
         }
@@ -120,7 +126,7 @@ static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
             return NULL;
         }
         ref_up(k, object);
-        ref_down(k, target);
+        if (!PLANTED(target_kept_on_reroute)) ref_down(k, target);
         entry->row.target = object.n;
     }
 }

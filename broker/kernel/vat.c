@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 kvat_t *vat_find(const kernel_t *k, uint64_t n) { return n ? map_get(&k->vats, n) : NULL; }
 
@@ -70,6 +71,7 @@ static void busy_change(kernel_t *k, kvat_t *vat, size_t n, bool more)
 void vat_busy(kernel_t *k, kvat_t *vat, bool more)
 {
     must(more || vat->busy > 0);
+    if (PLANTED(busy_never_less) && !more) return;
     vat->busy = more ? vat->busy + 1 : vat->busy - 1;
     if (vat->row.state != VAT_QUARANTINED) busy_change(k, vat, 1, more);
 }
@@ -139,10 +141,14 @@ static void end_promises(kernel_t *k, kvat_t *vat, cause_t cause)
     uint64_t *krefs = take(count * sizeof *krefs);
     for (promise_t *promise = vat->decides; promise; promise = promise->decided_next)
         krefs[n++] = promise->row.kref;
+    if (PLANTED(end_forgets_one)) count--;
     qsort(krefs, count, sizeof *krefs, by_number);
     AUTO(value) why = terminated(k);
-    for (size_t i = 0; i < count; i++)
-        promise_settle(k, promise_find(k, kref_of(krefs[i])), true, why, cause);
+    for (size_t i = 0; i < count; i++) {
+        promise_t *promise = promise_find(k, kref_of(krefs[i]));
+        promise_settle(k, promise, true, why, cause);
+        if (PLANTED(end_rejects_twice)) event_resolve(k, promise, vat->id, cause);
+    }
     free(krefs);
 }
 
@@ -177,6 +183,10 @@ static void end_work(kernel_t *k, kvat_t *vat)
     for (entry_t *entry; (entry = queue_pop(&vat->queue));) {
         vat_busy(k, vat, false);
         bury(k, &entry->head);
+        if (PLANTED(queue_lost_at_end)) {
+            entry_release(k, entry);
+            continue;
+        }
         queue_push(&k->work, entry); /* routing finds it dead: splat */
     }
 }
@@ -186,7 +196,7 @@ static void unpin(kernel_t *k, kvat_t *vat)
     object_t *root = object_find(k, kref_root(vat->id));
     if (!root || !root->row.pins) return;
     root->row.pins = 0;
-    ref_down(k, kref_root(vat->id));
+    if (!PLANTED(pin_kept)) ref_down(k, kref_root(vat->id));
 }
 
 /* Terminates VAT: ERROR and REASON (whose count it takes) say why. Deliveries in flight count as

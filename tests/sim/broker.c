@@ -115,7 +115,9 @@ static void send_rows(sim_t *self, const effect_t *effect)
     unsigned host = host_numbered(self, effect->to);
     for (uint64_t d = effect->first; d <= effect->last; d++) {
         const row_t *row = rows_find(&self->rows, ROW_log, effect->vat.n, d);
-        if (!row) return; /* the vat ended in the same commit */
+        const row_vat_t *vat = vat_row(self, effect->vat.n);
+        if (!row && (!vat || vat->state == 2)) return; /* it ended in the same commit */
+        if (!row) sim_fail(self, "K31", "row v%u/%" PRIu64 " is not in the log", effect->vat.n, d);
         const row_log_t *log = &row->body.log;
         msg_deliver_t deliver = {
             .vat = effect->vat,
@@ -182,15 +184,38 @@ void broker_commit(sim_t *self)
 
 static hash_t key_of(unsigned host) { return (hash_t){{(uint8_t)(host + 1)}}; }
 
+static void log_message(sim_t *self, const char *what, const msg_t *msg)
+{
+    buf_t line = buf_of(1 << 20);
+    if (msg_print(msg->tag, &msg->body, &line) != ERR_OK) line.len = 0;
+    sim_log(self, "%s%.*s", what, (int)line.len, line.len ? (const char *)line.at : "");
+    buf_clear(&line);
+}
+
+static void log_result(sim_t *self, const msg_result_t *result)
+{
+    bin_t rest = result->calls;
+    msg_t call;
+    sim_log(self, "> result v%u/%" PRIu64 " run %" PRIu64 " %s %.*s", result->vat.n, result->d,
+            result->run, err_name((err_t)result->outcome), (int)result->reason.len,
+            result->reason.at);
+    while (rest.len > 0 && msg_next(&rest, &call) == ERR_OK) {
+        log_message(self, "      ", &call);
+        msg_clear(&call);
+    }
+}
+
 static void log_input(sim_t *self, input_kind_t kind, uint32_t from, const msg_t *msg)
 {
-    static const char *const kinds[] = {"host", "host gone", "client", "client gone", "chore"};
+    static const char *const kinds[] = {"> host", "> host gone", "> client", "> client gone",
+                                        "> chore"};
     if (!self->options->verbose) return;
-    buf_t line = buf_of(1 << 20);
-    if (msg && msg_print(msg->tag, &msg->body, &line) != ERR_OK) line.len = 0;
-    sim_log(self, "> %s %u: %.*s", kinds[kind], from, (int)line.len,
-            line.len ? (const char *)line.at : "");
-    buf_clear(&line);
+    if (msg && msg->tag == TAG_result)
+        log_result(self, &msg->body.result);
+    else if (msg)
+        log_message(self, "> ", msg);
+    else
+        sim_log(self, "%s %u", kinds[kind], from);
 }
 
 /* Takes FRAME, which may be NULL. HOST: where it comes from, for INPUT_HOST. */
@@ -202,6 +227,8 @@ void broker_step(sim_t *self, input_kind_t kind, uint32_t from, unsigned host, b
     *step = (pending_t){.frame = frame};
 
     sim_draw(self, input.entropy);
+    if (input.entropy[0] == 0)
+        input.now_us = self->now_us -= 50000 * input.entropy[1]; /* somebody sets the clock */
     bool hello = false;
     if (frame) {
         err_t err = msg_decode(blob_bin(frame), &msg);

@@ -87,6 +87,7 @@ static void child(const sim_options_t *options, unsigned limit, int fd)
     sim_result_t result;
     alarm(limit);
     sim_run(options, &result);
+    fflush(stdout);
     write_all(fd, &result, sizeof result);
     if (result.action_count)
         write_all(fd, result.actions, result.action_count * sizeof *result.actions);

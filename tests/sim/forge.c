@@ -80,6 +80,15 @@ static bool waited_promise(const forge_t *f, const row_t *row)
     return mine(f, h) && promise &&
            (promise->body.promise.decider != h->vat || promise->body.promise.state);
 }
+static bool decided_later(const forge_t *f, const row_t *row)
+{
+    const row_held_t *h = &row->body.held;
+    const row_t *promise = kref_is_promise((kref_t){h->kref})
+                               ? rows_find(&f->sim->rows, ROW_promise, h->kref, 0)
+                               : NULL;
+    return mine(f, h) && h->since_d <= f->d && promise && promise->body.promise.decider == h->vat &&
+           promise->body.promise.decider_d > f->d;
+}
 static bool held_promise(const forge_t *f, const row_t *row)
 {
     const row_held_t *h = &row->body.held;
@@ -209,6 +218,11 @@ static bool forge_claims(forge_t *f, unsigned kind)
         forge_send(f, refs[0], none, NULL, 0, (kref_t){0}); /* used after it was dropped */
         return true;
     }
+    case 11:
+    case 12:
+        if (!(row = some(f, ROW_held, decided_later))) return false;
+        forge_resolve(f, (kref_t){row->body.held.kref}, "#1", NULL, 0);
+        return true;
     default:
         if (!(row = some(f, ROW_object, foreign_object))) return false;
         forge_refs(f, TAG_abandon_exports, &(kref_t){row->body.object.kref}, 1);
@@ -225,7 +239,7 @@ blob_t *forge(sim_t *self, unsigned vat, bin_t result, chance_t *chance)
     forge_t f = {self, chance, vat_row(self, vat), msg.body.result.d, buf_of(CRANK_BYTES_MAX)};
     bool names = once_in(chance, 2);
     bool good =
-        f.vat && (names ? forge_names(&f, roll(chance, 7)) : forge_claims(&f, roll(chance, 12)));
+        f.vat && (names ? forge_names(&f, roll(chance, 7)) : forge_claims(&f, roll(chance, 14)));
     if (good) {
         msg.body.result.outcome = 0;
         msg.body.result.calls = (bin_t){f.calls.at, f.calls.len};

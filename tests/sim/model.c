@@ -99,6 +99,9 @@ static void see_object(model_t *self, ref_t ref, chance_t *chance, bool keep)
     import_t *import = model_import(self, ref.n);
     if (!import) {
         must(self->import_count < IMPORTS_MAX);
+        if (ref.n <= self->last_import)
+            model_fail(self, "E10", "o-%u is used a second time", ref.n);
+        self->last_import = ref.n;
         import = &self->imports[self->import_count++];
         *import = (import_t){.n = ref.n};
     }
@@ -315,6 +318,8 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
     self->host = host;
     self->over = false;
     self->crank++;
+    if (delivery->stamp_ms < self->stamp_ms) model_fail(self, "T1", "time goes back");
+    self->stamp_ms = delivery->stamp_ms;
     chance_t chance = chance_of(self->config.seed, 'v', self->config.vat, self->crank, UINT64_MAX);
 
     switch (delivery->tag) {

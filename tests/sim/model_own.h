@@ -44,7 +44,8 @@ typedef struct {
     import_t imports[IMPORTS_MAX];
     vpromise_t promises[PROMISES_MAX];
     unsigned own_count, import_count, promise_count;
-    unsigned next_object, next_promise;
+    unsigned next_object, next_promise, last_import;
+    uint64_t stamp_ms;
     uint64_t cells[CELLS]; /* what the vat store must say */
     bool cell_set[CELLS];
 

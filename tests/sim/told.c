@@ -197,15 +197,35 @@ static void on_event(sim_t *self, const msg_event_t *event)
     }
 }
 
+static void log_delivery(sim_t *self, const msg_event_t *event)
+{
+    const row_t *row = rows_find(&self->rows, ROW_log, event->vat.n, event->d);
+    buf_t line = buf_of(1 << 20);
+    msg_t msg;
+    if (!row || msg_decode(row->body.log.delivery, &msg)) return;
+    if (msg_print(msg.tag, &msg.body, &line) == ERR_OK)
+        sim_log(self, "    v%u/%" PRIu64 " for v%u/%" PRIu64 "#%u: %.*s", event->vat.n, event->d,
+                event->msg.vat.n, event->msg.d, event->msg.n, (int)line.len, (const char *)line.at);
+    buf_clear(&line);
+    msg_clear(&msg);
+}
+
 static void log_event(sim_t *self, const msg_t *msg)
 {
-    if (!self->options->verbose) return;
     const msg_event_t *event = &msg->body.event;
-    char promise[KREF_TEXT_MAX], target[KREF_TEXT_MAX];
-    sim_log(self, "    %.*s %.*s v%u/%" PRIu64 " msg v%u/%" PRIu64 "#%u target %s promise %s",
-            (int)event->type.len, event->type.at, (int)event->kind.len, event->kind.at,
-            event->vat.n, event->d, event->msg.vat.n, event->msg.d, event->msg.n,
-            kref_text(event->target, target), kref_text(event->promise, promise));
+    char promise[KREF_TEXT_MAX];
+    if (!self->options->verbose || text_is(event->type, "done") || text_is(event->type, "console"))
+        return;
+    if (text_is(event->type, "send") && event->from.n) return;
+    if (text_is(event->type, "deliver"))
+        log_delivery(self, event);
+    else if (text_is(event->type, "resolve"))
+        sim_log(self, "    %s is %s: %.*s", kref_text(event->promise, promise),
+                event->rejected ? "rejected" : "fulfilled", (int)event->data.body.len,
+                (const char *)event->data.body.at);
+    else
+        sim_log(self, "    %.*s %.*s v%u", (int)event->type.len, event->type.at,
+                (int)event->text.len, event->text.at, event->vat.n);
 }
 
 /* Vats that this commit made. */

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "vathost/supervisor/translate.h"
+#include "wire/base/planted.h"
 
 /* A reference in a delivery. A promise of the vat's own that it has no name for was settled,
  * forgotten, and somebody still mentions it: it is an import like any other, with a number the vat
@@ -14,6 +15,7 @@ static err_t ref_down(translate_t *self, kref_t kref, vref_t *ret)
     if (kref_none(kref)) return ERR_NOT_HELD;
     if (!pair) {
         bool own = kref_issuer(kref).n == clist_vat(self->clist).n;
+        if (own && PLANTED(sup_home_refused)) return ERR_NOT_HELD;
         if (own && kref_is_object(kref) && !clist_abandons(self->clist)) return ERR_NOT_HELD;
         err = clist_import(self->clist, kref, &pair);
     } else if (!(pair->flags & PAIR_REACHABLE)) {
@@ -41,8 +43,8 @@ static err_t message_down(translate_t *self, const msg_deliver_message_t *from, 
     if (!kref_is_object(from->target)) return ERR_NOT_HELD;
     if (!target || !(target->flags & PAIR_EXPORTED)) {
         /* On its way here when the vat gave its target up. */
-        self->lost = kref_issuer(from->target).n == clist_vat(self->clist).n &&
-                     clist_abandons(self->clist);
+        self->lost =
+            kref_issuer(from->target).n == clist_vat(self->clist).n && clist_abandons(self->clist);
         if (!self->lost) return ERR_NOT_HELD;
     }
     err_t err = ref_down(self, from->target, &ret->target);
@@ -68,6 +70,7 @@ static err_t notify_down(translate_t *self, const resolutions_t *from, vdelivery
     }
     for (size_t i = 0; i < from->count && !err; i++) {
         const pair_t *pair = clist_by_kref(self->clist, from->at[i].promise);
+        if (PLANTED(sup_batch_keeps_names) && i > 0) break;
         err = pair ? clist_remove(self->clist, pair) : ERR_NOT_HELD;
     }
     ret->resolutions = (vresolutions_t){list, from->count};
@@ -85,6 +88,7 @@ static err_t gc_down(translate_t *self, msg_tag_t tag, const krefs_t *from, vdel
         if (!pair || !kref_is_object(from->at[i])) return ERR_NOT_HELD;
         if (!(pair->flags & PAIR_EXPORTED) == exports) return ERR_NOT_HELD;
         list[i] = pair->vref;
+        if (PLANTED(sup_drop_keeps_flag) && tag == TAG_deliver_drop_exports) continue;
         err = tag == TAG_deliver_drop_exports ? clist_reach(self->clist, pair, false)
                                               : clist_remove(self->clist, pair);
     }
