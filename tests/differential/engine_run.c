@@ -72,8 +72,7 @@ static err_t on_call(void *self, const vcall_t *call)
     switch (call->tag) {
     case TAG_send:
         say(json_pack("[s, o, {s:o, s:o}]", "send", json_of_ref(body->send.target), "methargs",
-                      json_of_data(body->send.methargs), "result",
-                      json_of_ref(body->send.result)));
+                      json_of_data(body->send.methargs), "result", json_of_ref(body->send.result)));
         break;
     case TAG_subscribe:
         say(json_pack("[s, o]", "subscribe", json_of_ref(body->subscribe.promise)));
