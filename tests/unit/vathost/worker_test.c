@@ -355,3 +355,73 @@ Test(worker, a_large_frame_passes_both_ways)
     free(body);
     cr_expect_eq(rig_end(rig), WORKER_DONE);
 }
+
+/* ---- names, for the audit ---- */
+
+enum { HANDED = 10000, DELIVERIES = 7, PAIR_BYTES = 9 };
+
+/* Hands over objects v9/FIRST.. of another vat. */
+static void hand_over(rig_t *rig, uint64_t d, uint64_t first)
+{
+    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
+    kref_t *slots = calloc(HANDED, sizeof *slots);
+    for (uint64_t i = 0; i < HANDED; i++) slots[i] = kref_object((vat_t){9}, first + i);
+    msg_deliver_message_t message = {
+        .target = kref_root(vat),
+        .methargs = {{(const uint8_t *)"#[\"x\",[]]", 9}, {slots, HANDED}}};
+    cr_assert_eq(msg_encode(TAG_deliver_message, &message, &frame), ERR_OK);
+    msg_deliver_t msg = {
+        .vat = vat, .inc = 1, .pgen = 1, .run = 1, .d = d, .delivery = {frame.at, frame.len}};
+    say(rig, TAG_deliver, &msg);
+    cr_assert_eq(hear(rig, TAG_result)->result.d, d);
+    buf_clear(&frame);
+    free(slots);
+}
+
+static uint64_t kref_at(const msg_names_t *names, size_t i)
+{
+    uint64_t n = 0;
+    for (size_t j = 0; j < 8; j++) n = n << 8 | names->pairs.at[i * PAIR_BYTES + j];
+    return n;
+}
+
+static const msg_names_t *ask_names(rig_t *rig, uint64_t first)
+{
+    msg_names_get_t get = {vat, 1, 1, 1, first};
+    say(rig, TAG_names_get, &get);
+    const msg_names_t *names = &hear(rig, TAG_names)->names;
+    cr_expect_eq(names->vat.n, vat.n);
+    cr_expect_eq(names->run, 1);
+    cr_expect_eq(names->first, first);
+    cr_expect_eq(names->last, DELIVERIES);
+    return names;
+}
+
+/* Pages of ascending krefs, each once, its own root among them; another run gets no answer. */
+Test(worker, it_tells_the_names_it_knows_in_pages)
+{
+    rig_t *rig = rig_new(NULL);
+    start(rig);
+    msg_names_get_t early = {vat, 1, 1, 1, 0}, other = {vat, 1, 1, 2, 0};
+    say(rig, TAG_names_get, &early);
+    attached(rig, 1, 0);
+    say(rig, TAG_names_get, &other);
+    for (uint64_t d = 1; d <= DELIVERIES; d++) hand_over(rig, d, 1 + (d - 1) * HANDED);
+
+    const msg_names_t *names = ask_names(rig, 0);
+    size_t count = names->pairs.len / PAIR_BYTES;
+    cr_assert_eq(names->pairs.len, NAMES_BYTES_MAX);
+    cr_expect_eq(kref_at(names, 0), kref_root(vat).n);
+    cr_expect_eq(names->pairs.at[8], 3, "reachable, exported");
+    for (size_t i = 1; i < count; i++) {
+        cr_assert_eq(kref_at(names, i), kref_object((vat_t){9}, i).n);
+        cr_assert_eq(names->pairs.at[i * PAIR_BYTES + 8], 1, "reachable");
+    }
+    cr_assert_eq(names->next, kref_object((vat_t){9}, count).n);
+    names = ask_names(rig, names->next);
+    cr_expect_eq(names->pairs.len / PAIR_BYTES, (size_t)DELIVERIES * HANDED + 1 - count);
+    cr_expect_eq(kref_at(names, 0), kref_object((vat_t){9}, count).n);
+    cr_expect_eq(names->next, 0);
+    cr_expect_eq(ask_names(rig, kref_object((vat_t){10}, 0).n)->pairs.len, 0);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
