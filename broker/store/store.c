@@ -82,7 +82,7 @@ static err_t configure(store_t *self, const store_options_t *options)
 
     err_t err = exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                            "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
-                           "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -32768;"
+                           "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -4096;"
                            "PRAGMA journal_size_limit = 67108864");
     if (!err && options->pages_max) {
         char sql[64];
