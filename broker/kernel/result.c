@@ -197,10 +197,24 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
     calls_clear(k);
 }
 
+/* A worker died of a delivery. It may have been away since its host's last session: it was busy, and
+ * could not attach again. It is the last one that spoke for its vat all the same, as `run` rises with
+ * every ATTACH. What is not about the vat as it stands now gets it started anew, or forgotten. */
 void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
 {
-    kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->inc, msg->pgen, msg->run);
-    if (!vat || msg->d <= vat->row.applied || msg->d > vat->row.assigned) return;
+    kvat_t *vat = vat_find(k, msg->vat.n);
+    if (!vat || !vat_alive(vat) || vat->row.host != from.n || vat->row.inc != msg->inc ||
+        vat->row.pgen != msg->pgen) {
+        msg_vat_end_t end = {msg->vat, msg->inc, msg->pgen};
+        send_host(k, from.n, TAG_vat_end, &end);
+        return;
+    }
+    if (vat->row.state == VAT_QUARANTINED) return;
+    if (msg->run != vat->row.run || msg->d <= vat->row.applied || msg->d > vat->row.assigned) {
+        if (!vat->attached) vat->asked = false;
+        vat_push(k, vat);
+        return;
+    }
 
     const err_row_t *row = err_row((err_t)msg->error);
     bool known = (uint64_t)row->err == msg->error && msg->error != ERR_OK;

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 
 from yard import VATS, YardTest, main, wait_for
 
@@ -19,7 +20,9 @@ def vat(name):
     return os.path.join(VATS, name)
 
 
-class Outcome(YardTest):
+class Story(YardTest):
+    """A mortal, a mourner and a witness on two hosts."""
+
     window = 1
 
     def setUp(self):
@@ -75,6 +78,51 @@ class Outcome(YardTest):
         self.later(answer, kept)
         self.assertSound()
 
+    def worker(self, name="mortal"):
+        """The process that runs this vat: the one that has its database open."""
+        number = self.row(name)["vat"][1:]
+        for pid in self.yard.workers():
+            try:
+                files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+            except OSError:
+                continue
+            if any(re.search(rf"/vat-{number}\.db", file) for file in files):
+                return pid
+        return None
+
+    def busy(self):
+        """The worker of the mortal, once it computes."""
+        def used(pid):
+            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+                return int(file.read().rsplit(")", 1)[1].split()[11])
+
+        pid = self.worker()
+        before = used(pid)
+        self.assertTrue(wait_for(lambda: used(pid) > before + 20, 20), "it computes")
+        return pid
+
+    def start_end(self, way):
+        return self.yard.start("call", "@mourner", "end", f"s:{way}", "--json")
+
+    def interrupted(self, way, act):
+        self.assertExit(0, self.launch(ENDLESS))
+        child = self.start_end(way)
+        pid = self.busy()
+        # Others run while it computes.
+        self.assertEqual("pong", self.call("@mourner", "ping"))
+        act(pid)
+        return self.end_of(child)
+
+    def end_of(self, child):
+        out, err = child.communicate(timeout=30)
+        self.assertEqual(0, child.returncode, err)
+        return json.loads(out)["value"]
+
+    def clusters(self):
+        return [row["name"] for row in self.yard.ok("cluster", "ls", "--json").json]
+
+
+class Outcome(Story):
     def ends(self, way, reason, kept=False, limits=None):
         self.assertExit(0, self.launch(limits))
         answer = ["fulfilled", "[undefined]"] if kept else REJECTED
@@ -105,43 +153,6 @@ class Outcome(YardTest):
 
     # -- from outside, in the middle of a crank
 
-    def worker(self, name="mortal"):
-        """The process that runs this vat: the one that has its database open."""
-        number = self.row(name)["vat"][1:]
-        for pid in self.yard.workers():
-            try:
-                files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-            except OSError:
-                continue
-            if any(re.search(rf"/vat-{number}\.db", file) for file in files):
-                return pid
-        return None
-
-    def busy(self):
-        """The worker of the mortal, once it computes."""
-        def used(pid):
-            with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-                return int(file.read().rsplit(")", 1)[1].split()[11])
-
-        pid = self.worker()
-        before = used(pid)
-        self.assertTrue(wait_for(lambda: used(pid) > before + 20, 20), "it computes")
-        return pid
-
-    def interrupted(self, way, act):
-        self.assertExit(0, self.launch(ENDLESS))
-        child = self.yard.start("call", "@mourner", "end", f"s:{way}", "--json")
-        pid = self.busy()
-        # Others run while it computes.
-        self.assertEqual("pong", self.call("@mourner", "ping"))
-        act(pid)
-        return self.end_of(child)
-
-    def end_of(self, child):
-        out, err = child.communicate(timeout=30)
-        self.assertEqual(0, child.returncode, err)
-        return json.loads(out)["value"]
-
     def crashes(self, sig):
         value = self.interrupted("clock", lambda pid: os.kill(pid, sig))
         self.assertEqual({"answer": REJECTED, "after": [REJECTED] * 3}, value)
@@ -161,7 +172,7 @@ class Outcome(YardTest):
     def test_kill_of_a_vat_at_rest(self):
         self.assertExit(0, self.launch())
         before = self.row()["deliveries"]
-        child = self.yard.start("call", "@mourner", "end", "s:idle", "--json")
+        child = self.start_end("idle")
         # Its crank is over and counts: only the answer is still due.
         self.assertTrue(wait_for(lambda: self.row()["deliveries"] >= before + 4, 20), self.row())
         self.yard.ok("kill", "mortal", "--reason", "in the way")
@@ -228,14 +239,72 @@ class Outcome(YardTest):
                 self.assertEqual("pong", self.call("@other/mourner", "ping"))
                 self.assertSound()
 
-    def clusters(self):
-        return [row["name"] for row in self.yard.ok("cluster", "ls", "--json").json]
-
 
 class OutcomeInAWindow(Outcome):
     """The same with many deliveries in flight."""
 
     window = 16
+
+
+LINK_LOST = 7  # seconds without a word after which a link is lost; wire/base/limits.h
+
+
+class Away(Story):
+    """It ends while broker and host do not hear each other: nobody waits for ever."""
+
+    def stopped(self, pids, act):
+        self.yard.kill(pids, signal.SIGSTOP)
+        time.sleep(LINK_LOST)
+        act()
+        self.yard.kill(pids, signal.SIGCONT)
+
+    def state(self):
+        return self.row()["state"]
+
+    def test_crash_while_the_broker_is_away(self):
+        self.assertExit(0, self.launch(ENDLESS))
+        child = self.start_end("clock")
+        pid = self.busy()
+        self.stopped(self.yard.processes("vatbroker"), lambda: os.kill(pid, signal.SIGSEGV))
+        # The news may be lost with the link: then it is run again, and may crash again.
+        again = lambda: self.worker() not in (None, pid)
+        self.assertTrue(wait_for(lambda: self.state() == "terminated" or again(), 30), self.row())
+        if self.state() != "terminated":
+            os.kill(self.busy(), signal.SIGSEGV)
+        self.assertEqual({"answer": REJECTED, "after": [REJECTED] * 3}, self.end_of(child))
+        self.check(REJECTED, "the vat's worker crashed", False)
+
+    def test_clock_while_the_broker_is_away(self):
+        self.assertExit(0, self.launch({"wallPerDelivery": "2s"}))
+        child = self.start_end("clock")
+        self.busy()
+        self.stopped(self.yard.processes("vatbroker"), lambda: None)
+        self.assertEqual({"answer": REJECTED, "after": [REJECTED] * 3}, self.end_of(child))
+        self.check(REJECTED, "wall clock limit exceeded", False)
+
+    def test_kill_while_the_host_is_away(self):
+        self.assertExit(0, self.launch({"wallPerDelivery": "14s"}))
+        child = self.start_end("clock")
+        pid = self.busy()
+        host = self.parent(self.parent(pid))
+
+        def kill():
+            self.yard.ok("kill", "mortal", "--reason", "in the way")
+            self.assertTrue(wait_for(lambda: self.state() == "terminated", 5))
+            self.assertIn(pid, self.yard.workers(), "its host hears nothing")
+
+        self.stopped([host], kill)
+        self.assertEqual({"answer": REJECTED, "after": [REJECTED] * 3}, self.end_of(child))
+        # A worker that computes hears nothing, so its limit ends it; then nothing of the vat is left.
+        database = f"vat-{self.row()['vat'][1:]}.db"
+        left = lambda: [path for path in self.yard.vat_databases() if os.path.basename(path).startswith(database)]
+        self.assertTrue(wait_for(lambda: pid not in self.yard.workers() and not left(), 30), left())
+        self.check(REJECTED, "in the way", False)
+
+    @staticmethod
+    def parent(pid):
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return int(file.read().rsplit(")", 1)[1].split()[1])
 
 
 if __name__ == "__main__":

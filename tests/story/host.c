@@ -52,7 +52,7 @@ void worker_end(vat_story_t *vat)
     engine_destroy(&vat->engine);
     vatstore_destroy(&vat->store);
     vat->run = vat->applied = 0;
-    vat->ended = false;
+    vat->ended = vat->busy = false;
 }
 
 static void worker_start(world_t *self, vat_story_t *vat)
@@ -66,7 +66,7 @@ static void worker_start(world_t *self, vat_story_t *vat)
 /* Says where the worker of VAT stands; nothing when it has none. */
 void host_attach(world_t *self, vat_story_t *vat)
 {
-    if (!vat->supervisor) return;
+    if (!vat->supervisor || vat->busy) return;
     msg_attach_t attach = {.vat = {vat->number}, .inc = vat->inc, .pgen = vat->pgen, .run = vat->run,
         .nonce = {{1}}, .last = supervisor_last(vat->supervisor), .chain = supervisor_chain(vat->supervisor)};
     world_post(self, LINK_UP, vat->host, vat->number, TAG_attach, &attach);
@@ -116,10 +116,10 @@ static void send_results(world_t *self, vat_story_t *vat, uint64_t d)
     }
 }
 
-static void lose(world_t *self, vat_story_t *vat, const msg_deliver_t *deliver)
+static void lose(world_t *self, vat_story_t *vat)
 {
-    msg_lost_t lost = {.vat = deliver->vat, .inc = vat->inc, .pgen = vat->pgen, .run = vat->run,
-        .d = deliver->d, .error = vat->lose, .reason = text_of(err_text(vat->lose))};
+    msg_lost_t lost = {.vat = {vat->number}, .inc = vat->inc, .pgen = vat->pgen, .run = vat->run,
+        .d = supervisor_last(vat->supervisor) + 1, .error = vat->lose, .reason = text_of(err_text(vat->lose))};
     world_post(self, LINK_UP, vat->host, vat->number, TAG_lost, &lost);
     vat->lose = ERR_OK;
     worker_end(vat);
@@ -152,7 +152,7 @@ static void take_deliver(world_t *self, vat_story_t *vat, const msg_deliver_t *d
     uint64_t last = supervisor_last(vat->supervisor);
     const crank_t *crank;
 
-    if (deliver->run != vat->run) return;
+    if (deliver->run != vat->run || vat->busy) return;
     if (deliver->applied > vat->applied) vat->applied = deliver->applied;
     forget_results(vat, vat->applied);
     if (deliver->d <= last) {
@@ -160,8 +160,13 @@ static void take_deliver(world_t *self, vat_story_t *vat, const msg_deliver_t *d
         return;
     }
     if (deliver->d > last + 1 || vat->ended) return;
+    if (deliver->verdict == VERDICT_LIVE && vat->hang) {
+        vat->hang = false;
+        vat->busy = true;
+        return;
+    }
     if (deliver->verdict == VERDICT_LIVE && vat->lose) {
-        lose(self, vat, deliver);
+        lose(self, vat);
         return;
     }
     cr_assert_eq(supervisor_run(vat->supervisor, deliver, &crank), ERR_OK, "v%u/%" PRIu64,
@@ -255,7 +260,14 @@ void world_forge(world_t *self, const char *name, bin_t calls)
 
 void world_may_diverge(world_t *self, const char *name) { vat_named(self, name)->may_diverge = true; }
 
-void world_lose(world_t *self, const char *name, err_t limit) { vat_named(self, name)->lose = limit; }
+void world_lose(world_t *self, const char *name, err_t limit)
+{
+    vat_story_t *vat = vat_named(self, name);
+    vat->lose = limit;
+    if (vat->busy) lose(self, vat);
+}
+
+void world_hang(world_t *self, const char *name) { vat_named(self, name)->hang = true; }
 
 const char *world_heard(world_t *self, const char *name)
 {

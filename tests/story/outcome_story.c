@@ -391,6 +391,31 @@ Test(story_outcome, each_row_with_accidents) { with_accidents(1); }
 Test(story_outcome, each_row_with_accidents_in_a_window_of_4) { with_accidents(4); }
 Test(story_outcome, each_row_with_accidents_in_a_window_of_16) { with_accidents(16); }
 
+/* The link is lost while bob's worker hangs, so it cannot attach again; then its host ends it. */
+Test(story_outcome, a_worker_lost_after_its_link)
+{
+    static const unsigned windows[] = {1, 4, 16};
+    for (unsigned i = 0; i < OUTCOMES; i++) {
+        if (outcomes[i].way != BY_LOSS) continue;
+        for (unsigned n = 0; n < 3 * 4; n++) {
+            story_t story;
+            begin(&story, &outcomes[i], windows[n % 3], n, false);
+            ask_all(&story);
+            world_lose(story.world, "bob", ERR_OK);
+            world_hang(story.world, "bob");
+            world_settle(story.world);
+            happen(story.world, n / 3 % 2 ? BROKER : CUT);
+            if (n > 6) world_settle(story.world);
+            arm(&story);
+            world_settle(story.world);
+            check_story(&story, true);
+            check_later(&story, 0);
+            check_forgotten(&story);
+            world_destroy(&story.world);
+        }
+    }
+}
+
 /* ---- a critical vat takes its cluster along ---- */
 
 /* Whoever waits gets an answer: also who waits for one of the others. What a client asks for after the

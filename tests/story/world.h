@@ -39,8 +39,10 @@ void world_restart_broker(world_t *self);
 void world_forge(world_t *self, const char *name, bin_t calls);
 /* Replays of NAME that end otherwise are told to the broker, not a failure of the story. */
 void world_may_diverge(world_t *self, const char *name);
-/* The next live crank of NAME kills its worker through a limit: LOST is sent. */
+/* The next live crank of NAME kills its worker through a limit: LOST is sent. At once when it hangs. */
 void world_lose(world_t *self, const char *name, err_t limit);
+/* The next live crank of NAME does not end, and its worker hears nothing any more. */
+void world_hang(world_t *self, const char *name);
 
 /* ---- a client ---- */
 

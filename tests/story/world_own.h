@@ -42,6 +42,7 @@ typedef struct {
     size_t forged_len;
     bool forge, may_diverge, critical;
     bool ended; /* its last crank said so: it runs nothing more */
+    bool hang, busy; /* it will not come to an end of its next crank; it does not */
     err_t lose;
 
     /* the worker, as far as one runs */
