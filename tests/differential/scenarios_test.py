@@ -542,7 +542,9 @@ class Watchers(unittest.TestCase):
 
 class Collections(unittest.TestCase):
     KEYS = (None, True, False, 0, -1, 1.5, Raw("1e300"), Raw('"#NaN"'), Raw('"#Infinity"'), Raw('"#-Infinity"'), big(0), big(99),
-            big(-99), big(10**30), "", "a", "a b", "key:|{}", "é", "😀", "\uffff", Raw('"%@@iterator"'), Raw('"%name"'), UNDEFINED)
+            big(-99), big(10**30), "", "a", "a b", "key:|{}", "é", "😀", "\uffff", "\u2028\ufeff", "\n\t\"\\",
+            Raw('"a\\u0000b"'), Raw('"\\u0000"'), big(2**200), big(-(2**200)), Raw("5e-324"), Raw('"%@@iterator"'),
+            Raw('"%name"'), Raw('"%é"'), UNDEFINED)
 
     def test_keys_of_every_kind(self):
         for kind in ("vmap", "dmap"):
