@@ -111,7 +111,7 @@ static bool may_tell(const closure_t *c, const promise_t *promise)
     if (promise->row.state == PROMISE_UNRESOLVED) return false;
     if (map_get(&c->seen, promise->row.kref)) return false;
     const held_t *held = held_find(c->vat, kref_of(promise->row.kref));
-    if (held && held_told(held) && !(PLANTED(closure_tells_told) && c->count)) return false;
+    if (held && held_told(held)) return false;
     if (!c->count) return true;
     return c->count < RESOLUTIONS_MAX && c->bytes + told_bytes(promise) < DELIVERY_BYTES_MAX - 4096;
 }

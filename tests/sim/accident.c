@@ -65,6 +65,14 @@ static fault_t choose(const sim_t *self, chance_t *chance)
     return FAULT_COUNT;
 }
 
+static void lie(sim_t *self, chance_t *chance)
+{
+    if (once_in(chance, 2))
+        net_forge(self, chance);
+    else
+        self->wish = 1 + roll(chance, WISH_COUNT - 1);
+}
+
 void accident(sim_t *self, chance_t *chance)
 {
     fault_t fault = choose(self, chance);
@@ -83,7 +91,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_end:
         if (once_in(chance, 2)) do_kill_vat(self, vat);
         return;
-    case FAULT_forge: net_forge(self, chance); return;
+    case FAULT_forge: lie(self, chance); return;
     case FAULT_restart: do_restart(self, vat); return;
     case FAULT_reap: do_reap(self, vat); return;
     case FAULT_remove:

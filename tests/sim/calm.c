@@ -125,6 +125,7 @@ void calm_down(sim_t *self)
     sim_log(self, "calm");
     self->calm = true;
     memset(self->lose, 0, sizeof self->lose);
+    self->wish = WISH_NONE;
     settle_awaiting(self);
     broker_shadow(self);
     release(self);

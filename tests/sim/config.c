@@ -7,7 +7,7 @@ static bool on(const sim_options_t *options, fault_t fault) { return !(options->
 
 static unsigned window_of(chance_t *chance)
 {
-    static const unsigned some[] = {1, 1, 1, 2, 3, 4, 8, 16};
+    static const unsigned some[] = {1, 1, 2, 3, 4, 8, 16, 16};
     return some[roll(chance, sizeof some / sizeof *some)];
 }
 
@@ -40,8 +40,8 @@ config_t config_of(const sim_options_t *options)
     config_t config = {.hosts = 1 + roll(&chance, HOSTS_MAX)};
     config.clusters = once_in(&chance, 3) ? 2 : 1;
     config.vats = 2 + roll(&chance, config.clusters == 2 ? 5 : 3);
-    config.steps = 150 + roll(&chance, 450);
-    config.calls = 4 + roll(&chance, 14);
+    config.steps = 150 + roll(&chance, once_in(&chance, 4) ? 2000 : 450);
+    config.calls = 3 + config.steps / (10 + roll(&chance, 80));
     static const unsigned rates[] = {1000000, 60, 30, 15, 8};
     config.accident = rates[roll(&chance, 5)];
     config.budget = 2 + roll(&chance, 9);

@@ -219,7 +219,6 @@ static bool forge_claims(forge_t *f, unsigned kind)
         return true;
     }
     case 11:
-    case 12:
         if (!(row = some(f, ROW_held, decided_later))) return false;
         forge_resolve(f, (kref_t){row->body.held.kref}, "#1", NULL, 0);
         return true;
@@ -230,16 +229,25 @@ static bool forge_claims(forge_t *f, unsigned kind)
     }
 }
 
-/* RESULT with other syscalls; NULL when there is nothing to lie about. The caller owns it. */
-blob_t *forge(sim_t *self, unsigned vat, bin_t result, chance_t *chance)
+/* RESULT with other syscalls; NULL when there is nothing to lie about. The caller owns it. WISH: only
+ * that lie. */
+blob_t *forge(sim_t *self, unsigned vat, bin_t result, wish_t wish, chance_t *chance)
 {
     msg_t msg;
     blob_t *made = NULL;
     if (msg_decode(result, &msg)) sim_fail(self, "codec", "a result cannot be read");
     forge_t f = {self, chance, vat_row(self, vat), msg.body.result.d, buf_of(CRANK_BYTES_MAX)};
-    bool names = once_in(chance, 2);
-    bool good =
-        f.vat && (names ? forge_names(&f, roll(chance, 7)) : forge_claims(&f, roll(chance, 14)));
+    bool good = false;
+    switch (wish) {
+    case WISH_NONE:
+        good = once_in(chance, 2) ? forge_names(&f, roll(chance, 7))
+                                  : forge_claims(&f, roll(chance, 13));
+        break;
+    case WISH_DROPPED: good = forge_names(&f, 5); break;
+    case WISH_LATER: good = forge_names(&f, 6); break;
+    case WISH_DECIDED_LATER: good = forge_claims(&f, 11); break;
+    case WISH_COUNT: break;
+    }
     if (good) {
         msg.body.result.outcome = 0;
         msg.body.result.calls = (bin_t){f.calls.at, f.calls.len};

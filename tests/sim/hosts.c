@@ -217,6 +217,7 @@ static void on_vat_new(sim_t *self, unsigned host, const msg_vat_new_t *msg)
     if (worker->supervisor && worker->inc == msg->inc && worker->pgen == msg->pgen) return;
     worker_end(self, worker);
     worker->number = msg->vat.n;
+    worker->guest = true;
     worker->host = host;
     worker->inc = msg->inc;
     worker->pgen = msg->pgen;
@@ -369,10 +370,15 @@ void host_take(sim_t *self, unsigned host, unsigned vat, blob_t *frame)
     case TAG_refuse: on_refuse(self, host, &body->refuse); break;
     case TAG_vat_new: on_vat_new(self, host, &body->vat_new); break;
     case TAG_vat_end:
-        if (is_here(worker, host) && worker->inc <= body->vat_end.inc) worker_end(self, worker);
+        if (worker->host != host || worker->inc > body->vat_end.inc) break;
+        worker_end(self, worker);
+        worker->guest = false;
         break;
     case TAG_vat_restart:
-        if (is_here(worker, host)) worker_kill(self, vat);
+        if (worker->guest && worker->host == host) {
+            worker_end(self, worker);
+            worker_start(self, worker);
+        }
         break;
     case TAG_attached:
         if (is_here(worker, host)) on_attached(self, worker, &body->attached);

@@ -65,7 +65,7 @@ static void add_one(model_t *self, chance_t *chance, cargo_t *cargo)
     const vpromise_t *promise;
     own_t *own;
 
-    switch (roll(chance, 6)) {
+    switch (roll(chance, 7)) {
     case 0:
         if (!(import = held_import(self, chance))) return;
         snprintf(name, NAME_MAX, "o-%u", import->n);
@@ -83,6 +83,7 @@ static void add_one(model_t *self, chance_t *chance, cargo_t *cargo)
         snprintf(name, NAME_MAX, "o+%u", own->n);
         break;
     case 3:
+    case 6:
         if (!(promise = some_promise(self, chance, false))) return;
         name_promise(name, promise);
         break;

@@ -146,6 +146,69 @@ void net_clear(sim_t *self)
     while (self->late_count > 0) blob_destroy(&self->late[--self->late_count].blob);
 }
 
+/* ---- a lie ---- */
+
+static void take(sim_t *self, way_t way, unsigned host, unsigned vat, blob_t *blob);
+
+/* Is FRAME the next result of the vat, and does the kernel listen to who sends it? */
+static bool may_forge(sim_t *self, unsigned host, unsigned vat, bin_t frame)
+{
+    msg_t msg;
+    if (self->pending_count || msg_peek(frame) != TAG_result || msg_decode(frame, &msg))
+        return false;
+    const msg_result_t *result = &msg.body.result;
+    const row_vat_t *row = vat_row(self, vat);
+    bool next = row && row->state < 2 && result->d == row->applied + 1 && result->run == row->run;
+    msg_clear(&msg);
+    return next && self->hosts[host].routed == self->hosts[host].session &&
+           self->workers[vat].attached;
+}
+
+/* The vat must end by it. */
+static void tell_lie(sim_t *self, unsigned host, unsigned vat, blob_t *lie)
+{
+    sim_log(self, "v%u lies", vat);
+    self->lied[vat] = true;
+    self->liar = vat;
+    broker_step(self, INPUT_HOST, self->hosts[host].number, host, lie);
+    broker_commit(self);
+    self->liar = 0;
+    const row_vat_t *row = vat_row(self, vat);
+    if (row && row->state != 2) sim_fail(self, "L1", "a lie of v%u is taken for a crank", vat);
+}
+
+/* The next result of some vat is replaced by a lie on its way. */
+void net_forge(sim_t *self, chance_t *chance)
+{
+    broker_commit(self);
+    unsigned at = roll(chance, CELL_COUNT);
+    for (unsigned i = 0; i < CELL_COUNT; i++) {
+        unsigned cell = (at + i) % CELL_COUNT, vat = cell % (VATS_MAX + 1),
+                 host = cell / (VATS_MAX + 1);
+        channel_t *channel = &self->up[cell];
+        if (!channel->count || !vat || !may_forge(self, host, vat, blob_bin(channel->head->blob)))
+            continue;
+        blob_t *lie = forge(self, vat, blob_bin(channel->head->blob), WISH_NONE, chance);
+        if (!lie) continue;
+        blob_t *truth = pop(channel);
+        blob_destroy(&truth);
+        tell_lie(self, host, vat, lie);
+        return;
+    }
+}
+
+/* Has the opportunity come? */
+static bool granted(sim_t *self, unsigned host, unsigned vat, blob_t *frame)
+{
+    if (!self->wish || !vat || !may_forge(self, host, vat, blob_bin(frame))) return false;
+    chance_t chance = chance_of(self->options->seed, 'w', ++self->draws, 0, 0);
+    blob_t *lie = forge(self, vat, blob_bin(frame), self->wish, &chance);
+    if (!lie) return false;
+    self->wish = WISH_NONE;
+    tell_lie(self, host, vat, lie);
+    return true;
+}
+
 /* ---- one thing moves ---- */
 
 typedef enum {
@@ -191,7 +254,12 @@ static void take(sim_t *self, way_t way, unsigned host, unsigned vat, blob_t *bl
     sim_hash(self, bin.at, bin.len);
     switch (way) {
     case WAY_DOWN: host_take(self, host, vat, blob); return;
-    case WAY_UP: broker_step(self, INPUT_HOST, self->hosts[host].number, host, blob); return;
+    case WAY_UP:
+        if (granted(self, host, vat, blob))
+            blob_destroy(&blob);
+        else
+            broker_step(self, INPUT_HOST, self->hosts[host].number, host, blob);
+        return;
     case WAY_ASK: broker_step(self, INPUT_CLIENT, self->client_number, 0, blob); return;
     case WAY_TELL: client_take(self, blob); return;
     }
@@ -237,46 +305,4 @@ bool net_move(sim_t *self, chance_t *chance)
     }
     move(self, &moves[roll(chance, count)], chance);
     return true;
-}
-
-/* ---- a lie ---- */
-
-static bool may_forge(sim_t *self, unsigned vat, bin_t frame)
-{
-    msg_t msg;
-    if (msg_peek(frame) != TAG_result || msg_decode(frame, &msg)) return false;
-    const msg_result_t *result = &msg.body.result;
-    const row_vat_t *row = vat_row(self, vat);
-    bool next = row && row->state < 2 && result->d == row->applied + 1 && result->run == row->run &&
-                self->hosts[self->workers[vat].host].routed;
-    msg_clear(&msg);
-    return next && self->workers[vat].attached;
-}
-
-/* The next result of some vat is replaced by a lie on its way, and the vat must end by it. */
-void net_forge(sim_t *self, chance_t *chance)
-{
-    broker_commit(self);
-    unsigned at = roll(chance, CELL_COUNT);
-    for (unsigned i = 0; i < CELL_COUNT; i++) {
-        unsigned cell = (at + i) % CELL_COUNT, vat = cell % (VATS_MAX + 1),
-                 host = cell / (VATS_MAX + 1);
-        channel_t *channel = &self->up[cell];
-        if (!channel->count || !vat || !may_forge(self, vat, blob_bin(channel->head->blob)))
-            continue;
-        blob_t *lie = forge(self, vat, blob_bin(channel->head->blob), chance);
-        if (!lie) continue;
-        blob_t *truth = pop(channel);
-        blob_destroy(&truth);
-        sim_log(self, "v%u lies", vat);
-        sim_hash(self, blob_bin(lie).at, blob_bin(lie).len);
-        self->liar = vat;
-        self->lied[vat] = true;
-        take(self, WAY_UP, host, vat, lie);
-        broker_commit(self);
-        self->liar = 0;
-        const row_vat_t *row = vat_row(self, vat);
-        if (row && row->state != 2) sim_fail(self, "L1", "a lie of v%u is taken for a crank", vat);
-        return;
-    }
 }

@@ -11,7 +11,7 @@
 #include "vathost/supervisor/supervisor.h"
 
 enum { CELL_COUNT = HOSTS_MAX * (VATS_MAX + 1), LATE_MAX = 64, GROUP_MAX = 6, KEPT_MAX = 64 };
-enum { REQUESTS_MAX = 256, CALLS_MAX = 64, KREFS_MAX = 128 };
+enum { REQUESTS_MAX = 1024, CALLS_MAX = 200, KREFS_MAX = 128 };
 
 typedef struct {
     unsigned cluster, window, host;
@@ -61,6 +61,7 @@ typedef struct {
     supervisor_t *supervisor;
     uint64_t inc, pgen, run, applied, fetched, starts;
     id128_t nonce;
+    bool guest; /* its host was told of it, and not of its end */
     bool attached, ended;
     kept_t kept[KEPT_MAX];
     unsigned kept_count;
@@ -82,6 +83,9 @@ typedef struct {
     blob_t *ask; /* NULL: answered */
     unsigned cluster;
 } request_t;
+
+/* A lie for which there is seldom an opportunity: it waits for one. */
+typedef enum { WISH_NONE, WISH_DROPPED, WISH_LATER, WISH_DECIDED_LATER, WISH_COUNT } wish_t;
 
 /* An input whose effects have not left yet. */
 typedef struct {
@@ -114,8 +118,9 @@ struct sim {
     bool touched[VATS_MAX + 1];                  /* names and authority are to be compared */
     bool made[VATS_MAX + 1], over[VATS_MAX + 1]; /* as the history knows */
     bool lied[VATS_MAX + 1];                     /* a result of it was forged */
-    unsigned liar;                               /* vat whose next result is a lie */
-    unsigned lose[VATS_MAX + 1];                 /* the next live delivery meets a limit */
+    wish_t wish;
+    unsigned liar;               /* vat whose next result is a lie */
+    unsigned lose[VATS_MAX + 1]; /* the next live delivery meets a limit */
 
     unsigned client; /* connection; 0: none */
     uint32_t client_number;
@@ -185,7 +190,7 @@ unsigned client_open_requests(const sim_t *self);
 
 /* accident.c */
 void accident(sim_t *self, chance_t *chance);
-blob_t *forge(sim_t *self, unsigned vat, bin_t result, chance_t *chance);
+blob_t *forge(sim_t *self, unsigned vat, bin_t result, wish_t wish, chance_t *chance);
 
 /* check.c */
 void check_names(sim_t *self);

@@ -44,7 +44,7 @@ static void shrink_world(shrink_t *self)
         one.off |= 1u << i;
         fails(self, &one);
     }
-    unsigned low = 1, high = 1300;
+    unsigned low = 1, high = 2200;
     while (low < high) {
         sim_options_t one = self->options;
         one.steps_max = (low + high) / 2;
