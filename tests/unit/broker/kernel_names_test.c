@@ -238,6 +238,20 @@ Test(names, who_goes_is_away_and_who_runs_is_busy)
     expect("vats_compared 0\nvats_busy 0\nvats_away 1\n");
 }
 
+/* Start is in flight; then the worker ran a delivery that nobody gave it: quarantine. */
+Test(names, who_starts_is_busy_and_who_is_in_quarantine_is_away)
+{
+    rig_launch(rig, "v1", &(rig_launch_t){.no_start = true});
+    audit(true);
+    expect("vats_compared 0\nvats_busy 1\nvats_away 0\n");
+    rig_empty(rig, 1);
+    rig_run_dry(rig);
+    msg_attach_t attach = {.vat = {1}, .inc = 1, .pgen = 1, .last = 99};
+    rig_from_host(rig, host, TAG_attach, &attach);
+    audit(true);
+    expect("vats_compared 0\nvats_busy 0\nvats_away 1\n");
+}
+
 Test(names, two_clients_and_one_that_goes)
 {
     launch(1);
