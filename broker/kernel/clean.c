@@ -30,12 +30,45 @@ static void clean_row(kernel_t *k, kvat_t *vat, kref_t kref)
     held_drop(k, held);
 }
 
+/* ---- rows in the order of krefs ----
+ *
+ * A heap, not a sorted list: sorting a million at once would stop everybody for half a second. */
+
+static void sift(uint64_t *at, size_t count, size_t i)
+{
+    uint64_t kref = at[i];
+    for (size_t child; (child = 2 * i + 1) < count; i = child) {
+        if (child + 1 < count && at[child + 1] < at[child]) child++;
+        if (kref <= at[child]) break;
+        at[i] = at[child];
+    }
+    at[i] = kref;
+}
+
+static void heap_make(kvat_t *vat)
+{
+    vat->clean = take((vat->held.count + 1) * sizeof *vat->clean);
+    for (size_t i = 0; i < vat->held.room; i++) {
+        const held_t *held = map_cell(&vat->held, i);
+        if (held) vat->clean[vat->clean_count++] = held->row.kref;
+    }
+    for (size_t i = vat->clean_count / 2; i-- > 0;) sift(vat->clean, vat->clean_count, i);
+}
+
+static kref_t heap_take(kvat_t *vat)
+{
+    uint64_t least = vat->clean[0];
+    vat->clean[0] = vat->clean[--vat->clean_count];
+    if (vat->clean_count) sift(vat->clean, vat->clean_count, 0);
+    return kref_of(least);
+}
+
 /* One row less. False: nothing is left. */
 static bool clean_one(kernel_t *k, kvat_t *vat)
 {
-    if (!vat->clean) vat->clean = map_sorted(&vat->held, &vat->clean_count);
-    if (vat->clean_at < vat->clean_count) {
-        clean_row(k, vat, kref_of(vat->clean[vat->clean_at++]));
+    if (!vat->clean) heap_make(vat);
+    if (vat->clean_count) {
+        clean_row(k, vat, heap_take(vat));
         return true;
     }
     if (vat->row.safe >= vat->row.applied) return false;
@@ -55,7 +88,7 @@ static void clean_end(kernel_t *k, kvat_t *vat)
     if (k->clean_tail == vat) k->clean_tail = before;
     free(vat->clean);
     vat->clean = NULL;
-    vat->clean_at = vat->clean_count = 0;
+    vat->clean_count = 0;
     vat->cleaning = false;
     map_clear(&vat->held);
 }

@@ -28,7 +28,7 @@ enum { LOG_OPEN, LOG_OK, LOG_FAILED };
 
 /* What a vat that ended leaves behind goes in pieces: so many rows with every step, so that others
  * hardly notice, and so many with a step that has nothing else to do. */
-enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 1024 };
+enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 128 };
 
 /* clang-format off */
 #define COUNTERS(X) X(epoch) X(kernel_hi) X(kernel_lo) X(next_vat) X(next_cluster) X(next_host) \
@@ -143,8 +143,8 @@ struct kvat {
     kvat_t *ready_next;
     bool cleaning; /* it ended, and is in the list of those that have rows left */
     kvat_t *clean_next;
-    uint64_t *clean; /* krefs of its rows, ascending, of which clean_at are gone */
-    size_t clean_at, clean_count;
+    uint64_t *clean; /* krefs of the rows left, a heap: the least first */
+    size_t clean_count;
 };
 
 typedef struct held held_t;

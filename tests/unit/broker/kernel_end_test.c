@@ -344,12 +344,16 @@ Test(end, a_long_log_goes_in_pieces_each_row_once)
     cr_assert_gt(left, 200, "the step that ended it deleted few");
     rig_counter(rig, "vats");
     cr_assert_lt(rig_rows(rig, ROW_log), left, "every step deletes some");
+    size_t few = left - rig_rows(rig, ROW_log);
     cr_assert_gt(rig_rows(rig, ROW_log), 200, "but not many");
+    left = rig_rows(rig, ROW_log);
     cr_assert(kernel_chores(rig_kernel(rig)));
     rig_chore(rig);
-    cr_assert_eq(rig_rows(rig, ROW_log), 0, "a step with nothing else to do deletes more");
-    rig_chore(rig);
-    cr_assert_not(kernel_chores(rig_kernel(rig)));
+    cr_assert_gt(left - rig_rows(rig, ROW_log), 2 * few, "a step with nothing else to do deletes more");
+    unsigned chores = 0;
+    for (; kernel_chores(rig_kernel(rig)); chores++) rig_chore(rig);
+    cr_assert_eq(rig_rows(rig, ROW_log), 0);
+    cr_assert_leq(chores, 4);
     rig_destroy(&rig);
 }
 
