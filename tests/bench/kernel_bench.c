@@ -145,7 +145,9 @@ static void launch(uint32_t vats)
         msg_launch_vat_t row = {.name = text_of(name),
                                 .bundle = text_of("b1-00"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
-                                .host = text_of("")};
+                                .host = text_of(""),
+                                .reap_deliveries = REAP_NEVER, /* the raw vats know no reap */
+                                .reap_krefs = REAP_NEVER};
         must(!msg_encode(TAG_launch_vat, &row, &list));
     }
     msg_launch_t msg = {.request = {{1}},
