@@ -466,7 +466,7 @@ msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls)
                           .run_us = 10};
 }
 
-static void worker_done(rig_t *self, uint32_t vat, const msg_result_t *msg)
+void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg)
 {
     worker_t *worker = worker_of(self, vat);
     hash_t result = hash_result(msg->outcome, msg->calls, msg->store_digest);
@@ -481,7 +481,7 @@ static void worker_done(rig_t *self, uint32_t vat, const msg_result_t *msg)
 void rig_result(rig_t *self, uint32_t vat, buf_t *calls)
 {
     msg_result_t msg = rig_result_frame(self, vat, calls);
-    worker_done(self, vat, &msg);
+    rig_result_send(self, vat, &msg);
     if (calls) buf_clear(calls);
 }
 
@@ -492,7 +492,7 @@ void rig_fail(rig_t *self, uint32_t vat, err_t outcome, const char *reason)
     msg_result_t msg = rig_result_frame(self, vat, NULL);
     msg.outcome = outcome;
     msg.reason = text_of(reason);
-    worker_done(self, vat, &msg);
+    rig_result_send(self, vat, &msg);
 }
 
 void rig_run_dry(rig_t *self)
@@ -642,6 +642,23 @@ uint64_t rig_counter(rig_t *self, const char *name)
 }
 
 size_t rig_host_frames(const rig_t *self, msg_tag_t tag) { return self->frames[tag & 255]; }
+
+const msg_t *rig_told(const rig_t *self, msg_tag_t tag)
+{
+    for (const letter_t *letter = self->made; letter; letter = letter->made)
+        if (letter->msg.tag == tag) return &letter->msg;
+    return NULL;
+}
+
+const msg_event_t *rig_event(rig_t *self, const char *type)
+{
+    for (size_t i = self->event_count; i-- > 0;) {
+        effect_t effect = {.frame = self->events[i]};
+        const letter_t *letter = letter_new(self, &effect);
+        if (rig_text_is(letter->msg.body.event.type, type)) return &letter->msg.body.event;
+    }
+    return NULL;
+}
 
 size_t rig_events(const rig_t *self, const char *type)
 {

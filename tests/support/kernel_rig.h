@@ -48,8 +48,10 @@ void rig_fail(rig_t *self, uint32_t vat, err_t outcome, const char *reason);
 void rig_empty(rig_t *self, uint32_t vat); /* with no syscalls */
 void rig_run_dry(rig_t *self);             /* all vats answer with none until nothing moves */
 
-/* The RESULT that rig_result() would send, for tests that bend it first. */
+/* The RESULT that rig_result() would send, for tests that bend it first; and sends it, as the answer to
+ * the oldest delivery. */
 msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls);
+void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg);
 
 /* Ends the kernel and loads another one from the rows. Hosts and workers come back; workers are
  * fresh and fetch what they lack when REPLAY, else they attach where they stood. */
@@ -65,8 +67,11 @@ uint64_t rig_counter(rig_t *self, const char *name);
 /* What the host was told last by VAT_END, VAT_NEW, ...: how many frames of TAG so far. */
 size_t rig_host_frames(const rig_t *self, msg_tag_t tag);
 size_t rig_rows(const rig_t *self, row_table_t table);
-/* How many EVENTs of TYPE were sent to watchers. */
+/* The last frame of TAG that a host was told; NULL when there was none. */
+const msg_t *rig_told(const rig_t *self, msg_tag_t tag);
+/* How many EVENTs of TYPE were sent to watchers, and the last of them. */
 size_t rig_events(const rig_t *self, const char *type);
+const msg_event_t *rig_event(rig_t *self, const char *type);
 
 /* Syscalls. */
 void call_any(buf_t *calls, msg_tag_t tag, const void *body);
