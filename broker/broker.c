@@ -227,8 +227,10 @@ static void name_row(const row_t *row, char *out, size_t room)
         uint64_t key;
         if (column->kind != KIND_u64 || len < 0 || (size_t)len >= room) continue;
         memcpy(&key, (const char *)&row->body + column->offset, sizeof key);
-        len += snprintf(out + len, room - (size_t)len, " %s=%llu", column->name,
-                        (unsigned long long)key);
+        char text[KREF_TEXT_MAX];
+        snprintf(text, sizeof text, "%llu", (unsigned long long)key);
+        if (strcmp(column->name, "kref") == 0) kref_text((kref_t){key}, text);
+        len += snprintf(out + len, room - (size_t)len, " %s=%s", column->name, text);
     }
 }
 
@@ -239,7 +241,7 @@ static err_t load_row(void *context, const row_t *row)
     char name[128];
     if (!err) return ERR_OK;
     name_row(row, name, sizeof name);
-    add_finding(self, "LOAD", name, "out of range, twice, or of something that should exist");
+    add_finding(self, "LOAD", name, "contradicts itself, or what was loaded before it");
     return err;
 }
 
