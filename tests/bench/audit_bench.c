@@ -127,7 +127,8 @@ static void put_objects(bench_t *self)
         PUT(self, object, .kref = object_of(self, v, 0), .owner = v,
             .reachable = 1 + promises_of(self), .recognizable = 1 + promises_of(self), .pins = 1);
         for (uint64_t n = 1; n <= per_vat(self); n++) {
-            uint64_t count = 1 + (n % 2 == 0) + (n <= promises_of(self));
+            uint64_t count = n % 2 == 0 ? 2 : 1;
+            if (n <= promises_of(self)) count++;
             PUT(self, object, .kref = object_of(self, v, n), .owner = v, .reachable = count,
                 .recognizable = count);
         }
@@ -153,7 +154,8 @@ static void put_entries(bench_t *self)
             uint64_t krefs[2] = {object_of(self, v, n), promise_of(self, v, n)};
             for (size_t i = 0; i < 16; i++)
                 slots[i] = (uint8_t)(krefs[i / 8] >> (56 - 8 * (i % 8)));
-            PUT(self, entry, .holder = v, .seq = ++seq, .kind = 1, .target = object_of(self, v, 0),
+            seq++;
+            PUT(self, entry, .holder = v, .seq = seq, .kind = 1, .target = object_of(self, v, 0),
                 .body = {body, sizeof body - 1}, .slots = {slots, 16}, .msg_d = seq);
         }
     }
