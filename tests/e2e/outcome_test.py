@@ -226,11 +226,15 @@ class Outcome(Story):
                 vats = {row["vat"]: row["name"] for row in self.yard.ok("ps", "--json").json
                         if row["cluster"] == "story"}
                 number = {name: number for number, name in vats.items()}
+                deliveries = lambda: next(row["deliveries"] for row in self.yard.ok("ps", "-a", "--json").json
+                                          if row["vat"] == number["mortal"])
+                before = deliveries()
                 child = self.yard.start("call", number["mourner"], "end", "s:idle" if way == "kill" else f"s:{way}")
                 if way == "kill":
+                    self.assertTrue(wait_for(lambda: deliveries() > before))
                     self.yard.ok("kill", number["mortal"])
-                child.communicate(timeout=30)  # no caller hangs
-                self.assertNotEqual(0, child.returncode)
+                out, err = child.communicate(timeout=30)  # no caller hangs
+                self.assertEqual((8, True), (child.returncode, TERMINATED in out), out + err)
                 self.assertTrue(wait_for(lambda: self.clusters() == ["other"], 5))
                 rows = {row["vat"]: row for row in self.yard.ok("ps", "-a", "--json").json}
                 self.assertEqual({"terminated"}, {rows[number]["state"] for number in vats})

@@ -418,8 +418,8 @@ Test(story_outcome, a_worker_lost_after_its_link)
 
 /* ---- a critical vat takes its cluster along ---- */
 
-/* Whoever waits gets an answer: also who waits for one of the others. What a client asks for after the
- * cluster is gone is refused: its results went with it. */
+/* Whoever waits gets an answer: also who waits for one of the others, and who asks for his result when the
+ * cluster is gone. What is sent only then is refused. */
 Test(story_outcome, each_row_of_a_critical_vat)
 {
     for (unsigned i = 0; i < OUTCOMES; i++) {
