@@ -60,7 +60,7 @@ void client_know(sim_t *self, kref_t kref)
 void client_launch(sim_t *self, unsigned cluster)
 {
     buf_t vats = buf_of(LAUNCH_BYTES_MAX);
-    char names[VATS_MAX][8], hosts[VATS_MAX][8], name[8];
+    char names[VATS_MAX][16], hosts[VATS_MAX][16], name[16];
     if (self->launch_asked[cluster]) return;
     self->launch_asked[cluster] = true;
     for (unsigned v = 0; v < self->config.vats; v++) {

@@ -658,17 +658,14 @@ void history_quiet(history_t *self, uint64_t splats)
     if (self->sent != self->delivered + splats)
         broken(self, "X8", "%" PRIu64 " messages sent, %" PRIu64 " delivered, %" PRIu64 " splatted",
                self->sent, self->delivered, splats);
-    size_t count;
-    uint64_t *krefs = map_sorted(&self->promises, &count);
-    for (size_t i = 0; i < count; i++) {
-        const promise_t *promise = map_get(&self->promises, krefs[i]);
-        if (promise->wanted && !promise->settled_at)
+    for (size_t i = 0; i < self->promises.room; i++) {
+        const promise_t *promise = map_cell(&self->promises, i);
+        if (promise && promise->wanted && !promise->settled_at)
             broken(self, "S1", "result %s is never settled", kref_text(promise->kref, text));
-        if (promise->settled_by && !promise->said)
+        if (promise && promise->settled_by && !promise->said)
             broken(self, "K20", "%s was resolved, and the kernel never said so",
                    kref_text(promise->kref, text));
     }
-    free(krefs);
     for (size_t i = 0; i < self->vats.room; i++) {
         const hvat_t *vat = map_cell(&self->vats, i);
         if (vat && !vat->ended) check_asked(self, vat);

@@ -321,7 +321,7 @@ void host_open(sim_t *self, unsigned host)
     if (h->open) return;
     h->open = true;
     h->session++;
-    char name[8];
+    char name[16];
     snprintf(name, sizeof name, "h%u", host + 1);
     msg_hello_t hello = {.proto_min = PROTO_MIN,
                          .proto_max = PROTO_MAX,

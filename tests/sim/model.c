@@ -295,7 +295,7 @@ static void reap_exports(model_t *self)
 static void check_store(model_t *self)
 {
     for (unsigned i = 0; i < CELLS; i++) {
-        char key[8], want[24];
+        char key[16], want[24];
         text_t value;
         bool found;
         snprintf(key, sizeof key, "k%u", i);

@@ -247,7 +247,7 @@ static void act_exit(model_t *self, chance_t *chance)
 static void act_store(model_t *self, chance_t *chance)
 {
     unsigned cell = roll(chance, CELLS);
-    char key[8], value[24];
+    char key[16], value[24];
     snprintf(key, sizeof key, "k%u", cell);
     err_t err;
     if (once_in(chance, 4)) {
