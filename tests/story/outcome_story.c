@@ -486,3 +486,49 @@ Test(story_outcome, each_row_at_the_start)
         }
     }
 }
+
+/* ---- no end: quarantine ---- */
+
+/* Answers with what no vat can see: how often it ran. */
+static void fickle(void *context, const vdelivery_t *delivery, const engine_host_t *host, engine_report_t *ret)
+{
+    char result[48], body[32];
+    int *runs = context;
+    (void)ret;
+    if (!script_method(delivery, "count")) return;
+    snprintf(body, sizeof body, "#%d", ++*runs);
+    cr_expect_eq(script_resolve(host, text(result, delivery->result), false, body, ""), ERR_OK);
+}
+
+/* A vat whose replay differs neither runs nor ends: who asked waits for an operator, and is told by his kill. */
+Test(story_outcome, a_vat_in_quarantine_that_is_killed)
+{
+    static const unsigned windows[] = {1, 4, 16};
+    for (unsigned n = 0; n < 9; n++) {
+        int runs = 0;
+        world_t *world = world_new(n);
+        world_vat(world, "fickle", fickle, &runs);
+        world_may_diverge(world, "fickle");
+        world_window(world, windows[n % 3]);
+        world_launch(world);
+        world_settle(world);
+        kref_t root = world_root(world, "fickle");
+        unsigned first = world_call(world, root, "#[\"count\",[]]"), waits = world_call(world, root, "#[\"wait\",[]]");
+        world_settle(world);
+        cr_assert_str_eq(world_answer(world, first), "ok #1 {}");
+        world_kill_worker(world, "fickle");
+        world_settle(world);
+        unsigned late = world_call(world, root, "#[\"count\",[]]");
+        world_settle(world);
+        cr_assert(begins(world_state(world, "fickle"), "quarantined: VAT_DIVERGED"));
+        cr_assert_str_eq(world_answer(world, waits), "");
+        cr_assert_str_eq(world_answer(world, late), "");
+        if (n % 2) world_restart_broker(world);
+        world_kill_vat(world, "fickle");
+        world_settle(world);
+        cr_assert(begins(world_state(world, "fickle"), "terminated: VAT_KILLED"));
+        cr_assert_str_eq(world_answer(world, waits), TERMINATED);
+        cr_assert_str_eq(world_answer(world, late), TERMINATED);
+        world_destroy(&world);
+    }
+}
