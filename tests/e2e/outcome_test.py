@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 
 from yard import VATS, YardTest, main, wait_for
@@ -40,7 +41,7 @@ class Story(YardTest):
         return self.yard.ctl("cluster", "launch", file, "--name", name, "--wait")
 
     def row(self, name="mortal"):
-        return next(row for row in self.yard.ok("ps", "-a", "--json").json if row["name"] == name)
+        return [row for row in self.yard.ok("ps", "-a", "--json").json if row["name"] == name][-1]
 
     def call(self, *words):
         return self.yard.ok("call", *words, "--json").json["value"]
@@ -96,7 +97,7 @@ class Story(YardTest):
             with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
                 return int(file.read().rsplit(")", 1)[1].split()[11])
 
-        pid = self.worker()
+        pid = wait_for(self.worker)
         before = used(pid)
         self.assertTrue(wait_for(lambda: used(pid) > before + 20, 20), "it computes")
         return pid
@@ -215,6 +216,33 @@ class Outcome(Story):
                 self.assertEqual(["healthy"], self.clusters())
         self.assertExit(0, self.launch())
         self.assertSound()
+
+    def test_an_end_while_it_starts(self):
+        """Killed, removed with its cluster, or crashed before it ran: the launch is answered, nothing is left."""
+        def crash():
+            pid = self.busy()
+            os.kill(pid, signal.SIGSEGV)
+
+        ways = {"kill": (lambda: self.yard.ok("kill", "mortal", "--reason", "in the way"), "in the way"),
+                "remove": (lambda: self.yard.ok("cluster", "rm", "story", "--yes"), "removed while it started"),
+                "crash": (crash, "the vat's worker crashed")}
+        for way, (act, reason) in ways.items():
+            with self.subTest(way):
+                launch = threading.Thread(target=lambda: results.append(self.launch(ENDLESS, atStart="clock")))
+                results = []
+                launch.start()
+                starts = lambda: [row for row in self.yard.ok("ps", "--json").json if row["state"] == "starting"]
+                self.assertTrue(wait_for(starts, 20))
+                act()
+                launch.join(30)
+                self.assertFalse(launch.is_alive(), "the launch is answered")
+                self.assertNotEqual(0, results[0].code)
+                self.assertIn(reason, results[0].err)
+                self.assertEqual([], self.clusters())
+                self.assertEqual([], self.yard.ok("ps", "--json").json)
+                self.assertTrue(wait_for(lambda: not self.yard.workers()), "no worker is left")
+                self.assertSound()
+        self.assertExit(0, self.launch())
 
     # -- critical vats
 
