@@ -28,6 +28,7 @@ typedef struct {
     uint64_t known;    /* last delivery it is known to have run */
     uint64_t live;     /* last live delivery it has and will run; known < live: it is running */
     uint64_t since_ms; /* since when it runs known + 1 */
+    bool reaped;       /* what it runs is a reap, alone in flight */
     bool late;         /* killed by the clock */
     bool diverged;
 } worker_t;
@@ -314,6 +315,7 @@ static void watch_deliver(worker_t *worker, const msg_deliver_t *msg, uint64_t n
     if (msg->verdict != 0 || msg->d != worker->live + 1) return;
     if (worker->live == worker->known) worker->since_ms = now_ms;
     worker->live = msg->d;
+    worker->reaped = msg_peek(msg->delivery) == TAG_deliver_reap;
 }
 
 static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
@@ -567,6 +569,7 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
         return;
     }
     uint64_t wall_ms = guest->wall_ms ? guest->wall_ms : WALL_MS_DEFAULT;
+    if (worker->reaped) wall_ms *= WALL_REAP_TIMES;
     bool running = worker->live > worker->known;
     if (running && now_ms - worker->since_ms > wall_ms + WALL_GRACE_MS) {
         worker->late = true;

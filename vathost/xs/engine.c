@@ -71,7 +71,8 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
     self->meter_off = 0;
     self->meter_max = self->computrons;
     bool timed = !metered_only && self->wall_ms > 0;
-    if (timed) clock_start(self->wall_ms);
+    bool reap = delivery->tag == TAG_deliver_reap;
+    if (timed) clock_start(reap ? self->wall_ms * WALL_REAP_TIMES : self->wall_ms);
     crank_run(self, delivery, ret);
     if (timed) clock_stop();
     self->host = NULL;

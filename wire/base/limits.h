@@ -92,6 +92,10 @@ enum {
     /* After the wall limit the worker ends itself; after this much more the vathost kills it. */
     WALL_GRACE_MS = 1000,
 
+    /* A reap may take so many times as long. It runs none of the vat's code, and how long it takes is decided by
+     * others: a million objects that nobody holds any more, because a vat ended, take minutes. */
+    WALL_REAP_TIMES = 100,
+
     /* Settled client results kept for `await`; above it the oldest settled one is let go. */
     CLIENT_HOLDS_MAX = 10 * 1000,
 

@@ -92,6 +92,21 @@ Test(xs_limit, native_loop_ends_the_process)
     cr_assert_eq(WEXITSTATUS(status), XS_EXIT_WALL);
 }
 
+/* How much there is to collect is not the vat's doing. */
+Test(xs_limit, a_reap_has_more_time)
+{
+    xs_options_t limits = {.wall_ms = 10};
+    AUTO(xs_vat) vat = xs_vat_new("garbage.json", limits);
+    xs_vat_replay(vat, true);
+    cr_assert_eq(xs_vat_start(vat, "#\"#undefined\"")->outcome, ERR_OK);
+    cr_assert_eq(xs_vat_call(vat, "#[\"make\",[500]]")->outcome, ERR_OK);
+    cr_assert_neq(xs_vat_get(vat, "vom.o+v10/500"), NULL);
+    xs_vat_replay(vat, false);
+    const engine_report_t *report = xs_vat_reap(vat);
+    cr_assert_eq(report->outcome, ERR_OK, "%s", report->reason);
+    cr_assert_eq(xs_vat_get(vat, "vom.o+v10/500"), NULL);
+}
+
 /* A zygote reads the snapshot, its children open a vat each. */
 Test(xs_limit, machine_goes_on_behind_a_fork)
 {
