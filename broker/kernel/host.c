@@ -150,7 +150,10 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     msg_attached_t answer = {vat->id,      vat->row.inc, vat->row.pgen,
                              vat->row.run, msg->nonce,   vat->row.applied};
     send_host(k, from, TAG_attached, &answer);
-    if (msg->last >= vat->row.applied) send_live(k, vat, vat->row.applied + 1);
+    vat->fetched = 0;
+    if (msg->last < vat->row.applied) return; /* it fetches what it lacks */
+    vat->fetched = UINT64_MAX;
+    send_live(k, vat, vat->row.applied + 1);
 }
 
 /* The vat, when the frame comes from the one worker that may speak for it; anything else is late. */
@@ -163,11 +166,14 @@ kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t inc, ui
     return vat->attached && vat->row.run == run ? vat : NULL;
 }
 
+/* A worker asks for each row once in a run, in order, and for the live ones last. One that asks again
+ * gets nothing: a small frame would have many large ones sent. */
 static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
 {
     kvat_t *vat = vat_speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
-    if (!vat) return;
+    if (!vat || msg->first <= vat->fetched) return;
     if (msg->first > vat->row.applied) {
+        vat->fetched = UINT64_MAX;
         send_live(k, vat, msg->first);
         return;
     }
@@ -179,6 +185,7 @@ static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
     effect->vat = vat->id;
     effect->first = msg->first;
     effect->last = last < vat->row.applied ? last : vat->row.applied;
+    vat->fetched = effect->last;
     effect->run = vat->row.run;
     effect->inc = vat->row.inc;
     effect->pgen = vat->row.pgen;

@@ -133,6 +133,7 @@ struct kvat {
     log_t *log, *log_tail; /* rows applied + 1 .. assigned */
     due_t due[DUE_KINDS];
     uint64_t since_barrier; /* deliveries assigned since one stood alone */
+    uint64_t fetched;       /* rows up to here were asked for in this run: none is sent twice */
     struct promise *decides; /* unresolved promises that it decides */
     size_t busy;
     bool attached; /* a worker has this run */

@@ -75,3 +75,30 @@ Test(cost, a_tangle_is_walked_once_for_all_its_promises)
     cr_assert_leq(rig_counter(rig, "promises"), 2, "what held the ring is gone");
     rig_destroy(&rig);
 }
+
+/* A FETCH is a few bytes, and what it asks for may be many megabytes. */
+Test(cost, no_row_is_sent_twice_in_a_run)
+{
+    rig_t *rig = start();
+    msg_result_t own = rig_result_frame(rig, 1, &calls);
+    size_t sent = rig_host_frames(rig, TAG_deliver);
+    msg_fetch_t live = {own.vat, own.inc, own.pgen, own.run, 2, FETCH_ROWS_MAX};
+    for (int i = 0; i < 10; i++) rig_from_host(rig, 1, TAG_fetch, &live);
+    cr_assert_eq(rig_host_frames(rig, TAG_deliver), sent, "it has them since it attached");
+    rig_run_dry(rig);
+
+    rig_restart(rig, true); /* fresh workers fetch everything; the rig ends when a row comes twice */
+    msg_call_t call = {rig_id(rig), root(1), rig_data(TAKE, NULL, 0), 1};
+    rig_ask(rig, TAG_call, &call);
+    own = rig_result_frame(rig, 1, &calls);
+    sent = rig_host_frames(rig, TAG_deliver);
+    msg_fetch_t again = {own.vat, own.inc, own.pgen, own.run, 1, FETCH_ROWS_MAX};
+    live = (msg_fetch_t){own.vat, own.inc, own.pgen, own.run, own.d, FETCH_ROWS_MAX};
+    for (int i = 0; i < 10; i++) {
+        rig_from_host(rig, 1, TAG_fetch, &again);
+        rig_from_host(rig, 1, TAG_fetch, &live);
+    }
+    cr_assert_eq(rig_host_frames(rig, TAG_deliver), sent);
+    rig_run_dry(rig);
+    rig_destroy(&rig);
+}
