@@ -29,11 +29,14 @@ static void due_add(kernel_t *k, held_t *held, due_kind_t kind)
     vat_ready(k, vat);
 }
 
-/* Nobody can reach OBJECT: who must be told? */
-void gc_look(kernel_t *k, const object_t *object)
+/* Nobody can reach OBJECT: who must be told? Of an orphan all who know it, and they are listed once:
+ * until somebody reaches it again there are no others. */
+void gc_look(kernel_t *k, object_t *object)
 {
     kref_t kref = {object->row.kref};
     if (object_orphan(k, object)) {
+        if (object->listed) return;
+        object->listed = true;
         for (held_t *held = object->named.holders; held; held = held->next)
             if (!(held->row.flags & HELD_EXPORTED)) due_add(k, held, DUE_RETIRE_IMPORT);
         return;
@@ -47,18 +50,12 @@ void gc_look(kernel_t *k, const object_t *object)
 void gc_look_all(kernel_t *k)
 {
     for (size_t i = 0; i < k->objects.room; i++) {
-        const object_t *object = map_cell(&k->objects, i);
+        object_t *object = map_cell(&k->objects, i);
         if (!object || object->row.reachable) continue;
         const kvat_t *owner = vat_find(k, object->row.owner);
         bool damaged = owner && !held_find(owner, kref_of(object->row.kref));
         if (!damaged) gc_look(k, object); /* the audit finds it */
     }
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
 }
 
 /* The row that the list's entry is about, if it is still true of it. */
@@ -87,19 +84,31 @@ static void due_pop(const kvat_t *vat, due_t *due, due_kind_t kind)
     if (held) held->due[kind] = false;
 }
 
+static void due_sort(due_t *due)
+{
+    if (due->unsorted) sort_numbers(due->at + due->next, due->count - due->next);
+    due->unsorted = false;
+}
+
 /* The first entry that is still true; the others before it go. */
 static held_t *due_first(const kernel_t *k, kvat_t *vat, due_kind_t kind)
 {
     due_t *due = &vat->due[kind];
-    if (due->unsorted)
-        qsort(due->at + due->next, due->count - due->next, sizeof *due->at, by_number);
-    due->unsorted = false;
     while (due->next < due->count) {
         held_t *held = due_true(k, vat, kind, due->at[due->next]);
         if (held) return held;
         due_pop(vat, due, kind);
     }
     return NULL;
+}
+
+/* The vat ended: it is told nothing any more. */
+void gc_end(kvat_t *vat)
+{
+    for (due_kind_t kind = 0; kind < DUE_KINDS; kind++) {
+        free(vat->due[kind].at);
+        vat->due[kind] = (due_t){0};
+    }
 }
 
 /* ---- whose turn ---- */
@@ -181,6 +190,7 @@ static void assign_refs(kernel_t *k, kvat_t *vat, due_kind_t kind)
     kref_t *krefs = take(SLOTS_MAX * sizeof *krefs);
     size_t count = 0;
 
+    due_sort(due);
     for (held_t *held; count < SLOTS_MAX && (held = due_first(k, vat, kind));) {
         krefs[count++] = kref_of(held->row.kref);
         due_pop(vat, due, kind);

@@ -102,7 +102,7 @@ typedef struct kvat kvat_t;
 typedef struct comparison comparison_t;
 
 /* Krefs that one kind of GC delivery to a vat may be about, looked at again when it is assigned.
- * Ascending from `next` on while `sorted`. */
+ * Ascending from `next` on unless `unsorted`. */
 typedef struct {
     uint64_t *at;
     size_t next, count, room;
@@ -160,6 +160,7 @@ typedef struct {
 typedef struct {
     named_t named;
     row_object_t row;
+    bool listed; /* an orphan out of reach, and all who know it are to be told */
 } object_t;
 
 typedef struct waiter {
@@ -283,6 +284,7 @@ entry_t *queue_pop(queue_t *queue);
 text_t blob_text(const blob_t *blob);
 blob_t *text_blob(text_t text);
 kref_t kref_of(uint64_t n);
+void sort_numbers(uint64_t *at, size_t count);
 kref_t slot_read(const uint8_t *at);
 __attribute__((format(printf, 2, 3))) blob_t *blob_print(size_t max, const char *format, ...);
 
@@ -352,8 +354,9 @@ void clean_some(kernel_t *k);
 void clean_all(kernel_t *k, kvat_t *vat);
 
 /* ---- gc.c: what a vat must be told of, and when ---- */
-void gc_look(kernel_t *k, const object_t *object);
+void gc_look(kernel_t *k, object_t *object);
 void gc_look_all(kernel_t *k);
+void gc_end(kvat_t *vat);
 bool gc_due(kernel_t *k, kvat_t *vat);
 size_t gc_listed(const kvat_t *vat);
 bool gc_waits(const kvat_t *vat);

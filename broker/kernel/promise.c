@@ -4,12 +4,6 @@
 #include "broker/kernel/private.h"
 #include "wire/base/planted.h"
 
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* A vat that ended waits for nothing, though its rows may still be there. */
 static bool subscribes(const held_t *held)
 {
@@ -32,7 +26,7 @@ static void notify_all(kernel_t *k, promise_t *promise, cause_t cause)
         touch(k, &held->head);
         vats[n++] = held->row.vat;
     }
-    qsort(vats, n, sizeof *vats, by_number);
+    sort_numbers(vats, n);
     for (size_t i = 0; i < n; i++) notify_push(k, (vat_t){(uint32_t)vats[i]}, promise, cause);
     if (vats != few) free(vats);
 }

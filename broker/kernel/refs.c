@@ -67,7 +67,10 @@ static void object_count(kernel_t *k, object_t *object, int reach, int recognize
     object->row.recognizable += (uint64_t)(int64_t)recognize;
     must(object->row.reachable <= object->row.recognizable);
     touch(k, &object->named.head);
-    if (object->row.reachable == 0) doubt(k, &object->named, object->row.kref);
+    if (object->row.reachable)
+        object->listed = false;
+    else
+        doubt(k, &object->named, object->row.kref);
 }
 
 /* Its value may lead back to it: the reference it lost may have been the last one from outside. */

@@ -207,12 +207,6 @@ static int by_ring(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* "v3 v7"; more than fit end in "...". */
 static void holders_text(const object_t *object, char text[TEXT_BYTES_MAX])
 {
@@ -220,7 +214,7 @@ static void holders_text(const object_t *object, char text[TEXT_BYTES_MAX])
     uint64_t *vats = take((object->row.reachable + 1) * sizeof *vats);
     for (const held_t *held = object->named.holders; held; held = held->next)
         if (imports(held)) vats[count++] = held->row.vat;
-    qsort(vats, count, sizeof *vats, by_number);
+    sort_numbers(vats, count);
     text[0] = '\0';
     for (size_t i = 0; i < count; i++) {
         if (len > TEXT_BYTES_MAX - 32) {

@@ -132,6 +132,17 @@ blob_t *blob_print(size_t max, const char *format, ...)
 
 kref_t kref_of(uint64_t n) { return (kref_t){n}; }
 
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void sort_numbers(uint64_t *at, size_t count)
+{
+    if (count) qsort(at, count, sizeof *at, by_number);
+}
+
 kref_t slot_read(const uint8_t *at)
 {
     uint64_t n = 0;

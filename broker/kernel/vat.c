@@ -33,7 +33,7 @@ void vat_free(kvat_t *vat)
         vat->log = log->next;
         log_free(log);
     }
-    for (size_t i = 0; i < DUE_KINDS; i++) free(vat->due[i].at);
+    gc_end(vat);
     free(vat->clean);
     blob_destroy(&vat->name);
     blob_destroy(&vat->reason);
@@ -124,12 +124,6 @@ static value_t *terminated(kernel_t *k)
     return value_error(k, "VAT_TERMINATED", "vat terminated", (text_t){0});
 }
 
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Every unresolved promise that it decides is rejected once, in the order of krefs, results of
  * messages in flight included. */
 static void end_promises(kernel_t *k, kvat_t *vat, cause_t cause)
@@ -142,7 +136,7 @@ static void end_promises(kernel_t *k, kvat_t *vat, cause_t cause)
     for (promise_t *promise = vat->decides; promise; promise = promise->decided_next)
         krefs[n++] = promise->row.kref;
     if (PLANTED(end_forgets_one)) count--;
-    qsort(krefs, count, sizeof *krefs, by_number);
+    sort_numbers(krefs, count);
     AUTO(value) why = terminated(k);
     for (size_t i = 0; i < count; i++) {
         promise_t *promise = promise_find(k, kref_of(krefs[i]));
@@ -222,6 +216,7 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
     serial_next(k, vat->cluster);
     unpin(k, vat);
     vat->row.assigned = vat->row.applied;
+    gc_end(vat);
     clean_begin(k, vat);
 
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
