@@ -41,12 +41,25 @@ static void do_remove(sim_t *self, unsigned cluster)
     client_ask(self, TAG_cluster_rm, &msg, REQUEST_OTHER);
 }
 
+/* An audit must find nothing, however busy everybody is (client.c looks at the answer). */
+static void do_audit(sim_t *self, chance_t *chance)
+{
+    msg_audit_t audit = {client_request(self), roll(chance, 4) != 0};
+    client_ask(self, TAG_audit, &audit, REQUEST_OTHER);
+    kref_t kref = self->kref_count ? self->krefs[roll(chance, self->kref_count)] : (kref_t){0};
+    msg_list_t list = {client_request(self), roll(chance, 7), once_in(chance, 2), kref};
+    client_ask(self, TAG_list, &list, REQUEST_OTHER);
+    msg_quiet_t quiet = {client_request(self), {0}};
+    if (once_in(chance, 3)) client_ask(self, TAG_quiet, &quiet, REQUEST_OTHER);
+}
+
 static void do_client(sim_t *self) { net_cut_client(self); }
 
 /* The names are those of FAULTS. How often, against each other, when all are on. */
 static const unsigned often[FAULT_COUNT] = {
-    [FAULT_cut] = 6, [FAULT_kill] = 6,  [FAULT_broker] = 3,  [FAULT_client] = 3, [FAULT_lost] = 1,
-    [FAULT_end] = 1, [FAULT_forge] = 2, [FAULT_restart] = 1, [FAULT_reap] = 4,   [FAULT_remove] = 1,
+    [FAULT_cut] = 6,  [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
+    [FAULT_lost] = 1, [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
+    [FAULT_reap] = 4, [FAULT_remove] = 1, [FAULT_audit] = 4,
 };
 
 static fault_t choose(const sim_t *self, chance_t *chance)
@@ -94,6 +107,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_forge: lie(self, chance); return;
     case FAULT_restart: do_restart(self, vat); return;
     case FAULT_reap: do_reap(self, vat); return;
+    case FAULT_audit: do_audit(self, chance); return;
     case FAULT_remove:
         if (once_in(chance, 4)) do_remove(self, roll(chance, self->config.clusters));
         return;

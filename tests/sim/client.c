@@ -161,6 +161,21 @@ static void on_settled(sim_t *self, const msg_settled_t *msg)
     for (size_t i = 0; i < msg->value.slots.count; i++) client_know(self, msg->value.slots.at[i]);
 }
 
+/* What an audit finds is wrong, whenever it was asked for. */
+static void on_rows(sim_t *self, bin_t rows)
+{
+    msg_t row;
+    while (rows.len > 0) {
+        if (msg_next(&rows, &row)) sim_fail(self, "codec", "rows for a client cannot be read");
+        const msg_finding_row_t *finding = &row.body.finding_row;
+        if (row.tag == TAG_finding_row)
+            sim_fail(self, "names", "%.*s: %.*s: %.*s", (int)finding->rule.len, finding->rule.at,
+                     (int)finding->row.len, finding->row.at, (int)finding->should.len,
+                     finding->should.at);
+        msg_clear(&row);
+    }
+}
+
 /* Takes FRAME. */
 void client_take(sim_t *self, blob_t *frame)
 {
@@ -174,6 +189,7 @@ void client_take(sim_t *self, blob_t *frame)
         request_t asked = *request;
         blob_destroy(&request->ask);
         if (msg.tag == TAG_launched) on_launched(self, &msg.body.launched, asked.cluster);
+        if (msg.tag == TAG_rows) on_rows(self, msg.body.rows.rows);
         if (msg.tag == TAG_settled) on_settled(self, &msg.body.settled);
         if (msg.tag == TAG_sent && !kref_none(msg.body.sent.result)) {
             client_know(self, msg.body.sent.result);

@@ -313,6 +313,45 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
         fetch(self, worker);
 }
 
+/* ---- names ---- */
+
+enum { PAIR_BYTES = 9, PAGE_PAIRS = 5 }; /* short pages, so that there are several */
+
+typedef struct {
+    uint64_t first, next;
+    uint8_t pairs[PAGE_PAIRS * PAIR_BYTES];
+    size_t len;
+} page_t;
+
+static void add_pair(void *context, kref_t kref, vref_t vref, uint64_t flags)
+{
+    page_t *page = context;
+    (void)vref;
+    if (kref.n < page->first || page->next) return;
+    if (page->len == sizeof page->pairs) {
+        page->next = kref.n;
+        return;
+    }
+    for (size_t i = 0; i < 8; i++) page->pairs[page->len++] = (uint8_t)(kref.n >> (56 - 8 * i));
+    page->pairs[page->len++] = (uint8_t)(flags & 3);
+}
+
+static void on_names_get(sim_t *self, const worker_t *worker, const msg_names_get_t *get)
+{
+    if (!worker->attached || get->run != worker->run) return;
+    page_t page = {.first = get->first};
+    supervisor_pairs(worker->supervisor, add_pair, &page);
+    msg_names_t names = {.vat = {worker->number},
+                         .inc = worker->inc,
+                         .pgen = worker->pgen,
+                         .run = worker->run,
+                         .first = get->first,
+                         .last = supervisor_last(worker->supervisor),
+                         .next = page.next,
+                         .pairs = {page.pairs, page.len}};
+    post(self, worker, TAG_names, &names);
+}
+
 /* ---- hosts ---- */
 
 void host_open(sim_t *self, unsigned host)
@@ -382,6 +421,9 @@ void host_take(sim_t *self, unsigned host, unsigned vat, blob_t *frame)
         break;
     case TAG_attached:
         if (is_here(worker, host)) on_attached(self, worker, &body->attached);
+        break;
+    case TAG_names_get:
+        if (is_here(worker, host)) on_names_get(self, worker, &body->names_get);
         break;
     case TAG_deliver:
         if (is_here(worker, host)) on_deliver(self, worker, &body->deliver);

@@ -54,10 +54,12 @@ static bool may_be_late(way_t way, bin_t frame)
     case TAG_result:
     case TAG_fetch:
     case TAG_lost:
-    case TAG_diverged: return way == WAY_UP;
+    case TAG_diverged:
+    case TAG_names: return way == WAY_UP;
     case TAG_deliver:
     case TAG_attached:
-    case TAG_vat_end: return way == WAY_DOWN;
+    case TAG_vat_end:
+    case TAG_names_get: return way == WAY_DOWN;
     default: return false;
     }
 }
@@ -226,6 +228,9 @@ typedef struct {
     unsigned host, vat;
 } move_t;
 
+/* Longer than the kernel waits for anybody. */
+enum { PATIENCE_US = 60 * 1000 * 1000 };
+
 enum { MOVES_MAX = 2 * CELL_COUNT + 2 * HOSTS_MAX + LATE_MAX + 8 };
 
 static unsigned moves_of(const sim_t *self, move_t moves[MOVES_MAX])
@@ -300,7 +305,9 @@ bool net_move(sim_t *self, chance_t *chance)
     move_t moves[MOVES_MAX];
     unsigned count = moves_of(self, moves);
     if (!count) {
-        if (!kernel_chores(self->kernel)) return false;
+        bool overdue = kernel_overdue(self->kernel, self->now_us + PATIENCE_US);
+        if (overdue) self->now_us += PATIENCE_US;
+        if (!overdue && !kernel_chores(self->kernel)) return false;
         moves[count++] = (move_t){.kind = MOVE_CHORE};
     }
     move(self, &moves[roll(chance, count)], chance);

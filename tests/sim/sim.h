@@ -28,7 +28,8 @@ enum { VATS_MAX = 8, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 
     X(window, "more than one delivery in flight")                               \
     X(serial, "clusters that run one crank at a time")                          \
     X(remove, "a cluster is removed while it works")                            \
-    X(critical, "vats whose end ends their cluster")
+    X(critical, "vats whose end ends their cluster") \
+    X(audit, "the client audits, with the names that workers know, and lists")
 /* clang-format on */
 typedef enum {
 #define X(name, doc) FAULT_##name,
