@@ -25,6 +25,7 @@ typedef struct {
     pipe_t pipe;
     char bundle[PATH_BYTES_MAX];
     uint64_t run;
+    unsigned starts;   /* how often it was told START, and has not answered with ATTACH yet */
     uint64_t known;    /* last delivery it is known to have run */
     uint64_t live;     /* last live delivery it has and will run; known < live: it is running */
     uint64_t since_ms; /* since when it runs known + 1 */
@@ -147,6 +148,7 @@ static void tell_start(guests_t *self, worker_t *worker)
                          .computrons = guest->computrons,
                          .wall_ms = guest->wall_ms,
                          .heap_bytes = guest->heap_bytes};
+    worker->starts++;
     tell_worker(self, worker, frame_of(self, TAG_start, &start));
 }
 
@@ -381,7 +383,10 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
 static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
 {
     switch (msg->tag) {
-    case TAG_attach: worker->known = worker->live = msg->body.attach.last; break;
+    case TAG_attach:
+        worker->starts--;
+        worker->known = worker->live = msg->body.attach.last;
+        break;
     case TAG_fetch: worker->known = worker->live = msg->body.fetch.first - 1; break;
     case TAG_result:
         if (msg->body.result.d != worker->known + 1) break; /* sent again */
@@ -407,6 +412,7 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
     bool ok = msg.tag == TAG_attach || msg.tag == TAG_fetch || msg.tag == TAG_result ||
               msg.tag == TAG_diverged || msg.tag == TAG_names;
     ok = ok && head->vat.n == guest->vat.n && head->inc == guest->inc && head->pgen == guest->pgen;
+    ok = ok && (msg.tag != TAG_attach || worker->starts); /* each has the broker send its rows */
     if (ok) {
         watch_worker(worker, &msg, now_ms);
         (void)self->options.send(self->options.context, frame);
@@ -442,7 +448,8 @@ void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms)
     }
     bool open = pipe_read(&worker->pipe);
     if (!take_frames(self, worker, now_ms)) {
-        log_error("worker_frame", kv_num("vat", worker->vat.n), kv_str("why", "not its own"));
+        log_error("worker_frame", kv_num("vat", worker->vat.n),
+                  kv_str("why", "not its own, or out of turn"));
         ok = false;
     }
     if (ok && open) return;

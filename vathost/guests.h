@@ -2,7 +2,7 @@
  *
  *   G1  a vat has at most one worker that counts; frames of any other are dropped;
  *   G2  a worker speaks for its own (vat, incarnation, placement) and for nobody else: the host
- *       compares, and ends a worker that tries;
+ *       compares, and ends a worker that tries, or that attaches without having been told START;
  *   G3  a worker that ends while it runs a live delivery, by a crash of its own or by the clock, is
  *       reported LOST, and only the broker brings the vat back; one that ends in any other way is
  *       started again by the host, with growing pauses while it does not get anywhere;
