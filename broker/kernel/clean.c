@@ -105,7 +105,7 @@ void clean_some(kernel_t *k)
     }
 }
 
-/* All of VAT, which never ran: there is little. */
+/* All of VAT, which made little. */
 void clean_all(kernel_t *k, kvat_t *vat)
 {
     if (!vat->cleaning) return;

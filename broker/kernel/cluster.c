@@ -417,6 +417,16 @@ static void drop_holds(kernel_t *k, uint64_t cluster, bool asked)
     free(krefs);
 }
 
+/* A vat of a cluster that never started leaves nothing behind, not even its row, when it made so
+ * little that this is done at once. One that used the time to make a million objects ends like any
+ * other. */
+static bool forgettable(const kvat_t *vat)
+{
+    enum { MADE_MAX = 256 };
+    return vat->held.count <= MADE_MAX && vat->row.applied <= MADE_MAX &&
+           vat->row.objects <= MADE_MAX && vat->row.promises <= MADE_MAX;
+}
+
 /* Ends all vats and forgets the cluster. It is out of the table first, so that the end of its vats
  * does not end it again. */
 static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool asked,
@@ -427,7 +437,7 @@ static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool a
     for (size_t i = 0; i < cluster->vat_count; i++) {
         kvat_t *vat = cluster->vats[i];
         vat_end(k, vat, ERR_VAT_KILLED, text_blob(text_of(why)), cause);
-        vat->forget = forget;
+        vat->forget = forget && forgettable(vat);
     }
     k->forget = k->forget || forget;
     k->idle_check = true;

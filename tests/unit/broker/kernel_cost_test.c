@@ -102,3 +102,26 @@ Test(cost, no_row_is_sent_twice_in_a_run)
     rig_run_dry(rig);
     rig_destroy(&rig);
 }
+
+/* A vat runs before its cluster has started. What it makes meanwhile is not cleaned in one step either. */
+Test(cost, what_a_vat_made_before_its_cluster_failed_goes_in_pieces)
+{
+    enum { MADE = 1000 };
+    rig_t *rig = rig_new();
+    rig_host(rig, 1);
+    rig_launch(rig, "alice bob", &(rig_launch_t){.no_start = true});
+    for (uint64_t i = 0; i < MADE; i++) slots[i] = kref_object((vat_t){1}, i + 1);
+    call_send(&calls, root(1), TAKE, slots, MADE, nothing);
+    rig_result(rig, 1, &calls);
+
+    rig_no_chores(rig);
+    rig_fail(rig, 2, ERR_VAT_CRASHED, "bang");
+    cr_assert_eq(rig_reply(rig, 1)->tag, TAG_failed);
+    uint64_t left = rig_counter(rig, "held");
+    cr_assert_geq(left, MADE - 64, "others run in between");
+    while (kernel_chores(rig_kernel(rig))) rig_chore(rig);
+    cr_assert_eq(rig_counter(rig, "held"), 0);
+    cr_assert_eq(rig_counter(rig, "objects"), 0);
+    cr_assert_eq(rig_rows(rig, ROW_log), 0);
+    rig_destroy(&rig);
+}
