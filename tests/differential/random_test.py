@@ -185,8 +185,8 @@ class Life:
 
     def step_settle(self):
         kit, to = self.pick(self.local), self.cell()
-        if not kit or not to:
-            return None
+        if not kit or not to or self.cells[to].kind in ("promise", "answer"):
+            return None  # promises that wait for each other are never settled
         way = ["settle", kit, to] if self.random.random() < 0.7 else ["reject", kit, "no"]
         return [way, ["drop", kit]], lambda: self.local.pop(kit)
 

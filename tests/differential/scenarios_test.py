@@ -529,6 +529,17 @@ class Watchers(unittest.TestCase):
             vat.message("o+0", "watch", "p", "d")
             vat.step("news")
 
+    def test_an_error_that_nobody_handled_holds_nothing(self):
+        """SES keeps with an error the values that its message names, until a console has shown the error."""
+        with Vat() as vat:
+            ref = make(vat, "import", "x")
+            vat.steps(["make", "vmap", "m"], ["make", "data", "d"], ["make", "dwatcher", "w"])
+            vat.steps(["send", "m", "init", ["x", "d"], "r1"], ["send", "m", "init", ["x", "d"], "r2"])
+            vat.steps(["watch", "r2", "w"])
+            self.assertEqual(vat.step("news").value[0][0], "rejected")
+            vat.steps(["clear", "m"], ["drop", "x"])
+            self.assertEqual(vat.reap(), {"dropImports": [ref], "retireImports": [ref]})
+
     def test_watch_an_answer(self):
         with Vat() as vat:
             target = vat.new_import()

@@ -3,7 +3,7 @@
 import { outlet } from './console-shim.js';
 import { line } from './show.js';
 
-const { hostConsole } = globalThis;
+const { hostConsole, console: sesConsole } = globalThis;
 export const levels = harden({ debug: 0, log: 1, info: 2, warn: 3, error: 4 });
 
 const SOURCE_MAX = 200;
@@ -11,6 +11,18 @@ const say = (level, source, args) => hostConsole(level, source.slice(0, SOURCE_M
 
 /* What is said to the start compartment's console is said by SES or the libraries under liveslots. */
 outlet.say = (level, args) => say(level, 'ls', args);
+
+/* SES keeps with an error the values that its message names, presences too, until its console has shown
+ * the error. What we show ourselves is shown to it with nobody listening. */
+export const letGo = thrown => {
+  const { say: listener } = outlet;
+  outlet.say = () => {};
+  try {
+    sesConsole.error(thrown);
+  } finally {
+    outlet.say = listener;
+  }
+};
 
 export const makeConsole = source => {
   const at = level => (...args) => say(level, source, args);

@@ -5,7 +5,7 @@
  * it when nothing is left to run. */
 /* global globalThis, Compartment, harden */
 import { makeLiveSlots } from '@agoric/swingset-liveslots';
-import { levels, makeConsole, makeLogger } from './console.js';
+import { letGo, levels, makeConsole, makeLogger } from './console.js';
 import { knownFormats, readers } from './formats.js';
 import { gcTools, runTurn } from './turns.js';
 import { reason } from './show.js';
@@ -157,6 +157,9 @@ export const supervise = moreReaders => {
     refs: (kind, vrefs) => run([kind, vrefs], false),
     reap: () => run(['bringOutYourDead'], false),
     turn: runTurn,
-    unhandled: why => hostConsole(levels.warn, 'vat', `Unhandled promise rejection: ${reason(why)}`),
+    unhandled: why => {
+      hostConsole(levels.warn, 'vat', `Unhandled promise rejection: ${reason(why)}`);
+      letGo(why);
+    },
   });
 };
