@@ -187,11 +187,11 @@ static void assign_refs(kernel_t *k, kvat_t *vat, due_kind_t kind)
     entry_t entry = own_entry(k, kinds[kind]);
     log_t *log = log_new(k, vat, &entry, 0);
     due_t *due = &vat->due[kind];
-    kref_t *krefs = take(SLOTS_MAX * sizeof *krefs);
+    kref_t *krefs = take(GC_KREFS_MAX * sizeof *krefs);
     size_t count = 0;
 
     due_sort(due);
-    for (held_t *held; count < SLOTS_MAX && (held = due_first(k, vat, kind));) {
+    for (held_t *held; count < GC_KREFS_MAX && (held = due_first(k, vat, kind));) {
         krefs[count++] = kref_of(held->row.kref);
         due_pop(vat, due, kind);
         take_effect(k, held, kind);

@@ -70,6 +70,9 @@ enum {
     BARRIER_DELIVERIES = 64,
     BARRIER_KREFS = 256,
 
+    /* Krefs that one GC delivery tells of: what it changes is one step and one commit, which others wait for. */
+    GC_KREFS_MAX = 1000,
+
     /* Pairs of a c-list that one NAMES carries, encoded. */
     NAMES_BYTES_MAX = 9 * 64 * 1024,
 
