@@ -49,7 +49,7 @@ static void do_audit(sim_t *self, chance_t *chance)
     kref_t kref = self->kref_count ? self->krefs[roll(chance, self->kref_count)] : (kref_t){0};
     msg_list_t list = {client_request(self), roll(chance, 7), once_in(chance, 2), kref};
     client_ask(self, TAG_list, &list, REQUEST_OTHER);
-    msg_quiet_t quiet = {client_request(self), {0}};
+    msg_quiet_t quiet = {client_request(self), {roll(chance, 3)}};
     if (once_in(chance, 3)) client_ask(self, TAG_quiet, &quiet, REQUEST_OTHER);
 }
 
@@ -99,7 +99,8 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_broker: broker_restart(self, chance); return;
     case FAULT_client: do_client(self); return;
     case FAULT_lost:
-        if (started(self, vat) && once_in(chance, 2)) self->lose[vat] = 1;
+        if (started(self, vat) ? once_in(chance, 2) : self->config.vat[vat - 1].cluster)
+            self->lose[vat] = 1;
         return;
     case FAULT_end:
         if (once_in(chance, 2)) do_kill_vat(self, vat);

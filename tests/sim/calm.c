@@ -48,6 +48,17 @@ static void settle_awaiting(sim_t *self)
     check_idle(self);
 }
 
+/* What is in quarantine waits for an operator. */
+static void end_quarantines(sim_t *self)
+{
+    for (unsigned v = 1; v <= self->config.vats; v++) {
+        const row_vat_t *row = vat_row(self, v);
+        if (!row || row->state != 3) continue;
+        msg_kill_t msg = {client_request(self), {v}, text_of("it ran another history")};
+        client_ask(self, TAG_kill, &msg, REQUEST_OTHER);
+    }
+}
+
 static void release(sim_t *self)
 {
     static const char body[] = "#[\"release\",[]]";
@@ -126,6 +137,8 @@ void calm_down(sim_t *self)
     self->calm = true;
     memset(self->lose, 0, sizeof self->lose);
     self->wish = WISH_NONE;
+    broker_commit(self);
+    end_quarantines(self);
     settle_awaiting(self);
     broker_shadow(self);
     release(self);

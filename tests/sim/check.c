@@ -17,7 +17,7 @@ void check_vats(sim_t *self)
     for (unsigned v = 1; v <= VATS_MAX; v++) {
         const row_vat_t *row = self->touched[v] ? vat_row(self, v) : NULL;
         if (!row) continue;
-        if (row->state == STATE_QUARANTINED)
+        if (row->state == STATE_QUARANTINED && !self->diverged[v])
             sim_fail(self, "D3", "v%u is in quarantine: %.*s", v, (int)row->reason.len,
                      row->reason.at);
         if (row->state == STATE_TERMINATED && !self->over[v])

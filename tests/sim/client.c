@@ -96,6 +96,12 @@ static kref_t some_root(sim_t *self, chance_t *chance)
                                                              : (kref_t){0};
 }
 
+static void await(sim_t *self, kref_t promise)
+{
+    msg_await_t msg = {client_request(self), promise};
+    client_ask(self, TAG_await, &msg, REQUEST_AWAIT);
+}
+
 /* A kick for a vat, with anything the client knows. */
 bool client_call(sim_t *self, chance_t *chance)
 {
@@ -107,8 +113,13 @@ bool client_call(sim_t *self, chance_t *chance)
     }
     if (kref_none(target) || self->called == CALLS_MAX) return false;
     if (once_in(chance, 12)) {
-        msg_release_t release = {client_request(self), {0}};
+        msg_release_t release = {client_request(self), {roll(chance, 4)}};
         client_ask(self, TAG_release, &release, REQUEST_OTHER);
+        return true;
+    }
+    if (self->kref_count && once_in(chance, 10)) {
+        kref_t any = self->krefs[roll(chance, self->kref_count)];
+        if (kref_is_promise(any)) await(self, any);
         return true;
     }
     self->called++;
@@ -128,12 +139,6 @@ bool client_call(sim_t *self, chance_t *chance)
                        .no_result = once_in(chance, 4)};
     client_ask(self, TAG_call, &call, REQUEST_CALL);
     return true;
-}
-
-static void await(sim_t *self, kref_t promise)
-{
-    msg_await_t msg = {client_request(self), promise};
-    client_ask(self, TAG_await, &msg, REQUEST_AWAIT);
 }
 
 /* ---- what it hears ---- */

@@ -246,6 +246,11 @@ blob_t *forge(sim_t *self, unsigned vat, bin_t result, wish_t wish, chance_t *ch
     case WISH_DROPPED: good = forge_names(&f, 5); break;
     case WISH_LATER: good = forge_names(&f, 6); break;
     case WISH_DECIDED_LATER: good = forge_claims(&f, 11); break;
+    case WISH_DIVERGED:
+        msg.body.result.chain.b[7] ^= 1;
+        f.calls.len = 0;
+        made = sim_encode(self, TAG_result, &msg.body.result);
+        break;
     case WISH_COUNT: break;
     }
     if (good) {

@@ -316,6 +316,7 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
     (void)metered_only;
     *ret = (engine_report_t){.computrons = 1};
     self->host = host;
+    self->report = ret;
     self->over = false;
     self->crank++;
     if (delivery->stamp_ms < self->stamp_ms) model_fail(self, "T1", "time goes back");

@@ -319,6 +319,22 @@ static void act_rude(model_t *self, chance_t *chance)
     self->over = true;
 }
 
+/* The engine meets a limit: the crank counts for nothing, and the vat ends. */
+static void act_fail(model_t *self)
+{
+    self->report->outcome = ERR_VAT_LIMIT_COMPUTE;
+    self->report->dead = true;
+    snprintf(self->report->reason, sizeof self->report->reason, "too much");
+    self->over = true;
+}
+
+static void act_say(model_t *self)
+{
+    char line[32];
+    snprintf(line, sizeof line, "crank %u", self->crank);
+    self->host->console(self->host->self, 1, text_of("vat"), text_of(line));
+}
+
 static void act(model_t *self, chance_t *chance)
 {
     const model_config_t *config = &self->config;
@@ -327,9 +343,13 @@ static void act(model_t *self, chance_t *chance)
         return;
     }
     if (config->exits && once_in(chance, 120)) {
-        act_exit(self, chance);
+        if (once_in(chance, 3))
+            act_fail(self);
+        else
+            act_exit(self, chance);
         return;
     }
+    if (once_in(chance, 25)) act_say(self);
     switch (roll(chance, 20)) {
     case 0:
     case 1:

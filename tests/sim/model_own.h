@@ -51,6 +51,7 @@ typedef struct {
 
     /* Of the crank that runs. */
     const engine_host_t *host;
+    engine_report_t *report;
     bool over; /* a syscall was refused, or it asked to end: it does nothing more */
 } model_t;
 

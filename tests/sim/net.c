@@ -167,15 +167,17 @@ static bool may_forge(sim_t *self, unsigned host, unsigned vat, bin_t frame)
 }
 
 /* The vat must end by it. */
-static void tell_lie(sim_t *self, unsigned host, unsigned vat, blob_t *lie)
+static void tell_lie(sim_t *self, unsigned host, unsigned vat, blob_t *lie, bool diverged)
 {
     sim_log(self, "v%u lies", vat);
     self->lied[vat] = true;
+    self->diverged[vat] = diverged;
     self->liar = vat;
     broker_step(self, INPUT_HOST, self->hosts[host].number, host, lie);
     broker_commit(self);
     self->liar = 0;
     const row_vat_t *row = vat_row(self, vat);
+    if (diverged && row && row->state == 3) return;
     if (row && row->state != 2) sim_fail(self, "L1", "a lie of v%u is taken for a crank", vat);
 }
 
@@ -194,7 +196,7 @@ void net_forge(sim_t *self, chance_t *chance)
         if (!lie) continue;
         blob_t *truth = pop(channel);
         blob_destroy(&truth);
-        tell_lie(self, host, vat, lie);
+        tell_lie(self, host, vat, lie, false);
         return;
     }
 }
@@ -206,8 +208,9 @@ static bool granted(sim_t *self, unsigned host, unsigned vat, blob_t *frame)
     chance_t chance = chance_of(self->options->seed, 'w', ++self->draws, 0, 0);
     blob_t *lie = forge(self, vat, blob_bin(frame), self->wish, &chance);
     if (!lie) return false;
+    bool diverged = self->wish == WISH_DIVERGED;
     self->wish = WISH_NONE;
-    tell_lie(self, host, vat, lie);
+    tell_lie(self, host, vat, lie, diverged);
     return true;
 }
 

@@ -85,7 +85,14 @@ typedef struct {
 } request_t;
 
 /* A lie for which there is seldom an opportunity: it waits for one. */
-typedef enum { WISH_NONE, WISH_DROPPED, WISH_LATER, WISH_DECIDED_LATER, WISH_COUNT } wish_t;
+typedef enum {
+    WISH_NONE,
+    WISH_DROPPED,
+    WISH_LATER,
+    WISH_DECIDED_LATER,
+    WISH_DIVERGED,
+    WISH_COUNT
+} wish_t;
 
 /* An input whose effects have not left yet. */
 typedef struct {
@@ -117,6 +124,7 @@ struct sim {
     worker_t workers[VATS_MAX + 1];              /* by vat number */
     bool touched[VATS_MAX + 1];                  /* names and authority are to be compared */
     bool made[VATS_MAX + 1], over[VATS_MAX + 1]; /* as the history knows */
+    bool diverged[VATS_MAX + 1];                 /* a result said that it ran another history */
     bool lied[VATS_MAX + 1];                     /* a result of it was forged */
     wish_t wish;
     unsigned liar;               /* vat whose next result is a lie */

@@ -288,6 +288,34 @@ Test(gc, a_client_may_not_name_what_was_dropped)
     rig_destroy(&rig);
 }
 
+/* Nor what its owner has deleted, while somebody who recognizes it is not told yet: it would come
+ * home to an owner that does not know it. */
+Test(gc, a_client_may_not_name_what_was_retired)
+{
+    rig_t *rig = start("alice bob", 1);
+    kref_t it = ko(1, 1);
+    hand_over(rig, &it, 1);
+    rig_empty(rig, 2);
+    reap(rig, 2);
+    call_refs(&calls, TAG_drop_imports, &it, 1);
+    rig_result(rig, 2, &calls);
+    rig_empty(rig, 1); /* dropExports */
+
+    msg_call_t busy = {.request = rig_id(rig), .target = root(2),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    rig_ask(rig, TAG_call, &busy);
+    reap(rig, 1);
+    call_refs(&calls, TAG_retire_exports, &it, 1);
+    rig_result(rig, 1, &calls);
+    msg_call_t call = {.request = rig_id(rig), .target = root(1),
+                       .methargs = rig_data("#[\"go\",[\"$0\"]]", &it, 1)};
+    cr_assert_eq(rig_ask(rig, TAG_call, &call)->body.failed.error, ERR_REF_UNKNOWN);
+    rig_empty(rig, 2);
+    told(rig, 2, TAG_deliver_retire_imports, it);
+    rig_empty(rig, 2);
+    rig_destroy(&rig);
+}
+
 /* A crank may not name what only a later delivery gives. */
 Test(gc, what_a_later_delivery_gives_an_earlier_crank_has_not)
 {
