@@ -281,3 +281,42 @@ Test(names, nobody_is_waited_for_too_long)
     expect("vats_compared 0\nvats_busy 0\nvats_away 1\n");
     cr_expect_not(kernel_overdue(rig_kernel(rig), begin + 100 * wait));
 }
+
+/* A vat settles its promise while a delivery that mentions it is on the way: there it is an import, with
+ * a new name, for the worker and for the broker. */
+Test(names, a_promise_that_came_home_is_an_import)
+{
+    kref_t promise = kref_promise((vat_t){1}, 1), roots[] = {kref_root((vat_t){1}), kref_root((vat_t){2})};
+    kref_t given[] = {promise, roots[0]};
+    buf_t calls = {0};
+    rig_launch(rig, "v1 v2", &(rig_launch_t){.window = 2});
+    run = rig_result_frame(rig, 1, NULL).run;
+    call_send(&calls, roots[1], "#[\"take\",[\"&0\",\"$1\"]]", given, 2, (kref_t){0});
+    call_resolve(&calls, rig_delivery(rig, 1)->body.deliver_message.result, false, "#1", NULL, 0);
+    rig_result(rig, 1, &calls);
+    msg_call_t call = {.request = rig_id(rig), .target = roots[0], .no_result = true,
+        .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
+    rig_ask(rig, TAG_call, &call);
+    call_send(&calls, roots[0], "#[\"take\",[\"&0\"]]", &promise, 1, (kref_t){0});
+    rig_result(rig, 2, &calls);
+    cr_assert_eq(rig_pending(rig, 1), 2, "the window is full");
+    call_resolve(&calls, promise, false, "#1", NULL, 0);
+    rig_result(rig, 1, &calls);
+    rig_run_dry(rig);
+
+    audit(true);
+    uint8_t pairs[4 * PAIR_BYTES];
+    size_t n = pair(pairs, 0, roots[0].n, 3);
+    n = pair(pairs, n, roots[1].n, 1);
+    n = pair(pairs, n, promise.n, 1);
+    msg_names_t msg = names_of(1, pairs, n);
+    msg.last = 4;
+    say(&msg);
+    n = pair(pairs, 0, roots[0].n, 1);
+    n = pair(pairs, n, roots[1].n, 3);
+    n = pair(pairs, n, promise.n, 1);
+    msg = names_of(2, pairs, n);
+    msg.last = 2;
+    say(&msg);
+    expect("vats_compared 2");
+}
