@@ -15,14 +15,16 @@ bool kref_known(const kernel_t *k, kref_t kref)
 }
 
 /* May somebody outside name it in a message? Not what its owner was told to drop: it may be gone
- * there. Nor what nobody answers for and nobody reaches: its owner may have deleted it and live on,
- * and would not know it if it came home. */
+ * there. Nor what its maker has retired, if that lives on: it would not know it when it came home. */
 bool kref_sendable(const kernel_t *k, kref_t kref)
 {
     if (kref_is_promise(kref)) return promise_find(k, kref) != NULL;
     const object_t *object = object_find(k, kref);
     if (!object) return false;
-    if (object_orphan(k, object)) return object->row.reachable > 0;
+    if (object_orphan(k, object)) {
+        const kvat_t *maker = vat_find(k, kref_issuer(kref).n);
+        return object->row.reachable > 0 || !maker || !vat_alive(maker);
+    }
     return held_find(vat_find(k, object->row.owner), kref)->row.flags & HELD_REACHABLE;
 }
 
