@@ -133,25 +133,31 @@ Test(host, a_worker_that_ran_another_history)
     expect_listed("the worker ran another history than the log's");
 }
 
-/* A worker that is ahead is believed: its results come again. */
-Test(host, rows_in_flight_are_sent_again_from_where_the_worker_stands)
+/* A worker that attaches with nothing fetches what it lacks; each row comes once in a run. */
+Test(host, rows_are_sent_as_they_are_asked_for_and_once)
 {
     msg_result_t frame = rig_result_frame(rig, 2, NULL);
     size_t sent = rig_host_frames(rig, TAG_deliver);
-    msg_fetch_t fetch = {{2}, frame.inc, frame.pgen, frame.run, frame.d + 2, 64};
+    msg_attach_t fresh = {.vat = {2}, .inc = frame.inc, .pgen = frame.pgen};
+    rig_from_host(rig, 1, TAG_attach, &fresh);
+    uint64_t run = rig_told(rig, TAG_attached)->body.attached.run;
+    cr_expect_gt(run, frame.run);
+    msg_fetch_t fetch = {{2}, frame.inc, frame.pgen, run, 1, 0};
+    rig_from_host(rig, 1, TAG_fetch, &fetch);
+    fetch.first = 0;
+    fetch.count = 3;
+    rig_from_host(rig, 1, TAG_fetch, &fetch);
+    fetch.first = frame.d;
+    fetch.run--;
+    rig_from_host(rig, 1, TAG_fetch, &fetch);
+    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent, "nothing was asked for, or by nobody");
+    fetch.first = frame.d + 2;
+    fetch.run = run;
     rig_from_host(rig, 1, TAG_fetch, &fetch);
     cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 2, "the last two of four");
     cr_expect_eq(rig_told(rig, TAG_deliver)->body.deliver.d, frame.d + 3);
-    fetch.first = 1;
-    fetch.count = 0;
     rig_from_host(rig, 1, TAG_fetch, &fetch);
-    fetch.count = 3;
-    fetch.first = 0;
-    rig_from_host(rig, 1, TAG_fetch, &fetch);
-    fetch.run++;
-    fetch.first = frame.d;
-    rig_from_host(rig, 1, TAG_fetch, &fetch);
-    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 2, "nothing was asked for, or by nobody");
+    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 2);
     rig_run_dry(rig);
     expect_unharmed();
 }
@@ -165,6 +171,18 @@ Test(host, a_result_of_what_was_never_assigned)
     uint64_t cranks = rig_counter(rig, "cranks");
     ahead.d += 5; /* one behind the last */
     rig_from_host(rig, 1, TAG_result, &ahead);
+    cr_expect_eq(rig_counter(rig, "cranks"), cranks);
+    expect_unharmed();
+}
+
+/* Only the newest one could be compared with anything. */
+Test(host, an_old_result_is_dropped_whatever_it_says)
+{
+    msg_result_t old = rig_result_frame(rig, 2, NULL);
+    rig_run_dry(rig);
+    uint64_t cranks = rig_counter(rig, "cranks");
+    old.chain.b[0] ^= 1;
+    rig_from_host(rig, 1, TAG_result, &old);
     cr_expect_eq(rig_counter(rig, "cranks"), cranks);
     expect_unharmed();
 }
@@ -189,6 +207,28 @@ Test(host, a_worker_that_is_lost_while_it_runs_nothing)
     expect_unharmed();
     lose(0, 0, "");
     expect_listed(err_text(ERR_VAT_CRASHED));
+}
+
+/* Who was lost was not the vat as it is now: it may be forgotten where it was. */
+Test(host, strangers_that_are_lost_are_ended)
+{
+    rig_host(rig, 2);
+    msg_result_t frame = rig_result_frame(rig, 2, NULL);
+    msg_lost_t good = {{2}, frame.inc, frame.pgen, frame.run, frame.d, ERR_VAT_CRASHED, text_of("x")};
+    msg_lost_t bad[4] = {good, good, good, good};
+    bad[0].vat.n = 9;
+    bad[1].inc++;
+    bad[2].pgen++;
+    for (size_t i = 0; i < 4; i++) {
+        rig_from_host(rig, i == 3 ? 2 : 1, TAG_lost, &bad[i]);
+        cr_expect_eq(rig_host_frames(rig, TAG_vat_end), i + 1);
+    }
+    expect_unharmed();
+    frame.chain.b[0] ^= 1;
+    rig_from_host(rig, 1, TAG_result, &frame);
+    rig_from_host(rig, 1, TAG_lost, &good);
+    expect_listed("quarantined");
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 4, "it is kept as it is");
 }
 
 Test(host, a_worker_that_is_lost_for_an_unknown_reason)
