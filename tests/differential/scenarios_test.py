@@ -395,6 +395,17 @@ class Messages(unittest.TestCase):
             late = vat.step("give", "p", "q", "r", "s")
             self.assertEqual(late.slots[0][0], "p")
 
+    def test_settled_promise_in_virtual_data(self):
+        for held in (False, True):
+            with self.subTest(held), Vat() as vat:
+                promise, target = vat.new_promise(), vat.new_import()
+                vat.step("hold", "p", promise)
+                vat.step("hold", "t", target)
+                vat.steps(["make", "vbox", "b"], *([["put", "b", "x", "p"]] if held else []))
+                vat.notify((promise, False, target))
+                vat.step("send", "t", "take", ["p"], None)
+                self.assertEqual(vat.calls("send")[0][2]["methargs"]["slots"], [promise if held else "p+5"])
+
     def test_promise_circle(self):
         with Vat() as vat:
             p, q = vat.new_promise(), vat.new_promise()

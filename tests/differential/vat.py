@@ -78,6 +78,7 @@ class Vat:
         self.objects = {"o+0": "reachable"}  # or "recognizable"; exports and imports alike
         self.promises = {}  # vpid: "vat" or "kernel", who decides it
         self.subscribed = set()
+        self.notified = set()
         self.answers = {}  # vpid: Answer
         self.resolved = {}  # vpid: (rejected, body, slots), of all that the vat resolved
         self.sent = []  # (target, method, result), newest last
@@ -168,6 +169,7 @@ class Vat:
             batch.append([vpid, rejected, data])
         for vpid, _, _ in resolutions:
             del self.promises[vpid]
+            self.notified.add(vpid)
             self.subscribed.discard(vpid)
         self.deliver("notify", batch)
 
@@ -207,7 +209,8 @@ class Vat:
         for ref in slots:
             if ref[0] == "p":
                 if ref not in self.promises:
-                    assert ref[1] == "+", f"the vat names {ref}, which it does not hold"
+                    # README.md, "What both do that a kernel refuses"
+                    assert ref[1] == "+" or ref in self.notified, f"the vat names {ref}, which it does not hold"
                     self.promises[ref] = "vat"
             elif ref[1] == "+":
                 self.objects[ref] = "reachable"
