@@ -191,41 +191,6 @@ Test(gc, importers_of_the_dead_are_told_when_nobody_reaches_it)
     rig_destroy(&rig);
 }
 
-static void call_bob(rig_t *rig, const kref_t *slots, size_t count)
-{
-    msg_call_t call = {.request = rig_id(rig), .target = root(2), .no_result = true,
-                       .methargs = rig_data(count ? "#[\"take\",[\"$0\"]]" : "#[\"wait\",[]]", slots, count)};
-    cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
-}
-
-/* Bob is busy when what it recognizes is due to be retired, and gets it again before that: it is told
- * when it lets go for the second time. */
-Test(gc, an_orphan_that_came_back_is_retired_later)
-{
-    rig_t *rig = start("alice bob", 1);
-    kref_t it = ko(1, 1);
-    hand_over(rig, &it, 1);
-    rig_empty(rig, 2);
-    call_bob(rig, NULL, 0);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
-    told(rig, 1, TAG_deliver_drop_exports, it);
-    call_bob(rig, NULL, 0);
-    msg_kill_t kill = {.request = rig_id(rig), .vat = {1}};
-    cr_assert_eq(rig_ask(rig, TAG_kill, &kill)->tag, TAG_done);
-    call_bob(rig, &it, 1);
-
-    rig_empty(rig, 2);
-    cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_message, "it is reached again");
-    call_bob(rig, NULL, 0);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
-    told(rig, 2, TAG_deliver_retire_imports, it);
-    rig_run_dry(rig);
-    cr_assert_eq(rig_counter(rig, "objects"), 1, "the root of bob");
-    rig_destroy(&rig);
-}
-
 /* Reaps come by themselves: after so many deliveries, after so many krefs. */
 Test(gc, a_reap_is_due_after_so_many_deliveries)
 {
