@@ -124,16 +124,6 @@ void client_settled(kernel_t *k, promise_t *promise)
     answered(k, promise);
 }
 
-/* The promise is deleted while somebody still waits for it. */
-void client_forget(kernel_t *k, promise_t *promise)
-{
-    if (!promise->waiters) return;
-    map_remove(&k->waited, promise->row.kref);
-    for (waiter_t *waiter = promise->waiters; waiter; waiter = waiter->next)
-        reply_failed(k, waiter->client, waiter->request, false, ERR_REF_UNKNOWN,
-                     err_text(ERR_REF_UNKNOWN), "nobody is left who could settle it");
-}
-
 static waiter_t *waiter_new(uint32_t client, id128_t request)
 {
     waiter_t *self = take(sizeof *self);
@@ -256,13 +246,13 @@ void on_client_gone(kernel_t *k, uint32_t client)
 
 /* ---- call ---- */
 
-/* The cluster that a client's result belongs to: that of the target, as far as it has one. */
+/* The cluster that a client's result belongs to: that of the target, which exists, as far as it has one. */
 static uint64_t cluster_of(const kernel_t *k, kref_t target)
 {
     const object_t *object = object_find(k, target);
     const promise_t *promise = promise_find(k, target);
     if (promise && promise->hold) return promise->hold->row.cluster;
-    uint64_t n = object ? object->row.owner : promise ? promise->row.decider : 0;
+    uint64_t n = object ? object->row.owner : promise->row.decider;
     if (!n) n = kref_issuer(target).n;
     const kvat_t *vat = vat_find(k, n);
     return vat && vat->cluster ? vat->cluster->row.cluster : 0;

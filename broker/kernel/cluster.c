@@ -81,10 +81,8 @@ static err_t check_names(launch_t *l)
         while (end < l->msg->services.len && l->msg->services.at[end] != ' ') end++;
         if (end > i) {
             char why[256];
-            int len = end - i > 200 ? 200 : (int)(end - i);
-            const char *name = l->msg->services.at + i;
-            while (i + (size_t)len < end && ((unsigned char)name[len] & 0xc0) == 0x80) len--;
-            snprintf(why, sizeof why, "no registered kernel service '%.*s'", len, name);
+            text_t name = text_cut((text_t){l->msg->services.at + i, end - i}, 200);
+            snprintf(why, sizeof why, "no registered kernel service '%.*s'", (int)name.len, name.at);
             return refuse(l, ERR_NOT_SUPPORTED, why);
         }
         i = end + 1;
@@ -107,11 +105,12 @@ static err_t check_row(launch_t *l, const msg_launch_vat_t *row)
     return err ? refuse_vat(l, row, err, "its parameters are not well-formed") : ERR_OK;
 }
 
+/* Of names that check_row() took: none is empty. */
 static int by_name(const void *a, const void *b)
 {
     const text_t *x = a, *y = b;
     size_t len = x->len < y->len ? x->len : y->len;
-    int order = len ? memcmp(x->at, y->at, len) : 0;
+    int order = memcmp(x->at, y->at, len);
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
@@ -294,7 +293,7 @@ static int unit_order(text_t x, text_t y)
 /* Is it a name that JavaScript puts first, by number? "0" .. "4294967294". */
 static bool array_index(text_t name, uint64_t *ret)
 {
-    if (!name.len || name.len > 10 || (name.at[0] == '0' && name.len > 1)) return false;
+    if (name.len > 10 || (name.at[0] == '0' && name.len > 1)) return false;
     uint64_t n = 0;
     for (size_t i = 0; i < name.len; i++) {
         if (name.at[i] < '0' || name.at[i] > '9') return false;
@@ -439,7 +438,7 @@ static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool a
         vat_end(k, vat, ERR_VAT_KILLED, text_blob(text_of(why)), cause);
         vat->forget = forget && forgettable(vat);
     }
-    k->forget = k->forget || forget;
+    if (forget) k->forget = true;
     k->idle_check = true;
     drop_holds(k, cluster->row.cluster, asked || forget);
     bury(k, &cluster->head);

@@ -100,7 +100,7 @@ void cycle_collect(kernel_t *k, kref_t suspect)
 {
     tangle_t t = {.k = k};
     bool whole = tangle_walk(&t, suspect);
-    if (whole && t.count) {
+    if (whole) {
         size_t *stack = take(t.count * sizeof *stack);
         tangle_subtract(&t);
         for (size_t i = 0; i < t.count; i++)

@@ -163,7 +163,6 @@ static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
 {
     *body = (row_body_t){0};
     switch (change->table) {
-    case ROW_host: body->host.host = change->a; return;
     case ROW_cluster: body->cluster.cluster = change->a; return;
     case ROW_vat: body->vat.vat = change->a; return;
     case ROW_object: body->object.kref = change->a; return;

@@ -49,21 +49,12 @@ static msg_event_t of_vat(const kvat_t *vat)
     return (msg_event_t){.vat = vat->id, .name = vat->row.name, .host = {(uint32_t)vat->row.host}};
 }
 
-/* A text of its own length may be longer than the row of an event allows. */
-static text_t cut(text_t text, size_t max)
-{
-    if (text.len <= max) return text;
-    text.len = max;
-    while (text.len > 0 && ((unsigned char)text.at[text.len] & 0xc0) == 0x80) text.len--;
-    return text;
-}
-
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text)
 {
     if (!(k->topics & TOPIC_CONSOLE)) return;
     msg_event_t event = vat ? of_vat(vat) : (msg_event_t){0};
     event.type = text_of(type);
-    event.text = cut(text, CONSOLE_BYTES_MAX);
+    event.text = text_cut(text, CONSOLE_BYTES_MAX);
     if (host) {
         event.host = (host_t){(uint32_t)host->row.host};
         event.name = host->row.name;
@@ -78,7 +69,7 @@ void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_c
     size_t n = 0;
     for (const char *s = levels[line->level < 5 ? line->level : 1]; *s; s++) kind[n++] = *s;
     kind[n++] = ' ';
-    text_t source = cut(line->source, NAME_BYTES_MAX - n);
+    text_t source = text_cut(line->source, NAME_BYTES_MAX - n);
     for (size_t i = 0; i < source.len; i++) kind[n++] = source.at[i];
 
     msg_event_t event = of_vat(vat);
@@ -97,7 +88,7 @@ static msgid_t log_msg(const log_t *log)
 
 static text_t method_of(const value_t *value)
 {
-    return cut(smallcaps_method(value_data(value).body), NAME_BYTES_MAX);
+    return text_cut(smallcaps_method(value_data(value).body), NAME_BYTES_MAX);
 }
 
 static text_t kind_name(unsigned kind)

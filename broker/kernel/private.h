@@ -286,7 +286,8 @@ blob_t *text_blob(text_t text);
 kref_t kref_of(uint64_t n);
 void sort_numbers(uint64_t *at, size_t count);
 kref_t slot_read(const uint8_t *at);
-__attribute__((format(printf, 2, 3))) blob_t *blob_print(size_t max, const char *format, ...);
+text_t text_cut(text_t text, size_t max);
+__attribute__((format(printf, 1, 2))) blob_t *blob_print(const char *format, ...);
 
 /* ---- dirty.c: what changed since the last flush ---- */
 void touch(kernel_t *k, head_t *head);
@@ -393,7 +394,6 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg);
 void on_client_gone(kernel_t *k, uint32_t client);
 void client_settled(kernel_t *k, promise_t *promise);
 void client_idle(kernel_t *k);
-void client_forget(kernel_t *k, promise_t *promise);
 hold_t *hold_new(kernel_t *k, kref_t kref, uint64_t cluster);
 void hold_drop(kernel_t *k, hold_t *hold);
 void hold_settled(kernel_t *k, promise_t *promise);

@@ -213,8 +213,8 @@ static void promise_collect(kernel_t *k, promise_t *promise)
             cycle_collect(k, kref_of(promise->row.kref));
         return;
     }
-    must(!promise->named.holders && !promise->queue.head && !promise->hold);
-    client_forget(k, promise);
+    /* An unresolved one is counted by its decider, or by the message whose result it is, so nobody waits. */
+    must(!promise->named.holders && !promise->queue.head && !promise->hold && !promise->waiters);
     map_remove(&k->promises, promise->row.kref);
     value_t *value = TAKE(promise->value);
     bury(k, &promise->named.head);
@@ -255,10 +255,12 @@ void collect(kernel_t *k)
         kref_t kref = {k->doubtful[i]};
         if (kref_is_promise(kref)) {
             promise_t *promise = promise_find(k, kref);
-            if (promise) promise_collect(k, promise);
+            must(promise); /* it is listed once, and only collecting frees it */
+            promise_collect(k, promise);
         } else {
             object_t *object = object_find(k, kref);
-            if (object) object_collect(k, object);
+            must(object);
+            object_collect(k, object);
         }
     }
     k->doubtful_count = 0;

@@ -45,7 +45,7 @@ static void forget_oldest(kernel_t *k)
 {
     request_t *old = k->request_head;
     k->request_head = old->next;
-    if (!k->request_head) k->request_tail = NULL;
+    must(k->request_head); /* the youngest stays */
     k->request_count--;
 
     request_t *first = map_remove(&k->requests, fold(old->id));
@@ -71,7 +71,8 @@ static request_t *request_new(kernel_t *k, id128_t id)
 
 void request_pending(kernel_t *k, id128_t id)
 {
-    if (!request_find(k, id)) request_new(k, id);
+    must(!request_find(k, id));
+    request_new(k, id);
 }
 
 static void send_client(kernel_t *k, uint32_t client, blob_t *frame)
@@ -93,7 +94,7 @@ bool request_repeated(kernel_t *k, uint32_t client, id128_t id)
 
 void reply(kernel_t *k, uint32_t client, msg_tag_t tag, const void *body)
 {
-    if (client) send_client(k, client, frame_of(k, tag, body));
+    send_client(k, client, frame_of(k, tag, body));
 }
 
 /* CLIENT may be 0: the record is made all the same. */

@@ -90,7 +90,7 @@ static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 static void end_illegal(kernel_t *k, kvat_t *vat, const log_t *log, err_t err, size_t at)
 {
     blob_t *reason =
-        blob_print(TEXT_BYTES_MAX, "illegal syscall: %s (%s, v%u/%llu#%zu)", err_text(err),
+        blob_print("illegal syscall: %s (%s, v%u/%llu#%zu)", err_text(err),
                    err_name(err), vat->id.n, (unsigned long long)log->row.d, at);
     vat_end(k, vat, ERR_VAT_ILLEGAL, reason, log_cause(vat, log));
 }
@@ -104,12 +104,9 @@ static const msg_exit_t *exit_of(const kernel_t *k)
 
 static blob_t *exit_reason(const msg_exit_t *call)
 {
-    const void *at = call->info.body.at;
-    size_t len =
-        call->info.body.len > TEXT_BYTES_MAX - 8 ? TEXT_BYTES_MAX - 8 : call->info.body.len;
-    const char *text = at;
-    while (len > 0 && len < call->info.body.len && ((unsigned char)text[len] & 0xc0) == 0x80) len--;
-    return blob_print(TEXT_BYTES_MAX, "%.*s", (int)len, len ? text : "");
+    bin_t body = call->info.body;
+    const void *at = body.at;
+    return text_blob(text_cut((text_t){at, body.len}, TEXT_BYTES_MAX - 8));
 }
 
 static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)

@@ -150,7 +150,8 @@ void route_all(kernel_t *k)
             if (!vat) continue;
         } else {
             vat = vat_find(k, entry->row.holder);
-            if (!vat || !vat_alive(vat)) {
+            must(vat);
+            if (!vat_alive(vat)) {
                 entry_release(k, entry);
                 continue;
             }
@@ -163,8 +164,7 @@ void route_all(kernel_t *k)
  * its owner since. False: it went elsewhere. */
 bool route_here(kernel_t *k, kvat_t *vat, entry_t *entry)
 {
-    kvat_t *now = resolve_target(k, entry);
-    if (now == vat) return true;
-    if (now) vat_enqueue(k, now, entry);
-    return false;
+    const kvat_t *now = resolve_target(k, entry);
+    must(!now || now == vat); /* an object never gets another owner */
+    return now;
 }

@@ -69,13 +69,22 @@ capdata_t value_data(const value_t *value)
     return (capdata_t){{body, value->body_len}, {value->slots, value->slot_count}};
 }
 
+/* At most MAX bytes of a text, and no half of a character. */
+text_t text_cut(text_t text, size_t max)
+{
+    if (text.len <= max) return text;
+    text.len = max;
+    while (text.len > 0 && ((unsigned char)text.at[text.len] & 0xc0) == 0x80) text.len--;
+    return text;
+}
+
 /* Error("[KERNEL:CODE] TEXT REST") as a value without slots. */
 value_t *value_error(kernel_t *k, const char *code, const char *text, text_t rest)
 {
     char line[TEXT_BYTES_MAX];
-    int cut = rest.len > 1024 ? 1024 : (int)rest.len;
-    while (cut > 0 && (size_t)cut < rest.len && ((unsigned char)rest.at[cut] & 0xc0) == 0x80) cut--;
-    snprintf(line, sizeof line, "[KERNEL:%s] %s%.*s", code, text, cut, cut ? rest.at : "");
+    rest = text_cut(rest, 1024);
+    snprintf(line, sizeof line, "[KERNEL:%s] %s%.*s", code, text, (int)rest.len,
+             rest.len ? rest.at : "");
 
     buf_reset(&k->frame);
     must(smallcaps_error(&k->frame, line) == ERR_OK);
@@ -114,20 +123,16 @@ text_t blob_text(const blob_t *blob)
 
 blob_t *text_blob(text_t text) { return blob_new(text.at, text.len); }
 
-blob_t *blob_print(size_t max, const char *format, ...)
+/* At most TEXT_BYTES_MAX bytes. */
+blob_t *blob_print(const char *format, ...)
 {
     char line[TEXT_BYTES_MAX + 1];
-    must(max <= TEXT_BYTES_MAX);
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(line, max + 1, format, args);
+    int n = vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    must(n >= 0);
-    size_t len = (size_t)n > max ? max : (size_t)n;
-    /* A text that was cut in the middle of a character is no text. */
-    if ((size_t)n > max)
-        while (len > 0 && ((unsigned char)line[len] & 0xc0) == 0x80) len--;
-    return blob_new(line, len);
+    must(n >= 0 && n <= TEXT_BYTES_MAX);
+    return blob_new(line, (size_t)n);
 }
 
 kref_t kref_of(uint64_t n) { return (kref_t){n}; }

@@ -99,7 +99,7 @@ void vat_push(kernel_t *k, kvat_t *vat)
 
 void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why)
 {
-    if (vat->row.state == VAT_QUARANTINED || vat->row.state == VAT_TERMINATED) return;
+    must(vat->row.state == VAT_STARTING || vat->row.state == VAT_RUNNING);
     if (vat->row.state == VAT_STARTING) {
         /* It has no history that would be worth keeping, and its LAUNCH waits for an answer. */
         vat_end(k, vat, ERR_VAT_DIVERGED, text_blob(text_of(why)), cause_input(k));

@@ -277,7 +277,8 @@ err_t clist_begin(clist_t *self)
 
     /* The root is there from birth, but the store has no transaction before the first crank. */
     const pair_t *root = clist_by_kref(self, kref_root(self->vat));
-    return root ? self->store->pair_put(self->store, root->kref, root->vref, root->flags) : ERR_OK;
+    must(root);
+    return self->store->pair_put(self->store, root->kref, root->vref, root->flags);
 }
 
 static err_t save_counter(clist_t *self, const char *name, uint64_t now, uint64_t before)

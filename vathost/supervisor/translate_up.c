@@ -94,8 +94,8 @@ static err_t drop_imports(translate_t *self, const krefs_t *krefs)
 {
     err_t err = ERR_OK;
     for (size_t i = 0; i < krefs->count && !err; i++) {
-        const pair_t *pair = known(self, krefs->at[i], &err);
-        if (err) return err;
+        const pair_t *pair = clist_by_kref(self->clist, krefs->at[i]);
+        must(pair); /* its name was found, and a drop takes none away */
         self->blamed = pair->vref;
         if (pair->flags & PAIR_EXPORTED) return ERR_REF_KIND;
         if (!(pair->flags & PAIR_REACHABLE)) return ERR_TWICE;
