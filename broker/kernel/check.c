@@ -45,9 +45,18 @@ static seen_t *seen(const check_t *c, kref_t kref)
     return &k->seen[k->seen_count - 1];
 }
 
+/* The table stays for the next crank, unless this one named so much that it would be kept for nothing. */
 void check_clear(kernel_t *k)
 {
-    for (size_t i = 0; i < k->seen_count; i++) map_remove(&k->seen_at, k->seen[i].kref.n);
+    enum { SEEN_KEPT = 64 * 1024 };
+    if (k->seen_count > SEEN_KEPT) {
+        map_clear(&k->seen_at);
+        free(k->seen);
+        k->seen = NULL;
+        k->seen_room = 0;
+    }
+    for (size_t i = 0; k->seen && i < k->seen_count; i++)
+        map_remove(&k->seen_at, k->seen[i].kref.n);
     k->seen_count = 0;
 }
 

@@ -125,3 +125,28 @@ Test(cost, what_a_vat_made_before_its_cluster_failed_goes_in_pieces)
     cr_assert_eq(rig_rows(rig, ROW_log), 0);
     rig_destroy(&rig);
 }
+
+/* A crank that names very much and is refused for its last word: the next one is checked as ever. */
+Test(cost, what_a_large_crank_names_is_forgotten)
+{
+    rig_t *rig = start();
+    for (uint64_t n = 0; n < 7; n++) {
+        for (uint64_t i = 0; i < SLOTS_MAX; i++)
+            slots[i] = kref_object((vat_t){1}, n * SLOTS_MAX + i + 1);
+        call_send(&calls, root(1), TAKE, slots, SLOTS_MAX, nothing);
+    }
+    call_send(&calls, kref_object((vat_t){2}, 1), TAKE, NULL, 0, nothing);
+    rig_result(rig, 1, &calls);
+    cr_assert_eq(rig_counter(rig, "vats"), 1, "its crank was illegal");
+
+    msg_call_t call = {rig_id(rig), root(2), rig_data(TAKE, NULL, 0), 1};
+    rig_ask(rig, TAG_call, &call);
+    slots[0] = kref_object((vat_t){2}, 1);
+    call_send(&calls, root(2), TAKE, slots, 1, nothing);
+    rig_result(rig, 2, &calls);
+    call_send(&calls, slots[0], TAKE, slots, 1, nothing);
+    rig_result(rig, 2, &calls);
+    cr_assert_eq(rig_pending(rig, 2), 1);
+    cr_assert_eq(rig_counter(rig, "vats"), 1);
+    rig_destroy(&rig);
+}
