@@ -181,6 +181,7 @@ static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
         return;
     }
     case ROW_counter:
+    case ROW_host:
     case ROW_TABLES: break;
     }
     must(false && "a row that is never deleted");
