@@ -119,8 +119,10 @@ Test(collect, a_serial_cluster_takes_turns)
     const struct {
         uint32_t vat;
         msg_tag_t tag;
-    } turns[] = {{1, TAG_deliver_drop_exports}, {2, TAG_deliver_drop_exports},
-                 {1, TAG_deliver_message},      {2, TAG_deliver_message},
+    } turns[] = {{1, TAG_deliver_drop_exports},
+                 {2, TAG_deliver_drop_exports},
+                 {1, TAG_deliver_message},
+                 {2, TAG_deliver_message},
                  {3, TAG_deliver_message}};
     for (size_t i = 0; i < sizeof turns / sizeof *turns; i++) {
         for (uint32_t vat = 1; vat <= 3; vat++)
@@ -143,7 +145,8 @@ Test(collect, a_serial_cluster_reaps_in_turn)
     rig_empty(rig, 3);
     for (uint32_t vat = 1; vat <= 3; vat++) {
         for (uint32_t other = 1; other <= 3; other++)
-            cr_expect_eq(rig_pending(rig, other), other == vat, "v%u at the turn of v%u", other, vat);
+            cr_expect_eq(rig_pending(rig, other), other == vat, "v%u at the turn of v%u", other,
+                         vat);
         cr_assert(rig_delivery(rig, vat));
         cr_expect_eq(rig_delivery(rig, vat)->tag, TAG_deliver_reap);
         rig_empty(rig, vat);

@@ -220,7 +220,8 @@ Test(crank, a_notify_tells_as_much_as_it_has_room_for)
     for (size_t i = 0; i < 6; i++) call_resolve(&calls, many[i], false, body, &many[i + 1], 1);
     call_send(&calls, root(1), PING, NULL, 0, nothing);
     rig_result(rig, 1, &calls);
-    for (size_t i = 6; i < 12; i++) call_resolve(&calls, many[i], false, body, &many[i + 1], i < 11);
+    for (size_t i = 6; i < 12; i++)
+        call_resolve(&calls, many[i], false, body, &many[i + 1], i < 11);
     rig_result(rig, 1, &calls);
     call_subscribe(&calls, many[0]);
     rig_result(rig, 2, &calls);
@@ -228,7 +229,8 @@ Test(crank, a_notify_tells_as_much_as_it_has_room_for)
     cr_expect_eq(told, 11, "%zu", told);
     call_subscribe(&calls, many[11]);
     rig_result(rig, 2, &calls);
-    cr_expect_eq(rig_delivery(rig, 2)->body.deliver_notify.resolutions.count, 1, "the one left out");
+    cr_expect_eq(rig_delivery(rig, 2)->body.deliver_notify.resolutions.count, 1,
+                 "the one left out");
     rig_run_dry(rig);
     cr_expect_eq(rig_counter(rig, "promises"), 1, "bootstrap's");
 }

@@ -47,8 +47,12 @@ static void expect_unharmed(void)
 static msg_attach_t attach(void)
 {
     msg_result_t frame = rig_result_frame(rig, 2, NULL);
-    return (msg_attach_t){.vat = {2}, .inc = frame.inc, .pgen = frame.pgen, .run = frame.run,
-        .last = frame.d - 1, .chain = frame.chain};
+    return (msg_attach_t){.vat = {2},
+                          .inc = frame.inc,
+                          .pgen = frame.pgen,
+                          .run = frame.run,
+                          .last = frame.d - 1,
+                          .chain = frame.chain};
 }
 
 /* ---- sessions ---- */
@@ -214,7 +218,8 @@ Test(host, strangers_that_are_lost_are_ended)
 {
     rig_host(rig, 2);
     msg_result_t frame = rig_result_frame(rig, 2, NULL);
-    msg_lost_t good = {{2}, frame.inc, frame.pgen, frame.run, frame.d, ERR_VAT_CRASHED, text_of("x")};
+    msg_lost_t good = {{2},     frame.inc,       frame.pgen,  frame.run,
+                       frame.d, ERR_VAT_CRASHED, text_of("x")};
     msg_lost_t bad[4] = {good, good, good, good};
     bad[0].vat.n = 9;
     bad[1].inc++;

@@ -58,7 +58,8 @@ static void expect_refused(err_t error, const char *why)
     cr_expect_eq(reply->body.failed.error, error, "%s: %d", why, (int)reply->body.failed.error);
     cr_expect(rig_text_is(reply->body.failed.why, why), "%.*s", (int)reply->body.failed.why.len,
               reply->body.failed.why.at);
-    cr_expect_eq(rig_rows(rig, ROW_vat) + rig_rows(rig, ROW_cluster) + rig_rows(rig, ROW_object), 0);
+    cr_expect_eq(rig_rows(rig, ROW_vat) + rig_rows(rig, ROW_cluster) + rig_rows(rig, ROW_object),
+                 0);
 }
 
 Test(launch, vats_that_cannot_be)
@@ -168,14 +169,46 @@ Test(launch, a_host_is_named_by_its_number_or_its_name)
 Test(launch, bootstrap_is_told_names_in_the_order_of_javascript)
 {
     static const char *const file[] = {
-        "\xf0\x9f\x98\x80", "b",           "\xee\x80\x80", "10", "4294967295", "ab", "1a", "01",
-        "9",                "12345678901", "\xef\xbf\xbd", "0",  "4294967294", "a",  "1-", "\xed\x9f\xbf",
-        "\xf0\x9f\x98\x81", "\xc3\xa9",    "\xee\x80\x81",
+        "\xf0\x9f\x98\x80",
+        "b",
+        "\xee\x80\x80",
+        "10",
+        "4294967295",
+        "ab",
+        "1a",
+        "01",
+        "9",
+        "12345678901",
+        "\xef\xbf\xbd",
+        "0",
+        "4294967294",
+        "a",
+        "1-",
+        "\xed\x9f\xbf",
+        "\xf0\x9f\x98\x81",
+        "\xc3\xa9",
+        "\xee\x80\x81",
     };
     static const char *const order[] = {
-        "0",  "9", "10", "4294967294",   "01",           "1-",         "12345678901",
-        "1a", "4294967295", "a", "ab", "b", "\xc3\xa9", "\xed\x9f\xbf", "\xf0\x9f\x98\x80",
-        "\xf0\x9f\x98\x81", "\xee\x80\x80", "\xee\x80\x81", "\xef\xbf\xbd",
+        "0",
+        "9",
+        "10",
+        "4294967294",
+        "01",
+        "1-",
+        "12345678901",
+        "1a",
+        "4294967295",
+        "a",
+        "ab",
+        "b",
+        "\xc3\xa9",
+        "\xed\x9f\xbf",
+        "\xf0\x9f\x98\x80",
+        "\xf0\x9f\x98\x81",
+        "\xee\x80\x80",
+        "\xee\x80\x81",
+        "\xef\xbf\xbd",
     };
     enum { N = sizeof file / sizeof *file };
     cr_assert_eq(sizeof order / sizeof *order, N);
@@ -184,8 +217,8 @@ Test(launch, bootstrap_is_told_names_in_the_order_of_javascript)
         size_t slot = 0;
         while (strcmp(file[slot], order[i]) != 0) slot++;
         char member[100];
-        snprintf(member, sizeof member, "%s\"%s\":\"$%zu.Alleged: vatRoot\"", i ? "," : "", order[i],
-                 slot);
+        snprintf(member, sizeof member, "%s\"%s\":\"$%zu.Alleged: vatRoot\"", i ? "," : "",
+                 order[i], slot);
         strcat(expect, member);
     }
     strcat(expect, "},{}]]");
@@ -253,7 +286,8 @@ Test(launch, a_cluster_that_starts_is_listed_as_such)
     rig_ask_from(rig, 2, TAG_cluster_rm, &rm);
     cr_expect_eq(rig_reply(rig, 2)->tag, TAG_done, "a repeated request gets the same answer");
     list = rig_list(rig, 0, nothing);
-    cr_expect(strstr(list, "cluster_name: \"\""), "its vat is listed, without its cluster: %s", list);
+    cr_expect(strstr(list, "cluster_name: \"\""), "its vat is listed, without its cluster: %s",
+              list);
     free(list);
 }
 
@@ -265,7 +299,8 @@ Test(launch, a_promise_of_a_vat_that_goes_with_its_cluster)
     rig_launch_t options = {.no_start = true};
     cr_assert_null(rig_launch(rig, "alice bob", &options));
     kref_t promise = kp(2, 1), other = kp(2, 2);
-    call_send(&calls, root(2), "#[\"take\",[\"&0\",\"&1\"]]", (kref_t[]){promise, other}, 2, nothing);
+    call_send(&calls, root(2), "#[\"take\",[\"&0\",\"&1\"]]", (kref_t[]){promise, other}, 2,
+              nothing);
     rig_result(rig, 2, &calls);
     msg_call_t call = {rig_id(rig), root(1), rig_data("#[\"take\",[\"&0\"]]", &other, 1), 1};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);

@@ -9,7 +9,10 @@
 
 #define O(vat, serial) (kref_object((vat_t){vat}, serial).n)
 #define P(vat, serial) (kref_promise((vat_t){vat}, serial).n)
-#define BIN(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define BIN(text)                                 \
+    {                                             \
+        (const uint8_t *)(text), sizeof(text) - 1 \
+    }
 #define ROW(name, ...) ((row_t){.table = ROW_##name, .body.name = (row_##name##_t){__VA_ARGS__}})
 
 static const uint8_t entropy[32] = {1};
@@ -39,14 +42,26 @@ static void make(void)
     load(text_counter("next_input", 9));
     load(text_counter("next_promise", 1));
     load(ROW(host, .host = 1, .name = text_of("h"), .key = {zeros, 32}, .epoch = 4));
-    load(ROW(cluster, .cluster = 1, .name = text_of("c"), .state = 1, .bootstrap = 1, .result = P(0, 1)));
+    load(ROW(cluster, .cluster = 1, .name = text_of("c"), .state = 1, .bootstrap = 1,
+             .result = P(0, 1)));
 }
 
 static row_vat_t alice(uint64_t assigned)
 {
-    return (row_vat_t){.vat = 1, .cluster = 1, .name = text_of("alice"), .host = 1, .state = 1, .inc = 1,
-        .pgen = 1, .assigned = assigned, .applied = 1, .chain = {zeros, 32}, .bundle = text_of("b1-00"),
-        .window = 16, .reap_deliveries = REAP_NEVER, .reap_krefs = REAP_NEVER};
+    return (row_vat_t){.vat = 1,
+                       .cluster = 1,
+                       .name = text_of("alice"),
+                       .host = 1,
+                       .state = 1,
+                       .inc = 1,
+                       .pgen = 1,
+                       .assigned = assigned,
+                       .applied = 1,
+                       .chain = {zeros, 32},
+                       .bundle = text_of("b1-00"),
+                       .window = 16,
+                       .reap_deliveries = REAP_NEVER,
+                       .reap_krefs = REAP_NEVER};
 }
 
 /* REFERENCES to her root, from queues and deliveries in flight. */
@@ -55,7 +70,7 @@ static void make_alice(uint64_t assigned, uint64_t references)
     make();
     load((row_t){.table = ROW_vat, .body.vat = alice(assigned)});
     load(ROW(object, .kref = O(1, 0), .owner = 1, .reachable = 1 + references,
-        .recognizable = 1 + references, .pins = 1));
+             .recognizable = 1 + references, .pins = 1));
     load(ROW(promise, .kref = P(0, 1), .state = 1, .count = 1, .body = BIN("#1")));
     load(ROW(held, .vat = 1, .kref = O(1, 0), .flags = 3, .intro_d = assigned));
     load(ROW(hold, .kref = P(0, 1), .cluster = 1));
@@ -162,7 +177,7 @@ static row_t in_flight(size_t i, uint64_t d, msg_tag_t tag, const void *body)
     cr_assert_eq(msg_encode(tag, body, &bytes[i]), ERR_OK);
     hashes[i] = hash_of((bin_t){bytes[i].at, bytes[i].len});
     return ROW(log, .vat = 1, .d = d, .delivery = {bytes[i].at, bytes[i].len},
-        .hash = {hashes[i].b, 32}, .msg_d = d);
+               .hash = {hashes[i].b, 32}, .msg_d = d);
 }
 
 static row_t message_in_flight(size_t i, uint64_t d)
@@ -210,7 +225,8 @@ static void step(const input_t *input)
         msg_t msg;
         cr_assert_eq(msg_decode(blob_bin(out.items[i].frame), &msg), ERR_OK);
         const msg_event_t *event = &msg.body.event;
-        if (msg.tag == TAG_event && event->type.len == 7 && memcmp(event->type.at, "deliver", 7) == 0)
+        if (msg.tag == TAG_event && event->type.len == 7 &&
+            memcmp(event->type.at, "deliver", 7) == 0)
             sprintf(told + strlen(told), "%d %.*s, ", (int)event->d, (int)event->method.len,
                     event->method.at);
         if (msg.tag == TAG_event && event->type.len == 4 && memcmp(event->type.at, "done", 4) == 0)
@@ -224,11 +240,11 @@ Test(load, queues_and_deliveries_in_any_order)
 {
     make_alice(3, 5);
     load(ROW(entry, .holder = 1, .seq = 5, .kind = 1, .target = O(1, 0), .msg_d = 7,
-        .body = BIN("#[\"third\",[]]")));
+             .body = BIN("#[\"third\",[]]")));
     load(ROW(entry, .holder = 1, .seq = 3, .kind = 1, .target = O(1, 0), .msg_d = 5,
-        .body = BIN("#[\"first\",[]]")));
+             .body = BIN("#[\"first\",[]]")));
     load(ROW(entry, .holder = 1, .seq = 4, .kind = 1, .target = O(1, 0), .msg_d = 6,
-        .body = BIN("#[\"second\",[]]")));
+             .body = BIN("#[\"second\",[]]")));
     load(message_in_flight(0, 3));
     load(message_in_flight(1, 2));
     row_t old = message_in_flight(0, 1);

@@ -358,7 +358,8 @@ Test(request, console_lines_of_any_level_and_source)
     /* Another frame among them is left out, and so is what follows bytes that are none. */
     call(root(2));
     buf_reset(&lines);
-    msg_console_t line = {1, text_of("vat"), text_of("seen")}, lost = {1, text_of("vat"), text_of("lost")};
+    msg_console_t line = {1, text_of("vat"), text_of("seen")},
+                  lost = {1, text_of("vat"), text_of("lost")};
     msg_done_t done = {{{0}}};
     cr_assert_eq(msg_encode(TAG_done, &done, &lines), ERR_OK);
     cr_assert_eq(msg_encode(TAG_console, &line, &lines), ERR_OK);

@@ -10,8 +10,10 @@
 #include "vathost/supervisor/supervisor.h"
 #include "vathost/supervisor/vref.h"
 
-#define KREFS(...) \
-    {(const kref_t[]){__VA_ARGS__}, sizeof((const kref_t[]){__VA_ARGS__}) / sizeof(kref_t)}
+#define KREFS(...)                                                                            \
+    {                                                                                         \
+        (const kref_t[]){__VA_ARGS__}, sizeof((const kref_t[]){__VA_ARGS__}) / sizeof(kref_t) \
+    }
 #define VREF_SIZE (VREF_BYTES_MAX + 50)
 
 static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
@@ -88,7 +90,8 @@ static void set_up(void)
     store = memstore_new();
     engine = script_engine_new(script, NULL);
     supervisor = supervisor_new((vat_t){3}, store, engine);
-    msg_deliver_message_t given = {.target = ko(3, 0),
+    msg_deliver_message_t given = {
+        .target = ko(3, 0),
         .methargs = {{(const uint8_t *)"#[\"x\",[]]", 9}, KREFS(ko(4, 1), ko(4, 2), kp(4, 1))}};
     step = export_things;
     cr_assert_eq(run(TAG_deliver_message, &given), ERR_OK);
@@ -121,8 +124,9 @@ static void expect_refused(const char *what, msg_tag_t tag, const void *body, er
     free(after);
 }
 
-#define REFUSED(name, ...) \
-    expect_refused(#__VA_ARGS__, TAG_deliver_##name, &(msg_deliver_##name##_t){__VA_ARGS__}, ERR_NOT_HELD)
+#define REFUSED(name, ...)                                                                   \
+    expect_refused(#__VA_ARGS__, TAG_deliver_##name, &(msg_deliver_##name##_t){__VA_ARGS__}, \
+                   ERR_NOT_HELD)
 
 Test(hostile, messages_that_cannot_be)
 {
@@ -144,7 +148,8 @@ Test(hostile, notifies_that_cannot_be)
     REFUSED(notify, .resolutions = {&none, 1});
     REFUSED(notify, .resolutions = {(resolution_t[]){broken, fine}, 2});
     REFUSED(notify, .resolutions = {(resolution_t[]){fine, fine, fine}, 3});
-    cr_expect_eq(run(TAG_deliver_notify, &(msg_deliver_notify_t){.resolutions = {&fine, 1}}), ERR_OK);
+    cr_expect_eq(run(TAG_deliver_notify, &(msg_deliver_notify_t){.resolutions = {&fine, 1}}),
+                 ERR_OK);
 }
 
 Test(hostile, garbage_that_cannot_be)
@@ -171,10 +176,16 @@ static void no_sign(const engine_host_t *h) { script_send(h, "o12", "#[\"x\",[]]
 static void drop_twice(const engine_host_t *h) { script_refs(h, TAG_drop_imports, "o-50 o-50"); }
 static void drop_dropped(const engine_host_t *h) { script_refs(h, TAG_drop_imports, "o-51"); }
 static void drop_promise(const engine_host_t *h) { script_refs(h, TAG_drop_imports, "p-60"); }
-static void retire_twice(const engine_host_t *h) { script_refs(h, TAG_retire_imports, "o-51 o-51"); }
+static void retire_twice(const engine_host_t *h)
+{
+    script_refs(h, TAG_retire_imports, "o-51 o-51");
+}
 static void retire_other(const engine_host_t *h) { script_refs(h, TAG_retire_imports, "o+8"); }
 static void retire_import(const engine_host_t *h) { script_refs(h, TAG_retire_exports, "o-51"); }
-static void abandon_twice(const engine_host_t *h) { script_refs(h, TAG_abandon_exports, "o+9 o+9"); }
+static void abandon_twice(const engine_host_t *h)
+{
+    script_refs(h, TAG_abandon_exports, "o+9 o+9");
+}
 static void abandon_import(const engine_host_t *h) { script_refs(h, TAG_abandon_exports, "o-50"); }
 static void long_name(const engine_host_t *h)
 {
@@ -190,18 +201,24 @@ Test(hostile, what_a_vat_may_not_name)
         step_t *step;
         const char *reason;
     } crimes[] = {
-        {use_dropped, "does not hold (o-51)"},    {no_sign, "does not hold (o12)"},
-        {drop_twice, "retired twice (o-50)"},     {drop_dropped, "retired twice (o-51)"},
-        {drop_promise, "must (p-60)"},            {retire_twice, "retired twice (o-51)"},
-        {retire_other, "object must (o+8)"},      {retire_import, "object must (o-51)"},
-        {abandon_twice, "retired twice (o+9)"},   {abandon_import, "object must (o-50)"},
+        {use_dropped, "does not hold (o-51)"},
+        {no_sign, "does not hold (o12)"},
+        {drop_twice, "retired twice (o-50)"},
+        {drop_dropped, "retired twice (o-51)"},
+        {drop_promise, "must (p-60)"},
+        {retire_twice, "retired twice (o-51)"},
+        {retire_other, "object must (o+8)"},
+        {retire_import, "object must (o-51)"},
+        {abandon_twice, "retired twice (o+9)"},
+        {abandon_import, "object must (o-50)"},
         {long_name, "does not hold (o+11111111"},
     };
     char *before = memstore_dump(store);
     for (size_t i = 0; i < sizeof crimes / sizeof *crimes; i++) {
         cr_assert_eq(poke(crimes[i].step), ERR_OK);
         cr_expect_eq(crank->outcome, ERR_VAT_ILLEGAL, "crime %zu", i);
-        cr_expect(strstr(crank->reason, crimes[i].reason), "%s: %s", crimes[i].reason, crank->reason);
+        cr_expect(strstr(crank->reason, crimes[i].reason), "%s: %s", crimes[i].reason,
+                  crank->reason);
         cr_expect(strlen(crank->reason) < REASON_BYTES_MAX);
         cr_expect_eq(crank->calls.len, 0);
         char *after = memstore_dump(store);
@@ -284,7 +301,8 @@ Test(hostile, a_store_that_fails_at_any_operation)
     unsigned n = 0;
     while (err == ERR_STORE) {
         if (n) set_up();
-        msg_deliver_message_t msg = {.target = ko(3, 0),
+        msg_deliver_message_t msg = {
+            .target = ko(3, 0),
             .methargs = {{(const uint8_t *)"#[\"x\",[]]", 9}, KREFS(ko(5, 1), kp(5, 1), ko(4, 2))}};
         memstore_fail(store, ++n);
         step = everything;
@@ -309,7 +327,8 @@ Test(hostile, a_store_that_fails_while_a_notify_or_garbage_comes_in)
             tear_down();
             set_up();
             memstore_fail(store, ++n);
-            err = which ? run(TAG_deliver_retire_imports, &retire) : run(TAG_deliver_notify, &notify);
+            err =
+                which ? run(TAG_deliver_retire_imports, &retire) : run(TAG_deliver_notify, &notify);
         }
         cr_expect_eq(err, ERR_OK);
         cr_expect_gt(n, 4, "%u", n);
@@ -337,7 +356,8 @@ Test(hostile, a_store_that_is_full)
 static void export_more(const engine_host_t *host)
 {
     cr_expect_eq(script_send(host, "o+0", "#[\"x\",[]]", "o+30", ""), ERR_STORE_FULL);
-    cr_expect_eq(script_send(host, "o+0", "#[\"x\",[]]", "", ""), ERR_STORE_FULL, "nothing else goes on");
+    cr_expect_eq(script_send(host, "o+0", "#[\"x\",[]]", "", ""), ERR_STORE_FULL,
+                 "nothing else goes on");
 }
 
 Test(hostile, a_store_that_is_full_in_the_middle_of_a_crank)
