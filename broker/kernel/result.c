@@ -89,9 +89,8 @@ static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 
 static void end_illegal(kernel_t *k, kvat_t *vat, const log_t *log, err_t err, size_t at)
 {
-    blob_t *reason =
-        blob_print("illegal syscall: %s (%s, v%u/%llu#%zu)", err_text(err),
-                   err_name(err), vat->id.n, (unsigned long long)log->row.d, at);
+    blob_t *reason = blob_print("illegal syscall: %s (%s, v%u/%llu#%zu)", err_text(err),
+                                err_name(err), vat->id.n, (unsigned long long)log->row.d, at);
     vat_end(k, vat, ERR_VAT_ILLEGAL, reason, log_cause(vat, log));
 }
 
