@@ -23,7 +23,8 @@ bool kref_sendable(const kernel_t *k, kref_t kref)
     if (!object) return false;
     if (object_orphan(k, object)) {
         const kvat_t *maker = vat_find(k, kref_issuer(kref).n);
-        return object->row.reachable > 0 || !maker || !vat_alive(maker);
+        return object->row.reachable > 0 || !maker || !vat_alive(maker) ||
+               PLANTED(retired_is_sendable);
     }
     return held_find(vat_find(k, object->row.owner), kref)->row.flags & HELD_REACHABLE;
 }

@@ -52,7 +52,10 @@ void client_know(sim_t *self, kref_t kref)
 {
     for (unsigned i = 0; i < self->kref_count; i++)
         if (kref_same(self->krefs[i], kref)) return;
-    if (self->kref_count < KREFS_MAX) self->krefs[self->kref_count++] = kref;
+    if (self->kref_count == KREFS_MAX) /* it forgets, but not the first ones, which are roots */
+        memmove(&self->krefs[KREFS_MAX / 2], &self->krefs[KREFS_MAX / 2 + 1],
+                (--self->kref_count - KREFS_MAX / 2) * sizeof(kref_t));
+    self->krefs[self->kref_count++] = kref;
 }
 
 /* ---- what it asks ---- */
@@ -102,6 +105,30 @@ static void await(sim_t *self, kref_t promise)
     client_ask(self, TAG_await, &msg, REQUEST_AWAIT);
 }
 
+/* Anything that exists: what a client names is not secret, the broker must know what it may name. Often
+ * something that nobody owns, where there is one. */
+static kref_t any_object(const sim_t *self, chance_t *chance)
+{
+    const rows_table_t *table = &self->rows.tables[ROW_object];
+    if (!table->count) return (kref_t){0};
+    size_t at = roll(chance, table->count);
+    bool orphan = once_in(chance, 2);
+    for (size_t i = 0; orphan && i < table->count; i++) {
+        const row_object_t *object = &table->at[(at + i) % table->count]->body.object;
+        if (!object->owner) return (kref_t){object->kref};
+    }
+    return (kref_t){table->at[at]->body.object.kref};
+}
+
+/* Something it knows; half of the time something that it heard of lately. */
+static kref_t some_kref(const sim_t *self, chance_t *chance)
+{
+    kref_t any = once_in(chance, 3) ? any_object(self, chance) : (kref_t){0};
+    if (!kref_none(any)) return any;
+    unsigned lately = self->kref_count < 12 || once_in(chance, 2) ? self->kref_count : 12;
+    return self->krefs[self->kref_count - lately + roll(chance, lately)];
+}
+
 /* A kick for a vat, with anything the client knows. */
 bool client_call(sim_t *self, chance_t *chance)
 {
@@ -112,7 +139,7 @@ bool client_call(sim_t *self, chance_t *chance)
         return true;
     }
     if (kref_none(target) || self->called == CALLS_MAX) return false;
-    if (once_in(chance, 12)) {
+    if (once_in(chance, 8)) {
         msg_release_t release = {client_request(self), {roll(chance, 4)}};
         client_ask(self, TAG_release, &release, REQUEST_OTHER);
         return true;
@@ -127,7 +154,7 @@ bool client_call(sim_t *self, chance_t *chance)
         target = self->krefs[roll(chance, self->kref_count)];
     size_t count = 0, len = (size_t)snprintf(body, sizeof body, "#[\"kick\",[%u", self->called);
     for (unsigned n = roll(chance, 4); n > 0 && self->kref_count; n--) {
-        slots[count] = self->krefs[roll(chance, self->kref_count)];
+        slots[count] = some_kref(self, chance);
         len += (size_t)snprintf(body + len, sizeof body - len, ",\"%c%zu\"",
                                 kref_is_promise(slots[count]) ? '&' : '$', count);
         count++;

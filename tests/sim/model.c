@@ -108,7 +108,7 @@ static void see_object(model_t *self, ref_t ref, chance_t *chance, bool keep)
     import->reached = true;
     if (self->quiet) return;
     if (keep || roll(chance, 4)) import->held = true;
-    if (once_in(chance, 5)) import->weak = true;
+    if (once_in(chance, 3)) import->weak = true;
 }
 
 static void see_promise(model_t *self, ref_t ref)
