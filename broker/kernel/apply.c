@@ -85,13 +85,7 @@ static void apply_resolve(const apply_t *a, const msg_resolve_t *call)
     }
     for (size_t i = 0; i < call->resolutions.count; i++) {
         held_t *held = held_find(a->vat, call->resolutions.at[i].promise);
-        if (held->row.intro_d <= a->d || PLANTED(resolve_of_mentioned)) {
-            held_drop(a->k, held);
-            continue;
-        }
-        /* What a delivery in flight mentions comes home as an import, whoever made it. */
-        held->row.flags &= ~(uint64_t)HELD_EXPORTED;
-        touch(a->k, &held->head);
+        held_forget(a->k, held, a->d, PLANTED(resolve_of_mentioned));
     }
 }
 

@@ -312,6 +312,7 @@ held_t *held_find(const kvat_t *vat, kref_t kref);
 held_t *held_new(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t flags, uint64_t since_d);
 void held_import(kernel_t *k, held_t *held);
 void held_drop(kernel_t *k, held_t *held);
+void held_forget(kernel_t *k, held_t *held, uint64_t d, bool anyway);
 void held_reach(kernel_t *k, held_t *held, bool reachable);
 bool held_told(const held_t *held);
 void collect(kernel_t *k);

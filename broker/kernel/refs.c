@@ -191,6 +191,18 @@ void held_drop(kernel_t *k, held_t *self)
     free(self);
 }
 
+/* The vat forgot a promise in crank D. What a later delivery mentions stays (unless ANYWAY, which only
+ * a planted bug says): the vat finds an import in it, even if the promise was its own. */
+void held_forget(kernel_t *k, held_t *self, uint64_t d, bool anyway)
+{
+    if (self->row.intro_d <= d || anyway) {
+        held_drop(k, self);
+        return;
+    }
+    self->row.flags &= ~(uint64_t)HELD_EXPORTED;
+    touch(k, &self->head);
+}
+
 /* Sets or clears the reachable flag of an object's row. */
 void held_reach(kernel_t *k, held_t *self, bool reachable)
 {

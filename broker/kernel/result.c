@@ -43,15 +43,14 @@ static void console(kernel_t *k, const kvat_t *vat, const log_t *log, bin_t rest
 
 /* ---- the end of a row ---- */
 
-/* What a notify told, the vat forgot when it ran it; unless something later mentions it again. */
+/* What a notify told, the vat forgot when it ran it. */
 static void retire_told(kernel_t *k, kvat_t *vat, const log_t *log)
 {
     if (log->kind != ENTRY_NOTIFY) return;
     for (size_t i = 0; i < log->kref_count; i++) {
         held_t *held = held_find(vat, log->krefs[i]);
-        if (held && held->row.told_d == log->row.d &&
-            (held->row.intro_d <= log->row.d || PLANTED(told_of_mentioned)))
-            held_drop(k, held);
+        if (held && held->row.told_d >= log->row.d)
+            held_forget(k, held, log->row.d, PLANTED(told_of_mentioned));
     }
 }
 

@@ -149,9 +149,10 @@ static void cross_decider(void *context, const vdelivery_t *delivery, const engi
 
 Test(story_promise, a_cycle_across_two_deciders)
 {
-    for (unsigned seed = 0; seed < 30; seed++) {
+    for (unsigned seed = 0; seed < 60; seed++) {
         int told = 0;
         world_t *world = world_new(seed);
+        world_window(world, seed % 2 ? 16 : 1);
         world_vat(world, "alice", cross_alice, &told);
         world_vat(world, "bob", cross_decider, NULL);
         world_vat(world, "carol", cross_decider, NULL);

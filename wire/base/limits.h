@@ -55,9 +55,10 @@ enum {
     /* Rows of a log that one FETCH may ask for: bounds what a replay holds in flight. */
     FETCH_ROWS_MAX = 64,
 
-    /* Deliveries a vat may have in flight. The default is 1 until the simulator is green with more. */
+    /* Deliveries a vat may have in flight. With 1 a vat waits for the broker's
+     * commit after each crank, as in SwingSet; nothing a vat can see differs with more. */
     WINDOW_MAX = 16,
-    WINDOW_DEFAULT = 1,
+    WINDOW_DEFAULT = 16,
 
     /* A vat is reaped after so many deliveries, or when GC deliveries told it of so many krefs
      * (SwingSet's figures in production), unless its options say otherwise. */

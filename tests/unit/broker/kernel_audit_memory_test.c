@@ -29,7 +29,7 @@ static void set_up(void)
     calls = buf_of(CRANK_BYTES_MAX);
     rig = rig_new();
     rig_host(rig, 1);
-    rig_launch(rig, "alice bob carol", NULL);
+    rig_launch(rig, "alice bob carol", &(rig_launch_t){.window = 1});
     kref_t things[] = {ko(1, 1), ko(1, 2)}, nothing = {0};
     call_send(&calls, ko(2, 0), "#[\"take\",[\"$0\",\"$1\"]]", things, 2, nothing);
     rig_result(rig, 1, &calls);
