@@ -104,14 +104,14 @@ static size_t told_bytes(const promise_t *promise)
     return data.body.len + data.slots.count * 9 + 64;
 }
 
-/* May this promise be told in the batch? A promise that does not fit stays out: the vat imports it
- * from a slot, subscribes, and is told later. */
+/* May this promise be told in the batch? One that does not fit stays out: the vat imports it from a
+ * slot, subscribes, and is told later. One that a notify in flight tells already is told once more: a
+ * slot of this batch mentions it again. Without that, a ring of promises, of which one batch tells
+ * some and the next the others, would be asked for and told for ever. */
 static bool may_tell(const closure_t *c, const promise_t *promise)
 {
     if (promise->row.state == PROMISE_UNRESOLVED) return false;
     if (map_get(&c->seen, promise->row.kref)) return false;
-    const held_t *held = held_find(c->vat, kref_of(promise->row.kref));
-    if (held && held_told(held)) return false;
     if (!c->count) return true;
     return c->count < RESOLUTIONS_MAX && c->bytes + told_bytes(promise) < DELIVERY_BYTES_MAX - 4096;
 }

@@ -379,10 +379,13 @@ void history_retire_imports(history_t *self, uint32_t n, uint64_t d, kref_t kref
     if (row) row->gone = true;
 }
 
+/* What a vat gave up, and a later delivery mentions, comes back to it as an import. */
 void history_retire_exports(history_t *self, uint32_t n, uint64_t d, kref_t kref, bool abandon)
 {
     know_t *row = abandon ? know(vat_of(self, n), kref) : stated(self, n, d, kref);
-    if (row) row->gone = true;
+    if (!row) return;
+    row->exported = false;
+    if (row->intro_d <= d) row->gone = true;
 }
 
 void history_applied(history_t *self, uint32_t n, uint64_t d)

@@ -205,9 +205,24 @@ void model_resolve_all(model_t *self)
     while (!self->over && some_promise(self, &none, true)) act_resolve(self, &none, 1);
 }
 
+/* An object of its own that nobody reaches any more is deleted at once. */
+static void act_eager_export(model_t *self, chance_t *chance)
+{
+    own_t *own = &self->own[roll(chance, self->own_count)];
+    name_t name;
+    if (own->rooted || own->exported || !own->known) return;
+    snprintf(name, sizeof name, "o+%u", own->n);
+    *own = self->own[--self->own_count];
+    model_gc_call(self, TAG_retire_exports, (const name_t *)&name, 1);
+}
+
 /* A vat that does not wait for bringOutYourDead; others with enableDisavow are like it. */
 static void act_eager(model_t *self, chance_t *chance)
 {
+    if (once_in(chance, 3)) {
+        act_eager_export(self, chance);
+        return;
+    }
     if (!self->import_count) return;
     import_t *import = &self->imports[roll(chance, self->import_count)];
     name_t name;

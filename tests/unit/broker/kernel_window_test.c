@@ -155,6 +155,39 @@ Test(window, a_mention_behind_a_notify_keeps_the_row)
     rig_destroy(&rig);
 }
 
+/* A notify is in flight, and the next one mentions what it tells: it tells it once more. Otherwise the
+ * vat would import it again and ask for it; in a ring of promises, for ever. */
+Test(window, what_a_notify_mentions_it_tells)
+{
+    rig_t *rig = start(4);
+    kref_t r = kp(1, 1), s = kp(3, 1), bob = root(2);
+    call_send(&calls, bob, TAKE_PROMISE, &r, 1, nothing);
+    call_send(&calls, root(3), TAKE_PROMISE, &r, 1, nothing);
+    rig_result(rig, 1, &calls);
+    call_subscribe(&calls, r);
+    rig_result(rig, 2, &calls);
+    rig_empty(rig, 3);
+    send(rig, 3, TAKE_ONE, &bob);
+    call_send(&calls, bob, TAKE_PROMISE, &s, 1, nothing);
+    rig_result(rig, 3, &calls);
+    call_subscribe(&calls, s);
+    rig_result(rig, 2, &calls);
+
+    send(rig, 1, PING, NULL);
+    call_resolve(&calls, r, false, "#1", NULL, 0);
+    rig_result(rig, 1, &calls);
+    send(rig, 3, PING, NULL);
+    call_resolve(&calls, s, false, "#[\"&0\"]", &r, 1);
+    rig_result(rig, 3, &calls);
+    cr_assert_eq(rig_pending(rig, 2), 2);
+    cr_assert_eq(rig_delivery(rig, 2)->body.deliver_notify.resolutions.count, 1, "r");
+    rig_empty(rig, 2);
+    cr_assert_eq(rig_delivery(rig, 2)->body.deliver_notify.resolutions.count, 2, "s, and r again");
+    rig_empty(rig, 2);
+    cr_assert(!holds(rig, r, "vat: v2") && !holds(rig, s, "vat: v2"));
+    rig_destroy(&rig);
+}
+
 /* S11: what ran behind an illegal crank or an exit never ran; in-flight results are rejected once. */
 Test(window, results_behind_the_end_are_dropped)
 {
