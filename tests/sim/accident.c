@@ -78,12 +78,15 @@ static fault_t choose(const sim_t *self, chance_t *chance)
     return FAULT_COUNT;
 }
 
+/* What is seldom possible is wished for more often. */
 static void lie(sim_t *self, chance_t *chance)
 {
+    static const wish_t wishes[] = {WISH_DROPPED,       WISH_LATER,         WISH_DIVERGED,
+                                    WISH_DECIDED_LATER, WISH_DECIDED_LATER, WISH_DECIDED_LATER};
     if (once_in(chance, 2))
         net_forge(self, chance);
     else
-        self->wish = 1 + roll(chance, WISH_COUNT - 1);
+        self->wish = wishes[roll(chance, sizeof wishes / sizeof *wishes)];
 }
 
 void accident(sim_t *self, chance_t *chance)

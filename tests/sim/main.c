@@ -222,7 +222,7 @@ int main(int argc, char **argv)
 #endif
     bug_planted = args.options.bug;
     if (args.bugs) {
-        if (!args.many) args.campaign.count = 3000;
+        if (!args.many) args.campaign.count = 8000;
         code = run_bugs(&args.options, &args.campaign);
     } else if (args.twice) {
         code = run_twice(&args);
