@@ -1,5 +1,5 @@
-/* What happened, checked as it is told: a model of the promises the kernel makes, written from DESIGN 4
- * and 5 alone. It knows nothing of counts, queues or rows; it knows who was told what, and when.
+/* What happened, checked as it is told: a model of the promises the kernel makes, written from them and
+ * not from its code. It knows nothing of counts, queues or rows; it knows who was told what, and when.
  *
  *   X8   each send of an applied crank is delivered once or splatted once
  *   X9   a subscriber is told once, and told at all

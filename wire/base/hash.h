@@ -1,4 +1,4 @@
-/* BLAKE2b-256 by libsodium, and the three hashes of the crank protocol (DESIGN 4). Broker and
+/* BLAKE2b-256 by libsodium, and the three hashes of the crank protocol. Broker and
  * worker compute the same bytes, so they are defined here and nowhere else. */
 #pragma once
 #include "wire/base/bytes.h"
