@@ -162,6 +162,7 @@ static void launch(void)
         msg_launch_vat_t row = {.name = text_of(names[vat]),
                                 .bundle = text_of("b1-00"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
+                                .window = 1,
                                 .reap_deliveries = REAP_NEVER,
                                 .reap_krefs = REAP_NEVER,
                                 .host = text_of("")};
