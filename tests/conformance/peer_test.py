@@ -288,8 +288,10 @@ class Failures(Actors):
 
     def test_09_06_who_waits_for_a_killed_vat_is_told(self):
         self.call("alice", "ask", "q", "@bob", "never")
-        client = self.start_call("bob", "never")
         self.assertTrue(wait_for(lambda: self.rows()["bob"]["queue"] + self.rows()["bob"]["in_flight"] == 0))
+        before = self.rows()["bob"]["deliveries"]
+        client = self.start_call("bob", "never")
+        self.assertTrue(wait_for(lambda: self.rows()["bob"]["deliveries"] > before), "the call was delivered")
         self.yard.ok("kill", "bob")
         self.assertEqual(TERMINATED, self.call("alice", "answer", "q"))
         client.communicate(timeout=20)
