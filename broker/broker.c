@@ -265,18 +265,20 @@ err_t broker_load(broker_t *self)
 
 /* ---- one turn ---- */
 
-/* True: nothing is left to take. */
-static err_t drain(broker_t *self, bool *ret_empty)
+/* RET_EMPTY: nothing is left to take. RET_SILENT: there was nothing. */
+static err_t drain(broker_t *self, bool *ret_empty, bool *ret_silent)
 {
     size_t bytes = 0;
     err_t err = ERR_OK;
     *ret_empty = false;
+    *ret_silent = true;
     for (int frames = 0; !err && frames < BATCH_FRAMES_MAX && bytes < BATCH_BYTES_MAX; frames++) {
         arrival_t arrival;
         if (!self->is.port.take(self->is.port.self, &arrival)) {
             *ret_empty = true;
             break;
         }
+        *ret_silent = false;
         bytes += blob_bin(arrival.frame).len;
         err = judge(self, &arrival);
         blob_destroy(&arrival.frame);
@@ -298,11 +300,11 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
         port->wait(port->self, kernel_chores(self->kernel) ? CHORE_PAUSE_MS : most_ms);
     }
-    bool empty = false;
-    err_t err = drain(self, &empty);
+    bool empty = false, silent = false;
+    err_t err = drain(self, &empty, &silent);
     if (err) return err;
     if (empty) check_links(self);
-    bool chore = kernel_chores(self->kernel) || kernel_overdue(self->kernel, now_us());
+    bool chore = (silent && kernel_chores(self->kernel)) || kernel_overdue(self->kernel, now_us());
     if (empty && chore) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
     return commit(self);
 }
