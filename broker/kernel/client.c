@@ -96,11 +96,7 @@ static void answered(kernel_t *k, promise_t *promise)
 static void on_release(kernel_t *k, uint32_t client, const msg_release_t *msg)
 {
     if (request_repeated(k, client, msg->request)) return;
-    if (msg->cluster.n && !cluster_find(k, msg->cluster.n)) {
-        reply_failed(k, client, msg->request, true, ERR_CLUSTER_UNKNOWN,
-                     err_text(ERR_CLUSTER_UNKNOWN), "");
-        return;
-    }
+    if (msg->cluster.n && !cluster_asked(k, client, msg->request, msg->cluster)) return;
     for (hold_t *hold = k->settled_head, *next; hold; hold = next) {
         next = hold->next;
         if (hold->row.shown && (!msg->cluster.n || hold->row.cluster == msg->cluster.n))

@@ -466,15 +466,21 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
                    cause_input(k));
 }
 
+/* The cluster that a request names; or answers that there is none. */
+kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster_t id)
+{
+    kcluster_t *cluster = cluster_find(k, id.n);
+    if (!cluster)
+        reply_failed(k, client, request, true, ERR_CLUSTER_UNKNOWN, err_text(ERR_CLUSTER_UNKNOWN),
+                     "");
+    return cluster;
+}
+
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)
 {
     if (request_repeated(k, client, msg->request)) return;
-    kcluster_t *cluster = cluster_find(k, msg->cluster.n);
-    if (!cluster) {
-        reply_failed(k, client, msg->request, true, ERR_CLUSTER_UNKNOWN,
-                     err_text(ERR_CLUSTER_UNKNOWN), "");
-        return;
-    }
+    kcluster_t *cluster = cluster_asked(k, client, msg->request, msg->cluster);
+    if (!cluster) return;
     if (cluster->row.state == CLUSTER_STARTING)
         reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
                      "the cluster was removed while it started", "");

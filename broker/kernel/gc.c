@@ -242,13 +242,9 @@ static void ask_reap(kernel_t *k, kvat_t *vat)
 void on_reap(kernel_t *k, uint32_t client, const msg_reap_t *msg)
 {
     if (request_repeated(k, client, msg->request)) return;
-    const kcluster_t *cluster = cluster_find(k, msg->cluster.n);
-    if (msg->cluster.n && !cluster) {
-        reply_failed(k, client, msg->request, true, ERR_CLUSTER_UNKNOWN,
-                     err_text(ERR_CLUSTER_UNKNOWN), "");
-        return;
-    }
-    if (cluster) {
+    if (msg->cluster.n) {
+        const kcluster_t *cluster = cluster_asked(k, client, msg->request, msg->cluster);
+        if (!cluster) return;
         for (size_t i = 0; i < cluster->vat_count; i++) ask_reap(k, cluster->vats[i]);
     } else if (msg->vat.n) {
         kvat_t *vat = vat_asked(k, client, msg->request, msg->vat);

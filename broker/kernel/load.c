@@ -319,10 +319,7 @@ static void link_deciders(kernel_t *k)
         promise_t *promise = map_cell(&k->promises, i);
         if (!promise || !promise->row.decider) continue;
         kvat_t *vat = vat_find(k, promise->row.decider);
-        if (!vat) continue;
-        promise->decided_next = vat->decides;
-        if (vat->decides) vat->decides->decided_prev = promise;
-        vat->decides = promise;
+        if (vat) promise_list(vat, promise);
     }
 }
 

@@ -321,6 +321,7 @@ void collect(kernel_t *k);
 void cycle_collect(kernel_t *k, kref_t suspect);
 
 /* ---- promise.c ---- */
+void promise_list(kvat_t *vat, promise_t *promise);
 void promise_decide(kernel_t *k, promise_t *promise, kvat_t *vat, uint64_t d);
 void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *value, cause_t cause);
 void promise_free(promise_t *promise);
@@ -388,6 +389,7 @@ void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg);
 void cluster_started(kernel_t *k, kcluster_t *cluster);
 void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat);
 void cluster_free(kcluster_t *cluster);
+kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster_t id);
 kcluster_t *cluster_find(const kernel_t *k, uint64_t n);
 
 /* ---- client.c ---- */

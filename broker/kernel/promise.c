@@ -31,6 +31,14 @@ static void notify_all(kernel_t *k, promise_t *promise, cause_t cause)
     if (vats != few) free(vats);
 }
 
+/* PROMISE, which no list has, joins those that VAT decides. */
+void promise_list(kvat_t *vat, promise_t *promise)
+{
+    promise->decided_next = vat->decides;
+    if (vat->decides) vat->decides->decided_prev = promise;
+    vat->decides = promise;
+}
+
 /* From delivery (or crank) D on VAT decides PROMISE; NULL: a queue entry, the kernel or a client. */
 void promise_decide(kernel_t *k, promise_t *promise, kvat_t *vat, uint64_t d)
 {
@@ -44,10 +52,7 @@ void promise_decide(kernel_t *k, promise_t *promise, kvat_t *vat, uint64_t d)
     promise->row.decider = vat ? vat->row.vat : 0;
     promise->row.decider_d = d;
     touch(k, &promise->named.head);
-    if (!vat) return;
-    promise->decided_next = vat->decides;
-    if (vat->decides) vat->decides->decided_prev = promise;
-    vat->decides = promise;
+    if (vat) promise_list(vat, promise);
 }
 
 /* Settles PROMISE with VALUE, of which it takes a count. E-order: the notifies of all subscribers

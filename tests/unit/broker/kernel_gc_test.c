@@ -39,6 +39,15 @@ static void reap(rig_t *rig, uint32_t vat)
     cr_assert_eq(rig_ask(rig, TAG_reap, &msg)->tag, TAG_done);
 }
 
+/* In a reap VAT drops IT, and retires it when RETIRE. */
+static void let_go(rig_t *rig, uint32_t vat, const kref_t *it, bool retire)
+{
+    reap(rig, vat);
+    call_refs(&calls, TAG_drop_imports, it, 1);
+    if (retire) call_refs(&calls, TAG_retire_imports, it, 1);
+    rig_result(rig, vat, &calls);
+}
+
 static const krefs_t *gc_list(rig_t *rig, uint32_t vat, msg_tag_t tag)
 {
     const msg_t *msg = rig_delivery(rig, vat);
@@ -86,9 +95,7 @@ Test(gc, the_exporter_retires_what_others_only_recognize)
     kref_t it = ko(1, 1);
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, false);
     told(rig, 1, TAG_deliver_drop_exports, it);
     rig_empty(rig, 1);
     cr_assert_eq(rig_pending(rig, 1), 0, "bob still recognizes it");
@@ -116,9 +123,7 @@ Test(gc, what_is_sent_again_in_time_is_not_dropped)
         call.request = rig_id(rig);
         cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
     }
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, false);
     cr_assert_eq(rig_pending(rig, 1), 2, "dropExports waits for what is in flight");
 
     call_send(&calls, root(2), "#[\"take\",[\"$0\"]]", &it, 1, nothing);
@@ -141,10 +146,7 @@ Test(gc, a_busy_vat_hears_of_drops_in_the_end)
         call.request = rig_id(rig);
         rig_ask(rig, TAG_call, &call);
     }
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    call_refs(&calls, TAG_retire_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, true);
 
     unsigned before = 0;
     while (rig_delivery(rig, 1)->tag == TAG_deliver_message) {
@@ -182,9 +184,7 @@ Test(gc, importers_of_the_dead_are_told_when_nobody_reaches_it)
     rig_result(rig, 2, &calls);
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_notify);
     rig_empty(rig, 2);
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it[1], 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it[1], false);
     told(rig, 2, TAG_deliver_retire_imports, it[1]);
     rig_empty(rig, 2);
     cr_assert_eq(rig_counter(rig, "objects"), 2, "the roots of bob and carol");
@@ -221,10 +221,7 @@ Test(gc, what_is_due_is_due_after_a_restart)
     msg_call_t call = {.request = rig_id(rig), .target = root(1),
                        .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
     rig_ask(rig, TAG_call, &call); /* in flight, so that dropExports has to wait */
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    call_refs(&calls, TAG_retire_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, true);
     rig_restart(rig, false);
     cr_assert_eq(rig_delivery(rig, 1)->tag, TAG_deliver_message);
     rig_empty(rig, 1);
@@ -244,9 +241,7 @@ Test(gc, a_client_may_not_name_what_was_dropped)
     kref_t it = ko(1, 1);
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, false);
     msg_call_t call = {.request = rig_id(rig), .target = it,
                        .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->body.failed.error, ERR_REF_UNKNOWN);
@@ -261,9 +256,7 @@ Test(gc, a_client_may_not_name_what_was_retired)
     kref_t it = ko(1, 1);
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, false);
     rig_empty(rig, 1); /* dropExports */
 
     msg_call_t busy = {.request = rig_id(rig), .target = root(2),
@@ -348,15 +341,9 @@ Test(gc, an_object_given_up_while_a_message_to_it_is_in_flight)
     call_resolve(&calls, kp(1, 2), true, "#\"nobody is left\"", NULL, 0);
     rig_result(rig, 2, &calls);
 
-    reap(rig, 1);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    call_refs(&calls, TAG_retire_imports, &it, 1);
-    rig_result(rig, 1, &calls);
+    let_go(rig, 1, &it, true);
     cr_assert_eq(rig_counter(rig, "objects"), 3, "bob holds what was his");
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    call_refs(&calls, TAG_retire_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, true);
     cr_assert_eq(rig_counter(rig, "objects"), 2);
     rig_destroy(&rig);
 }
@@ -368,9 +355,7 @@ Test(gc, exported_again_after_the_drop)
     kref_t it = ko(1, 1);
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
-    reap(rig, 2);
-    call_refs(&calls, TAG_drop_imports, &it, 1);
-    rig_result(rig, 2, &calls);
+    let_go(rig, 2, &it, false);
     told(rig, 1, TAG_deliver_drop_exports, it);
     call_send(&calls, root(2), "#[\"take\",[\"$0\"]]", &it, 1, nothing);
     rig_result(rig, 1, &calls);
