@@ -8,7 +8,7 @@
 
 err_t rows_get(link_t *link, rows_what_t what, bool ended, kref_t kref, rows_t *ret, fail_t *f)
 {
-    msg_list_t list = {request_id(), what, ended, kref};
+    msg_list_t list = {.request = request_id(), .what = what, .ended = ended, .kref = kref};
 
     return rows_ask(link, TAG_list, &list, ANSWER_MS, ret, f);
 }

@@ -54,8 +54,15 @@ void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
 
 static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
 {
-    log_t *log = log_new(k, vat, entry, 0);
-    msg_deliver_start_t msg = {stamp(k, vat), draw_id(k), {blob_bin(vat->parameters), {0}}};
+    capdata_t parameters = value_data(entry->value);
+    log_t *log = log_new(k, vat, entry, parameters.slots.count);
+    for (size_t i = 0; i < parameters.slots.count; i++) {
+        kref_t kref = parameters.slots.at[i];
+        log->krefs[log->kref_count++] = kref;
+        introduce(k, vat, kref, log->row.d);
+        ref_up(k, kref);
+    }
+    msg_deliver_start_t msg = {stamp(k, vat), draw_id(k), parameters};
     log_bytes(k, log, TAG_deliver_start, &msg);
     return log;
 }

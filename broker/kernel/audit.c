@@ -139,7 +139,7 @@ static void refer_entry(recount_t *a, const entry_t *entry)
     which_t row = row_of_entry(entry);
     refer(a, kref_of(entry->row.target), row);
     refer(a, kref_of(entry->row.result), row);
-    refer_value(a, entry->value, SHAPE_METHARGS, row);
+    refer_value(a, entry->value, entry->row.kind == ENTRY_MESSAGE ? SHAPE_METHARGS : SHAPE_ANY, row);
     if (entry->row.result) tally(a, entry->row.result)->results++;
     if (entry->row.kind == ENTRY_MESSAGE)
         place(a, row, entry->row.msg_vat, entry->row.msg_d, entry->row.msg_n);
@@ -265,6 +265,28 @@ static void refer_vat(recount_t *a, const kvat_t *vat)
     }
 }
 
+/* What the kernel itself waits for: answers it owes, timers. */
+static void refer_services(recount_t *a)
+{
+    for (size_t i = 0; i < a->k->pendings.room; i++) {
+        const pending_t *pending = map_cell(&a->k->pendings, i);
+        if (!pending) continue;
+        which_t row = {"pending", 'k', 0, pending->row.promise, 0};
+        refer(a, kref_of(pending->row.promise), row);
+        tally(a, pending->row.promise)->results++;
+        refer(a, kref_of(pending->row.watched), row);
+    }
+    for (size_t i = 0; i < a->k->timers.room; i++) {
+        const ktimer_t *timer = map_cell(&a->k->timers, i);
+        if (!timer) continue;
+        which_t row = {"timer", 0, 0, timer->row.timer, 0};
+        refer(a, kref_of(timer->row.target), row);
+        refer(a, kref_of(timer->row.token), row);
+        refer(a, kref_of(timer->row.service), row);
+        if (kref_is_promise(kref_of(timer->row.target))) tally(a, timer->row.target)->results++;
+    }
+}
+
 static void refer_all(recount_t *a)
 {
     for (size_t i = 0; i < a->k->vats.room; i++) {
@@ -278,6 +300,7 @@ static void refer_all(recount_t *a)
         if (promise->value)
             refer_value(a, promise->value, SHAPE_ANY, row_of_kref(promise->row.kref));
     }
+    refer_services(a);
     for (size_t i = 0; i < a->k->holds.room; i++) {
         const hold_t *hold = map_cell(&a->k->holds, i);
         if (!hold) continue;

@@ -12,7 +12,8 @@ static void check_name(recount_t *a, kref_t kref)
     uint64_t issuer = kref_issuer(kref).n, last = 0;
     const kvat_t *vat = vat_find(a->k, issuer);
     if (vat) last = kref_is_promise(kref) ? vat->row.promises : vat->row.objects;
-    if (!issuer && kref_is_promise(kref)) last = a->k->counters[COUNTER_next_promise].value;
+    if (!issuer)
+        last = a->k->counters[kref_is_promise(kref) ? COUNTER_next_promise : COUNTER_next_object].value;
     if (issuer && !vat)
         found(a, "K1", row, "its issuer v%" PRIu64 " should be known and is not", issuer);
     else if (kref_serial(kref) > last || (!issuer && !last))

@@ -12,11 +12,13 @@ void cluster_free(kcluster_t *cluster)
     blob_destroy(&cluster->name);
     blob_destroy(&cluster->request);
     blob_destroy(&cluster->services);
+    if (cluster->config) blob_destroy(&cluster->config->launch);
+    free(cluster->config);
     free(cluster->vats);
     free(cluster);
 }
 
-static bool text_same(text_t a, text_t b)
+bool text_same(text_t a, text_t b)
 {
     return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
 }
@@ -181,7 +183,9 @@ static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t
     vat->cluster = cluster;
     vat->name = text_blob(row->name);
     vat->bundle = text_blob(row->bundle);
-    vat->parameters = blob_new(row->parameters.at, row->parameters.len);
+    vat->first_bundle = text_blob(row->bundle);
+    vat->globals = text_blob(row->globals);
+    vat->hosts = text_blob(row->hosts);
     vat->row = (row_vat_t){.vat = vat->id.n,
                            .cluster = cluster->row.cluster,
                            .name = blob_text(vat->name),
@@ -191,7 +195,9 @@ static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t
                            .pgen = 1,
                            .chain = {vat->chain.b, sizeof vat->chain.b},
                            .bundle = blob_text(vat->bundle),
-                           .parameters = blob_bin(vat->parameters),
+                           .first_bundle = blob_text(vat->first_bundle),
+                           .globals = blob_text(vat->globals),
+                           .hosts = blob_text(vat->hosts),
                            .dialect = row->dialect,
                            .computrons_max = or_default(row->computrons, COMPUTRONS_DEFAULT),
                            .wall_ms = or_default(row->wall_ms, WALL_MS_DEFAULT),
@@ -210,7 +216,8 @@ static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t
     root->row.pins = 1;
     ref_up(k, kref_root(vat->id));
 
-    entry_t *entry = entry_new(k, ENTRY_START, (kref_t){0}, (kref_t){0}, NULL, cause);
+    AUTO(value) parameters = value_new(row->parameters, NULL, 0);
+    entry_t *entry = entry_new(k, ENTRY_START, (kref_t){0}, (kref_t){0}, parameters, cause);
     entry->row.holder = vat->row.vat;
     queue_push(&k->work, entry);
     return vat;

@@ -14,17 +14,17 @@ typedef struct {
     promise_t *promise;
     uint64_t outside; /* references that do not come from the tangle */
     bool alive;
-} node_t;
+} knot_t;
 
 typedef struct {
     kernel_t *k;
-    node_t *nodes;
+    knot_t *nodes;
     size_t count, room;
     size_t slots; /* of their values */
     map_t at;     /* kref -> place, counted from 1 */
 } tangle_t;
 
-static node_t *node_of(const tangle_t *t, kref_t kref)
+static knot_t *node_of(const tangle_t *t, kref_t kref)
 {
     uintptr_t at = (uintptr_t)map_get(&t->at, kref.n);
     return at ? &t->nodes[at - 1] : NULL;
@@ -36,7 +36,7 @@ static void node_add(tangle_t *t, kref_t kref)
     if (!promise || promise->row.state == PROMISE_UNRESOLVED || node_of(t, kref)) return;
 
     t->nodes = grown(t->nodes, &t->room, t->count + 1, sizeof *t->nodes);
-    t->nodes[t->count++] = (node_t){promise, promise->row.count, false};
+    t->nodes[t->count++] = (knot_t){promise, promise->row.count, false};
     map_put(&t->at, kref.n, (void *)(uintptr_t)t->count);
 }
 
@@ -59,7 +59,7 @@ static void tangle_subtract(tangle_t *t)
     for (size_t i = 0; i < t->count; i++) {
         const value_t *value = t->nodes[i].promise->value;
         for (size_t j = 0; j < value->slot_count; j++) {
-            node_t *node = node_of(t, value->slots[j]);
+            knot_t *node = node_of(t, value->slots[j]);
             if (node) node->outside--;
         }
     }
@@ -74,7 +74,7 @@ static void keep(tangle_t *t, size_t first, size_t *stack)
     while (depth) {
         const value_t *value = t->nodes[stack[--depth]].promise->value;
         for (size_t j = 0; j < value->slot_count; j++) {
-            node_t *node = node_of(t, value->slots[j]);
+            knot_t *node = node_of(t, value->slots[j]);
             if (!node || node->alive) continue;
             node->alive = true;
             stack[depth++] = (size_t)(node - t->nodes);

@@ -30,8 +30,10 @@ static void key_of(const kernel_t *k, const head_t *head, uint64_t *a, uint64_t 
     case ROW_counter: *a = (uint64_t)((const counter_t *)at - k->counters); return;
     case ROW_host: *a = ((const khost_t *)at)->row.host; return;
     case ROW_cluster: *a = ((const kcluster_t *)at)->row.cluster; return;
+    case ROW_config: *a = ((const config_t *)at)->row.cluster; return;
     case ROW_vat: *a = ((const kvat_t *)at)->row.vat; return;
     case ROW_object: *a = ((const object_t *)at)->row.kref; return;
+    case ROW_service: *a = ((const service_t *)at)->row.kref; return;
     case ROW_promise: *a = ((const promise_t *)at)->row.kref; return;
     case ROW_entry:
         *a = ((const entry_t *)at)->row.holder;
@@ -45,6 +47,9 @@ static void key_of(const kernel_t *k, const head_t *head, uint64_t *a, uint64_t 
         *a = ((const log_t *)at)->row.vat;
         *b = ((const log_t *)at)->row.d;
         return;
+    case ROW_pending: *a = ((const pending_t *)at)->row.promise; return;
+    case ROW_timer: *a = ((const ktimer_t *)at)->row.timer; return;
+    case ROW_errand: *a = ((const errand_t *)at)->row.errand; return;
     case ROW_hold: *a = ((const hold_t *)at)->row.kref; return;
     case ROW_request:
         *a = id_part(((const request_t *)at)->id, 0);
@@ -116,8 +121,10 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
     }
     case ROW_host: body->host = ((const khost_t *)at)->row; return;
     case ROW_cluster: body->cluster = ((const kcluster_t *)at)->row; return;
+    case ROW_config: body->config = ((const config_t *)at)->row; return;
     case ROW_vat: body->vat = ((const kvat_t *)at)->row; return;
     case ROW_object: body->object = ((const object_t *)at)->row; return;
+    case ROW_service: body->service = ((const service_t *)at)->row; return;
     case ROW_promise: {
         const promise_t *promise = at;
         body->promise = promise->row;
@@ -146,6 +153,15 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
         body->log.trace = (bin_t){log->trace.b, sizeof log->trace.b};
         return;
     }
+    case ROW_pending: {
+        const pending_t *pending = at;
+        body->pending = pending->row;
+        if (pending->has_request)
+            body->pending.request = (bin_t){pending->request.b, sizeof pending->request.b};
+        return;
+    }
+    case ROW_timer: body->timer = ((const ktimer_t *)at)->row; return;
+    case ROW_errand: body->errand = ((const errand_t *)at)->row; return;
     case ROW_hold: body->hold = ((const hold_t *)at)->row; return;
     case ROW_request: {
         const request_t *request = at;
@@ -170,6 +186,11 @@ static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
     case ROW_entry: body->entry.holder = change->a, body->entry.seq = change->b; return;
     case ROW_held: body->held.vat = change->a, body->held.kref = change->b; return;
     case ROW_log: body->log.vat = change->a, body->log.d = change->b; return;
+    case ROW_config: body->config.cluster = change->a; return;
+    case ROW_service: body->service.kref = change->a; return;
+    case ROW_pending: body->pending.promise = change->a; return;
+    case ROW_timer: body->timer.timer = change->a; return;
+    case ROW_errand: body->errand.errand = change->a; return;
     case ROW_hold: body->hold.kref = change->a; return;
     case ROW_request: {
         uint8_t *id = lend(k, 16);

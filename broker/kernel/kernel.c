@@ -33,6 +33,9 @@ static void map_free(map_t *map, void (*give)(void *))
 static void give_vat(void *at) { vat_free(at); }
 static void give_host(void *at) { host_free(at); }
 static void give_cluster(void *at) { cluster_free(at); }
+static void give_service(void *at) { service_free(at); }
+static void give_pending(void *at) { pending_free(at); }
+static void give_errand(void *at) { errand_free(at); }
 static void give_promise(void *at) { promise_free(at); }
 
 void kernel_destroy(kernel_t **self_p)
@@ -53,6 +56,11 @@ void kernel_destroy(kernel_t **self_p)
     map_free(&k->objects, free);
     map_free(&k->promises, give_promise);
     map_free(&k->holds, free);
+    map_free(&k->services, give_service);
+    map_free(&k->pendings, give_pending);
+    map_free(&k->timers, free);
+    map_free(&k->errands, give_errand);
+    free(k->heap);
     map_clear(&k->waited);
     map_clear(&k->requests);
     map_clear(&k->seen_at);
@@ -154,7 +162,9 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     case INPUT_HOST_GONE: on_host_gone(k, input->from); break;
     case INPUT_CLIENT: on_client(k, input->from, input->msg); break;
     case INPUT_CLIENT_GONE: on_client_gone(k, input->from); break;
-    case INPUT_CHORE: break;
+    case INPUT_CHORE:
+    case INPUT_AGENT:
+    case INPUT_AGENT_GONE: break;
     }
     follow(k);
     k->out = NULL;

@@ -21,6 +21,8 @@ typedef enum {
     INPUT_CLIENT,      /* a request from client connection FROM */
     INPUT_CLIENT_GONE, /* client connection FROM ended: forget what it waits for */
     INPUT_CHORE,       /* nothing else is there: go on with what was put off, see kernel_chores() */
+    INPUT_AGENT,       /* AGENT_TOLD from the agent; MSG NULL: a fresh agent is there and knows nothing */
+    INPUT_AGENT_GONE,  /* the agent ended: what it was asked and did not answer is lost */
 } input_kind_t;
 
 typedef struct {
@@ -39,6 +41,7 @@ typedef enum {
     EFFECT_ROWS,   /* read log rows FIRST..LAST of VAT from the store and send each to host TO as a
                       DELIVER with the given RUN, INC, PGEN and APPLIED */
     EFFECT_STOP,   /* end the process, exit code 0 */
+    EFFECT_AGENT,  /* send FRAME to the agent; start one first, if none runs */
 } effect_kind_t;
 
 enum { TOPIC_CONSOLE = 1, TOPIC_TRAFFIC = 2 };
@@ -80,6 +83,14 @@ bool kernel_chores(const kernel_t *self);
 /* Did somebody that the kernel waits for take too long, at this time? Then INPUT_CHORE as well: the
  * kernel has no clock that could wake it. */
 bool kernel_overdue(const kernel_t *self, uint64_t now_us);
+
+/* When the next timer is due, in microseconds as `now_us`; UINT64_MAX: none is. From then on
+ * kernel_overdue() is true, until INPUT_CHOREs have fired what is due. */
+uint64_t kernel_wake_us(const kernel_t *self);
+
+/* Which globals vats may ask for: names separated by spaces, NULL for all (the default). Copied.
+ * It decides about what is launched from now on. */
+void kernel_globals(kernel_t *self, const char *names);
 
 /* Visits every row that changed since the last call, each once, in a fixed order, and forgets that
  * it changed. What was born and died in between is not visited. */

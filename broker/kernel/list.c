@@ -7,6 +7,7 @@
 typedef struct {
     kernel_t *k;
     buf_t rows;
+    uint64_t next; /* where to go on, 0 when all fitted */
 } list_t;
 
 /* What does not fit any more is left out: a list that long is not for reading. */
@@ -211,7 +212,7 @@ static void list_counters(list_t *l)
 
 void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg)
 {
-    list_t l = {k, buf_of(FRAME_BYTES_MAX - 4096)};
+    list_t l = {k, buf_of(FRAME_BYTES_MAX - 4096), 0};
     err_t err = ERR_OK;
     switch (msg->what) {
     case 0: list_vats(&l, msg->ended != 0); break;
@@ -226,7 +227,7 @@ void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg)
     if (err) {
         reply_failed(k, client, msg->request, false, err, err_text(err), "");
     } else {
-        msg_rows_t rows = {msg->request, {l.rows.at, l.rows.len}};
+        msg_rows_t rows = {msg->request, {l.rows.at, l.rows.len}, l.next};
         reply(k, client, TAG_rows, &rows);
     }
     buf_clear(&l.rows);

@@ -79,6 +79,18 @@ static bool load_cluster(kernel_t *k, const row_cluster_t *row)
     return true;
 }
 
+static bool load_config(kernel_t *k, const row_config_t *row)
+{
+    kcluster_t *cluster = cluster_find(k, row->cluster);
+    if (!cluster || cluster->config || !row->launch.len) return false;
+    config_t *config = take(sizeof *config);
+    config->head = (head_t){.table = ROW_config, .stored = true};
+    config->launch = blob_new(row->launch.at, row->launch.len);
+    config->row = (row_config_t){row->cluster, blob_bin(config->launch)};
+    cluster->config = config;
+    return true;
+}
+
 static bool load_vat(kernel_t *k, const row_vat_t *row)
 {
     if (!row->vat || row->vat > KREF_ISSUER_MAX || vat_find(k, row->vat)) return false;
@@ -91,11 +103,15 @@ static bool load_vat(kernel_t *k, const row_vat_t *row)
     vat->name = text_blob(row->name);
     vat->reason = text_blob(row->reason);
     vat->bundle = text_blob(row->bundle);
-    vat->parameters = blob_new(row->parameters.at, row->parameters.len);
+    vat->first_bundle = text_blob(row->first_bundle);
+    vat->globals = text_blob(row->globals);
+    vat->hosts = text_blob(row->hosts);
     vat->row.name = blob_text(vat->name);
     vat->row.reason = blob_text(vat->reason);
     vat->row.bundle = blob_text(vat->bundle);
-    vat->row.parameters = blob_bin(vat->parameters);
+    vat->row.first_bundle = blob_text(vat->first_bundle);
+    vat->row.globals = blob_text(vat->globals);
+    vat->row.hosts = blob_text(vat->hosts);
     vat->row.chain = (bin_t){vat->chain.b, sizeof vat->chain.b};
     map_put(&k->vats, row->vat, vat);
     return hash_read(row->chain, &vat->chain);
@@ -144,15 +160,17 @@ static bool load_entry(kernel_t *k, const row_entry_t *row)
 {
     promise_t *promise = promise_find(k, kref_of(row->holder));
     kvat_t *vat = promise ? NULL : vat_find(k, row->holder);
-    if ((!promise && !vat) || row->kind > ENTRY_NOTIFY) return false;
+    if ((!promise && !vat) || (row->kind > ENTRY_NOTIFY && row->kind != ENTRY_UPGRADE)) return false;
     value_t *value = NULL;
-    if (row->kind == ENTRY_MESSAGE && !(value = value_read(row->body, row->slots))) return false;
+    if (row->kind != ENTRY_NOTIFY && !(value = value_read(row->body, row->slots))) return false;
 
     entry_t *entry = take(sizeof *entry);
     entry->head = (head_t){.table = ROW_entry, .stored = true};
     entry->row = *row;
     entry->row.body = entry->row.slots = entry->row.trace = (bin_t){0};
     entry->value = value;
+    if (row->note.len) entry->note = text_blob(row->note);
+    entry->row.note = blob_text(entry->note);
     if (row->seq > k->next_entry) k->next_entry = row->seq;
     queue_insert(promise ? &promise->queue : &vat->queue, entry);
     return id_read(row->trace, &entry->trace);
@@ -195,9 +213,13 @@ static log_t *log_read(const row_log_t *row)
     if (msg_decode(row->delivery, &msg)) return NULL;
 
     log_t *log = NULL;
-    if (msg.tag == TAG_deliver_start) {
-        log = take(sizeof *log);
-        log->kind = ENTRY_START;
+    if (msg.tag == TAG_deliver_start || msg.tag == TAG_deliver_upgrade) {
+        bool start = msg.tag == TAG_deliver_start;
+        const krefs_t *slots = start ? &msg.body.deliver_start.parameters.slots
+                                     : &msg.body.deliver_upgrade.parameters.slots;
+        log = take(sizeof *log + slots->count * sizeof *log->krefs);
+        log->kind = start ? ENTRY_START : ENTRY_UPGRADE;
+        for (size_t i = 0; i < slots->count; i++) log->krefs[log->kref_count++] = slots->at[i];
     } else if (msg.tag == TAG_deliver_message) {
         const msg_deliver_message_t *m = &msg.body.deliver_message;
         log = take(sizeof *log + (m->methargs.slots.count + 2) * sizeof *log->krefs);
@@ -252,6 +274,60 @@ static bool load_hold(kernel_t *k, const row_hold_t *row)
     return true;
 }
 
+static bool load_service(kernel_t *k, const row_service_t *row)
+{
+    const object_t *object = object_find(k, kref_of(row->kref));
+    if (!object || object->row.owner || service_find(k, kref_of(row->kref))) return false;
+    if (kref_issuer(kref_of(row->kref)).n || row->kind >= SERVICE_KINDS) return false;
+    service_t *service = take(sizeof *service);
+    service->head = (head_t){.table = ROW_service, .stored = true};
+    service->row = *row;
+    service->text = text_blob(row->text);
+    service->row.text = blob_text(service->text);
+    map_put(&k->services, row->kref, service);
+    return true;
+}
+
+static bool load_pending(kernel_t *k, const row_pending_t *row)
+{
+    if (!promise_find(k, kref_of(row->promise)) || map_get(&k->pendings, row->promise)) return false;
+    if (row->watched && !promise_find(k, kref_of(row->watched))) return false;
+    if (row->kind >= PENDING_KINDS || (row->vat && !vat_find(k, row->vat))) return false;
+    pending_t *pending = take(sizeof *pending);
+    pending->head = (head_t){.table = ROW_pending, .stored = true};
+    pending->row = *row;
+    pending->row.request = (bin_t){0};
+    pending->has_request = row->request.len != 0;
+    map_put(&k->pendings, row->promise, pending);
+    pending_link(k, pending);
+    return id_read(row->request, &pending->request);
+}
+
+static bool load_timer(kernel_t *k, const row_timer_t *row)
+{
+    if (!row->timer || map_get(&k->timers, row->timer) || row->kind >= TIMER_KINDS) return false;
+    ktimer_t *timer = take(sizeof *timer);
+    timer->head = (head_t){.table = ROW_timer, .stored = true};
+    timer->row = *row;
+    map_put(&k->timers, row->timer, timer);
+    timer_link(k, timer);
+    return kref_known(k, kref_of(row->target));
+}
+
+static bool load_errand(kernel_t *k, const row_errand_t *row)
+{
+    if (!row->errand || map_get(&k->errands, row->errand)) return false;
+    errand_t *errand = take(sizeof *errand);
+    errand->head = (head_t){.table = ROW_errand, .stored = true};
+    errand->row = *row;
+    errand->what = text_blob(row->what);
+    errand->body = blob_new(row->body.at, row->body.len);
+    errand->row.what = blob_text(errand->what);
+    errand->row.body = blob_bin(errand->body);
+    map_put(&k->errands, row->errand, errand);
+    return true;
+}
+
 static bool load_request(kernel_t *k, const row_request_t *row)
 {
     id128_t id;
@@ -272,12 +348,17 @@ err_t kernel_load(kernel_t *k, const row_t *row)
     case ROW_counter: good = load_counter(k, &row->body.counter); break;
     case ROW_host: good = load_host(k, &row->body.host); break;
     case ROW_cluster: good = load_cluster(k, &row->body.cluster); break;
+    case ROW_config: good = load_config(k, &row->body.config); break;
     case ROW_vat: good = load_vat(k, &row->body.vat); break;
     case ROW_object: good = load_object(k, &row->body.object); break;
+    case ROW_service: good = load_service(k, &row->body.service); break;
     case ROW_promise: good = load_promise(k, &row->body.promise); break;
     case ROW_entry: good = load_entry(k, &row->body.entry); break;
     case ROW_held: good = load_held(k, &row->body.held); break;
     case ROW_log: good = load_log(k, &row->body.log); break;
+    case ROW_pending: good = load_pending(k, &row->body.pending); break;
+    case ROW_timer: good = load_timer(k, &row->body.timer); break;
+    case ROW_errand: good = load_errand(k, &row->body.errand); break;
     case ROW_hold: good = load_hold(k, &row->body.hold); break;
     case ROW_request: good = load_request(k, &row->body.request); break;
     case ROW_TABLES: break;

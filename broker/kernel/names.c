@@ -119,7 +119,7 @@ static void comparison_answer(kernel_t *k, comparison_t *self, bool names)
         add_counter(self, "vats_away", self->away);
         add_counter(self, "names", self->names);
     }
-    msg_rows_t answer = {self->request, {self->rows.at, self->rows.len}};
+    msg_rows_t answer = {self->request, {self->rows.at, self->rows.len}, 0};
     reply(k, self->client, TAG_rows, &answer);
 }
 

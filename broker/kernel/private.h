@@ -12,8 +12,9 @@
 enum { VAT_STARTING, VAT_RUNNING, VAT_TERMINATED, VAT_QUARANTINED };
 enum { CLUSTER_STARTING, CLUSTER_RUNNING };
 enum { PROMISE_UNRESOLVED, PROMISE_FULFILLED, PROMISE_REJECTED };
-/* What an entry, and the log row it becomes, is. The last four are never queued: what is due follows
- * from counts and flags (gc.c). From ENTRY_REAP on, and a start, a row is alone in flight. */
+/* What an entry, and the log row it becomes, is. From ENTRY_REAP to ENTRY_RETIRE_IMPORTS none is ever
+ * queued: what is due follows from counts and flags (gc.c). From ENTRY_REAP on, and a start, a row is
+ * alone in flight. */
 enum {
     ENTRY_START,
     ENTRY_MESSAGE,
@@ -22,9 +23,31 @@ enum {
     ENTRY_DROP_EXPORTS,
     ENTRY_RETIRE_EXPORTS,
     ENTRY_RETIRE_IMPORTS,
+    ENTRY_UPGRADE,
 };
 enum { HELD_REACHABLE = 1, HELD_EXPORTED = 2, HELD_SUBSCRIBED = 4 };
 enum { LOG_OPEN, LOG_OK, LOG_FAILED };
+
+/* clang-format off */
+typedef enum {
+#define SERVICE(kind, iface) SERVICE_##kind,
+#include "broker/kernel/service.def"
+#undef SERVICE
+    SERVICE_KINDS
+} service_kind_t;
+/* clang-format on */
+enum {
+    PENDING_CREATE,
+    PENDING_DONE,
+    PENDING_LAUNCH,
+    PENDING_PING,
+    PENDING_UPGRADE,
+    PENDING_ERRAND,
+    PENDING_REQUEST,
+    PENDING_WAKE,
+    PENDING_KINDS
+};
+enum { TIMER_PROMISE, TIMER_WAKE, TIMER_REPEAT, TIMER_UPDATE, TIMER_TIMEOUT, TIMER_KINDS };
 
 /* What a vat that ended leaves behind goes in pieces: so many rows with every step, so that others
  * hardly notice, and so many with a step that has nothing else to do. */
@@ -32,7 +55,7 @@ enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 128 };
 
 /* clang-format off */
 #define COUNTERS(X) X(epoch) X(kernel_hi) X(kernel_lo) X(next_vat) X(next_cluster) X(next_host) \
-    X(next_input) X(next_promise) X(messages) X(cranks) X(splats)
+    X(next_input) X(next_promise) X(next_object) X(next_timer) X(next_errand) X(time_ms) X(messages) X(cranks) X(splats)
 typedef enum {
 #define X(name) COUNTER_##name,
     COUNTERS(X)
@@ -78,6 +101,7 @@ typedef struct entry {
     row_entry_t row; /* body, slots and trace are filled in only when it is stored */
     value_t *value;
     id128_t trace;
+    blob_t *note;
     struct entry *next;
 } entry_t;
 
@@ -111,12 +135,20 @@ typedef struct {
 
 typedef enum { DUE_DROP, DUE_RETIRE_EXPORT, DUE_RETIRE_IMPORT, DUE_KINDS } due_kind_t;
 
+/* How a cluster was launched. */
+typedef struct config {
+    head_t head;
+    row_config_t row;
+    blob_t *launch;
+} config_t;
+
 typedef struct {
     head_t head;
     row_cluster_t row;
     blob_t *name, *request, *services;
     uint32_t client; /* connection that waits for LAUNCHED; 0: none */
-    kvat_t **vats;   /* in the order of the file */
+    struct config *config;
+    kvat_t **vats; /* in the order of the file, then those that vats made */
     size_t vat_count;
     size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
 } kcluster_t;
@@ -126,7 +158,7 @@ struct kvat {
     row_vat_t row;
     vat_t id;
     hash_t chain;
-    blob_t *name, *reason, *bundle, *parameters;
+    blob_t *name, *reason, *bundle, *first_bundle, *globals, *hosts;
     kcluster_t *cluster; /* NULL when it is gone */
     map_t held;          /* kref -> held_t */
     queue_t queue;
@@ -135,6 +167,7 @@ struct kvat {
     uint64_t since_barrier; /* deliveries assigned since one stood alone */
     uint64_t fetched;       /* rows up to here were asked for in this run: none is sent twice */
     struct promise *decides; /* unresolved promises that it decides */
+    struct pending *owed;    /* answers that wait for something of it */
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
@@ -180,6 +213,7 @@ typedef struct promise {
     waiter_t *waiters; /* AWAIT */
     hold_t *hold;
     struct promise *decided_next, *decided_prev; /* among those of the same decider */
+    struct pending *owed; /* answers that wait for it to be settled */
     /* Round of collect() that found it held from outside its tangle; 0: it lost a reference since. */
     uint64_t alive_at;
 } promise_t;
@@ -198,6 +232,35 @@ struct hold {
     row_hold_t row;
     hold_t *next, *prev; /* settled ones, in the order in which they are let go */
 };
+
+/* An object of the kernel itself: beside its object_t, which has no owner. */
+typedef struct {
+    head_t head;
+    row_service_t row;
+    blob_t *text;
+} service_t;
+
+/* The kernel owes an answer: PROMISE is settled when what it waits for has come. */
+typedef struct pending {
+    head_t head;
+    row_pending_t row;
+    id128_t request; /* of a client, when has_request */
+    bool has_request;
+    uint32_t client;            /* connection that waits for it; 0: none */
+    struct pending *next, **at; /* among those that wait for the same vat or promise; NULL: for neither */
+} pending_t;
+
+typedef struct {
+    head_t head;
+    row_timer_t row;
+    size_t place; /* in the heap, from 1; 0: not there */
+} ktimer_t;
+
+typedef struct {
+    head_t head;
+    row_errand_t row;
+    blob_t *what, *body;
+} errand_t;
 
 typedef struct request {
     head_t head;
@@ -224,6 +287,9 @@ typedef struct {
 struct kernel {
     counter_t counters[COUNTER_COUNT];
     map_t vats, hosts, clusters, objects, promises, holds, requests;
+    map_t services, pendings, timers, errands; /* by kref, promise, number, number */
+    ktimer_t **heap;                           /* timers that are due some time: the first one first */
+    size_t heap_count, heap_room;
     map_t waited; /* promises that a client awaits */
     uint64_t next_entry, next_hold, next_request;
     unsigned topics;
@@ -336,6 +402,85 @@ void notify_push(kernel_t *k, vat_t vat, promise_t *promise, cause_t cause);
 void route_all(kernel_t *k);
 bool route_here(kernel_t *k, kvat_t *vat, entry_t *entry);
 void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry);
+
+/* ---- service.c: objects of the kernel ---- */
+
+/* A message to one of them, while it is executed. */
+typedef struct {
+    kernel_t *k;
+    service_t *service;
+    capdata_t data; /* methargs */
+    text_t method;
+    node_t args;
+    kref_t result; /* none: nobody waits; none as well once it is answered or deferred */
+    cause_t cause;
+} call_t;
+
+typedef struct {
+    const char *name;
+    void (*run)(call_t *call); /* one that neither answers nor defers answers undefined */
+} method_t;
+
+/* Methods of a kind of service, ended by a NULL; in the order of their names. */
+extern const method_t admin_root_methods[], admin_methods[], key_methods[], bundle_methods[],
+    node_methods[], timer_root_methods[], timer_methods[], brand_methods[], clock_methods[],
+    repeater_methods[], notifier_methods[], facet_methods[], outside_methods[], channel_methods[];
+
+service_t *service_find(const kernel_t *k, kref_t kref);
+service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *cluster,
+                       const kvat_t *vat, text_t text);
+kref_t service_kref(const service_t *service);
+const char *service_iface(service_kind_t kind);
+void service_text(kernel_t *k, service_t *service, text_t text);
+void service_bury(kernel_t *k, service_t *service);
+void service_free(service_t *service);
+void service_run(kernel_t *k, service_t *service, entry_t *entry);
+service_t *service_argument(const call_t *call, node_t node, service_kind_t kind);
+void call_answer(call_t *call, value_t *value);
+void call_fulfil(call_t *call, const char *body);
+void call_answer_service(call_t *call, const service_t *service);
+__attribute__((format(printf, 2, 3))) void call_fail(call_t *call, const char *format, ...);
+kref_t call_defer(call_t *call);
+bool text_same(text_t a, text_t b);
+
+/* ---- pending.c: answers that the kernel owes ---- */
+pending_t *pending_new(kernel_t *k, unsigned kind, kref_t promise, kvat_t *vat, kref_t watched);
+void pending_link(kernel_t *k, pending_t *pending);
+void pending_settle(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);
+void pending_free(pending_t *pending);
+void pendings_settled(kernel_t *k, promise_t *promise, cause_t cause);
+void pendings_vat_started(kernel_t *k, kvat_t *vat, cause_t cause);
+void pendings_vat_ended(kernel_t *k, kvat_t *vat, bool rejected, value_t *value, cause_t cause);
+
+/* ---- say.c: values that the kernel makes ---- */
+__attribute__((format(printf, 4, 5))) value_t *value_print(kernel_t *k, const kref_t *slots,
+                                                           size_t count, const char *format, ...);
+value_t *value_failed(kernel_t *k, text_t text);
+value_t *value_cut(kernel_t *k, node_t node);
+text_t node_copy(node_t node, char *out, size_t room);
+
+/* ---- timer.c ---- */
+void timer_link(kernel_t *k, ktimer_t *timer);
+void timers_fire(kernel_t *k);
+bool timers_due(const kernel_t *k, uint64_t now_us);
+void timers_without_vat(kernel_t *k, const kvat_t *vat);
+void timers_without_cluster(kernel_t *k, uint64_t cluster);
+void timer_woken(kernel_t *k, uint64_t timer, bool rejected);
+uint64_t time_ms(kernel_t *k);
+kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
+
+/* ---- errand.c ---- */
+void errand_free(errand_t *errand);
+void errand_new(call_t *call, const char *what, uint64_t channel, text_t hosts, bool again);
+void on_agent(kernel_t *k, const msg_t *msg);
+void on_agent_gone(kernel_t *k);
+void errands_without_vat(kernel_t *k, const kvat_t *vat);
+void channels_open(kernel_t *k, const kcluster_t *cluster);
+void channels_close(kernel_t *k, const kcluster_t *cluster);
+
+/* ---- upgrade.c ---- */
+void upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
+                  kref_t result, cause_t cause);
 
 /* ---- vat.c ---- */
 kvat_t *vat_find(const kernel_t *k, uint64_t n);

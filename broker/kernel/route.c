@@ -32,6 +32,7 @@ void entry_destroy(entry_t **self_p)
     *self_p = NULL;
     if (!self) return;
     value_destroy(&self->value);
+    blob_destroy(&self->note);
     free(self);
 }
 

@@ -38,7 +38,9 @@ void vat_free(kvat_t *vat)
     blob_destroy(&vat->name);
     blob_destroy(&vat->reason);
     blob_destroy(&vat->bundle);
-    blob_destroy(&vat->parameters);
+    blob_destroy(&vat->first_bundle);
+    blob_destroy(&vat->globals);
+    blob_destroy(&vat->hosts);
     free(vat);
 }
 
@@ -89,11 +91,12 @@ void vat_push(kernel_t *k, kvat_t *vat)
                          .inc = vat->row.inc,
                          .pgen = vat->row.pgen,
                          .name = vat->row.name,
-                         .bundle = vat->row.bundle,
+                         .bundle = vat->row.first_bundle,
                          .dialect = vat->row.dialect,
                          .computrons = vat->row.computrons_max,
                          .wall_ms = vat->row.wall_ms,
-                         .heap_bytes = vat->row.heap_bytes};
+                         .heap_bytes = vat->row.heap_bytes,
+                         .globals = vat->row.globals};
     send_host(k, vat->row.host, TAG_vat_new, &msg);
 }
 

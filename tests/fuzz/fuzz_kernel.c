@@ -532,7 +532,9 @@ static void client_asks(world_t *w)
     } else if (what == 1) {
         client_says(w, TAG_quiet, &(msg_quiet_t){request(w), {roll(w, 3)}});
     } else if (what == 2) {
-        msg_list_t msg = {request(w), roll(w, 7), roll(w, 2), any(w)};
+        msg_list_t msg = {.request = request(w), .what = roll(w, 7)};
+        msg.ended = roll(w, 2);
+        msg.kref = any(w);
         client_says(w, TAG_list, &msg);
     } else if (what == 3) {
         const row_vat_t *vat = vat_row(w);

@@ -47,7 +47,9 @@ static void do_audit(sim_t *self, chance_t *chance)
     msg_audit_t audit = {client_request(self), roll(chance, 4) != 0};
     client_ask(self, TAG_audit, &audit, REQUEST_OTHER);
     kref_t kref = self->kref_count ? self->krefs[roll(chance, self->kref_count)] : (kref_t){0};
-    msg_list_t list = {client_request(self), roll(chance, 7), once_in(chance, 2), kref};
+    msg_list_t list = {.request = client_request(self), .what = roll(chance, 7)};
+    list.ended = once_in(chance, 2);
+    list.kref = kref;
     client_ask(self, TAG_list, &list, REQUEST_OTHER);
     msg_quiet_t quiet = {client_request(self), {roll(chance, 3)}};
     if (once_in(chance, 3)) client_ask(self, TAG_quiet, &quiet, REQUEST_OTHER);

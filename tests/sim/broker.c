@@ -155,7 +155,8 @@ static void emit(sim_t *self, effects_t *effects)
             break;
         case EFFECT_ROWS: send_rows(self, effect); break;
         case EFFECT_WATCH:
-        case EFFECT_STOP: break;
+        case EFFECT_STOP:
+        case EFFECT_AGENT: break;
         }
     }
 }

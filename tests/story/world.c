@@ -139,7 +139,8 @@ static void take_effects(world_t *self, effects_t *effects)
             break;
         case EFFECT_WATCH: watched(self, effect); break;
         case EFFECT_ROWS: send_rows(self, effect); break;
-        case EFFECT_STOP: break;
+        case EFFECT_STOP:
+        case EFFECT_AGENT: break;
         }
     }
     effects_clear(effects);

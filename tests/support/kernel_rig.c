@@ -294,7 +294,8 @@ static void step_one(rig_t *self, input_t *input)
         case EFFECT_CLIENT: on_client_effect(self, &effects.items[i]); break;
         case EFFECT_WATCH: on_watch(self, &effects.items[i]); break;
         case EFFECT_ROWS: on_rows(self, &effects.items[i]); break;
-        case EFFECT_STOP: break;
+        case EFFECT_STOP:
+        case EFFECT_AGENT: break;
         }
     }
     effects_clear(&effects);
@@ -598,7 +599,7 @@ void rig_destroy(rig_t **self_p)
 
 static const msg_t *list(rig_t *self, unsigned what, kref_t kref)
 {
-    msg_list_t msg = {rig_id(self), what, 1, kref};
+    msg_list_t msg = {.request = rig_id(self), .what = what, .ended = 1, .kref = kref};
     rig_ask_from(self, 99, TAG_list, &msg);
     const msg_t *reply = rig_reply(self, 99);
     must(reply);

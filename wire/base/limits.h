@@ -43,6 +43,9 @@ enum {
     CLUSTER_VATS_MAX = 10 * 1000,
     LAUNCH_BYTES_MAX = 16 * 1024 * 1024,
 
+    /* Names of bundles, and IO channels, of one cluster. */
+    LAUNCH_NAMES_BYTES_MAX = 4 * 1024 * 1024,
+
     /* Depth of nesting of a frame: array of arrays of krefs. */
     SCAN_DEPTH_MAX = 8,
 
@@ -51,6 +54,19 @@ enum {
      * and the vat that decodes between 800 and 1000. So a body we let pass ends no receiver, and what
      * we refuse is near what the sender's own engine would have refused. */
     BODY_DEPTH_MAX = 512,
+
+    /* Unresolved promises that a vat may decide and still be upgraded: one row names them all. */
+    UPGRADE_PROMISES_MAX = 1000 * 1000,
+
+    /* Objects, promises and queue entries are listed with values up to this size. */
+    VALUE_SHOWN_MAX = 4096,
+
+    /* Timers, and errands outside, that one cluster may have open. A vat that wants more is looping. */
+    TIMERS_MAX = 100 * 1000,
+    ERRANDS_MAX = 10 * 1000,
+
+    /* A timer of a vat's own globals fires no sooner (ocap-kernel's figure). */
+    TIMEOUT_MS_MIN = 10,
 
     /* Rows of a log that one FETCH may ask for: bounds what a replay holds in flight. */
     FETCH_ROWS_MAX = 64,
@@ -110,5 +126,7 @@ enum {
 _Static_assert(FRAME_BYTES_MAX > CRANK_BYTES_MAX + CONSOLE_BYTES_MAX + 4096, "a full RESULT fits");
 _Static_assert(FRAME_BYTES_MAX > DELIVERY_BYTES_MAX + 4096, "a full DELIVER fits");
 _Static_assert(DELIVERY_BYTES_MAX > CAPDATA_BYTES_MAX + SLOTS_MAX * 9 + 1024, "one message fits");
+_Static_assert(FRAME_BYTES_MAX > LAUNCH_BYTES_MAX + 2 * LAUNCH_NAMES_BYTES_MAX + 8192,
+               "a full LAUNCH fits");
 _Static_assert(FRAME_BYTES_MAX > BUNDLE_PART_BYTES_MAX + 1024, "a bundle part fits");
 _Static_assert(LINK_LOST_MS > 2 * LINK_BEAT_MS, "one lost beat is not a lost peer");

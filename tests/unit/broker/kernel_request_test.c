@@ -287,7 +287,7 @@ Test(request, frames_that_are_no_requests_are_not_answered)
 {
     msg_done_t done = {rig_id(rig)};
     cr_expect_null(rig_ask(rig, TAG_done, &done));
-    msg_list_t list = {rig_id(rig), 99, 0, nothing};
+    msg_list_t list = {.request = rig_id(rig), .what = 99};
     cr_expect_eq(rig_ask(rig, TAG_list, &list)->body.failed.error, ERR_BAD_VALUE);
     list.what = 3;
     list.kref = ko(7, 7);
