@@ -376,7 +376,7 @@ Test(audit, k25_deliveries)
 
 Test(audit, k26_ended)
 {
-    ROW(entry, .holder = 3, .seq = 9, .kind = 0);
+    ROW(entry, .holder = 3, .seq = 9, .kind = 0, .body = BIN("#{}"));
     EXPECT("K26  vat v3: ended: 0 authority rows, 1 queued, none in flight, should be none");
 }
 

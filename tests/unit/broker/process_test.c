@@ -264,8 +264,8 @@ static void add_stray_object(void)
     snprintf(path, sizeof path, "%s/kernel.db", state);
     sqlite3 *db = NULL;
     cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-    const char *sql = "INSERT INTO object (kref, owner, reachable, recognizable, pins)"
-                      " VALUES (4294967296, 1, 1, 1, 1)";
+    const char *sql = "INSERT INTO object (kref, owner, reachable, recognizable, pins, revoked)"
+                      " VALUES (4294967296, 1, 1, 1, 1, 0)";
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
 }
