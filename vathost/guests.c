@@ -9,12 +9,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vathost/io/pipe.h"
 #include "vathost/worker.h"
 #include "vathost/xs/xs_engine.h"
 #include "wire/base/log.h"
 #include "wire/base/map.h"
 #include "wire/base/must.h"
+#include "wire/frames/pipe.h"
 
 typedef struct guest guest_t;
 

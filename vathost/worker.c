@@ -8,11 +8,11 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#include "vathost/frames.h"
 #include "vathost/supervisor/clist.h"
 #include "vathost/supervisor/supervisor.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
+#include "wire/frames/frames.h"
 
 enum { VERDICT_LIVE, VERDICT_REPLAY };
 

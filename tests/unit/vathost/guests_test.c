@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "vathost/frames.h"
+#include "wire/frames/frames.h"
 
 static const vat_t vat = {3};
 static int far_end = -1;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "vathost/io/bundles.h"
-#include "vathost/io/pipe.h"
+#include "wire/frames/pipe.h"
 
 static char dir[64];
 

@@ -11,9 +11,9 @@
 #include "tests/support/calls.h"
 #include "tests/support/memstore.h"
 #include "tests/support/script_engine.h"
-#include "vathost/frames.h"
 #include "vathost/worker.h"
 #include "wire/base/hash.h"
+#include "wire/frames/frames.h"
 
 static const vat_t vat = {3};
 

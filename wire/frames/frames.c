@@ -1,4 +1,4 @@
-#include "vathost/frames.h"
+#include "wire/frames/frames.h"
 
 #include <stdlib.h>
 #include <string.h>

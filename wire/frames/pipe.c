@@ -1,4 +1,4 @@
-#include "vathost/io/pipe.h"
+#include "wire/frames/pipe.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-/* The vathost's end of the socketpair to one worker. Writing never waits: what the worker does not
- * take yet is queued; the protocol bounds how much that is (the window, the rows of a fetch). */
+/* One end of a socketpair. Writing never waits: what the other end does not take yet is queued; the
+ * protocols bound how much that is (of a worker: the window, the rows of a fetch). */
 #pragma once
-#include "vathost/frames.h"
+#include "wire/frames/frames.h"
 
 typedef struct {
     int fd; /* -1: closed */
@@ -14,15 +14,15 @@ typedef struct {
 pipe_t pipe_of(int fd);
 void pipe_close(pipe_t *self);
 
-/* Queues FRAME behind what is queued, and writes what can be written. False: the worker is gone. */
+/* Queues FRAME behind what is queued, and writes what can be written. False: the other end is gone. */
 bool pipe_send(pipe_t *self, bin_t frame);
 
-/* Writes what can be written. False: the worker is gone. */
+/* Writes what can be written. False: the other end is gone. */
 bool pipe_flush(pipe_t *self);
 bool pipe_waiting(const pipe_t *self);
 
 /* The next frame, FRAMES_MORE when none is whole yet. */
 frames_next_t pipe_take(pipe_t *self, bin_t *ret);
 
-/* Reads once. False: the worker is gone; what it sent before has been taken or is broken off. */
+/* Reads once. False: the other end is gone; what it sent before has been taken or is broken off. */
 bool pipe_read(pipe_t *self);

@@ -1,5 +1,5 @@
-/* Frames on the socketpair between vathost and worker: each stands behind its length, 4 bytes
- * big-endian. Both ends read them with this. */
+/* Frames on a socketpair, between vathost and worker, and broker and agent: each stands behind its
+ * length, 4 bytes big-endian. All ends read them with this. */
 #pragma once
 #include <sys/types.h>
 
