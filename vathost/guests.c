@@ -38,6 +38,7 @@ struct guest {
     vat_t vat;
     uint64_t inc, pgen, dialect, computrons, wall_ms, heap_bytes;
     char name[NAME_BYTES_MAX + 1], bundle[NAME_BYTES_MAX + 1];
+    char *globals;
     worker_t *worker;     /* NULL: none runs */
     bool fetching;        /* its bundle is on the way */
     uint64_t start_at_ms; /* when to start a worker; 0: when the broker asks */
@@ -51,6 +52,12 @@ struct guests {
     uint64_t token_next;
     buf_t frame;
 };
+
+static void guest_free(guest_t *guest)
+{
+    free(guest->globals);
+    free(guest);
+}
 
 static void database_path(const guests_t *self, vat_t vat, char ret[PATH_BYTES_MAX])
 {
@@ -96,7 +103,7 @@ void guests_destroy(guests_t **self_p)
     for (size_t i = 0; i < self->guests.room; i++) {
         if (!(guest = map_cell(&self->guests, i))) continue;
         delete_database(self, guest->vat); /* the crew ended before us */
-        free(guest);
+        guest_free(guest);
     }
     map_clear(&self->workers);
     map_clear(&self->guests);
@@ -147,7 +154,8 @@ static void tell_start(guests_t *self, worker_t *worker)
                          .dialect = guest->dialect,
                          .computrons = guest->computrons,
                          .wall_ms = guest->wall_ms,
-                         .heap_bytes = guest->heap_bytes};
+                         .heap_bytes = guest->heap_bytes,
+                         .globals = text_of(guest->globals)};
     worker->starts++;
     tell_worker(self, worker, frame_of(self, TAG_start, &start));
 }
@@ -229,7 +237,7 @@ static void remove_guest(guests_t *self, guest_t *guest)
     let_go(self, guest);
     map_remove(&self->guests, guest->vat.n);
     if (!running) delete_database(self, guest->vat);
-    free(guest);
+    guest_free(guest);
 }
 
 void guests_end_all(guests_t *self)
@@ -256,7 +264,7 @@ static bool newer(const guest_t *guest, uint64_t inc, uint64_t pgen)
 static void copy(char *to, size_t room, text_t from)
 {
     must(from.len < room);
-    memcpy(to, from.at, from.len);
+    if (from.len) memcpy(to, from.at, from.len);
     to[from.len] = '\0';
 }
 
@@ -285,6 +293,9 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
                            .heap_bytes = msg->heap_bytes};
         copy(guest->name, sizeof guest->name, msg->name);
         copy(guest->bundle, sizeof guest->bundle, msg->bundle);
+        guest->globals = calloc(1, msg->globals.len + 1);
+        must(guest->globals);
+        copy(guest->globals, msg->globals.len + 1, msg->globals);
         map_put(&self->guests, guest->vat.n, guest);
     }
     if (!guest->worker && !guest->fetching && !guest->start_at_ms) start(self, guest, now_ms);

@@ -49,6 +49,7 @@ typedef struct {
 typedef struct {
     engine_t *golden;
     char name[NAME_BYTES_MAX + 1], bundle[PATH_BYTES_MAX + 1], database[PATH_BYTES_MAX + 1];
+    char globals[TEXT_BYTES_MAX + 1];
 } forked_t;
 
 static void copy_text(char *to, size_t room, text_t from)
@@ -63,9 +64,10 @@ static err_t open_engine(void *context, const msg_start_t *start, engine_t **ret
     forked_t *self = context;
     copy_text(self->name, sizeof self->name, start->name);
     copy_text(self->bundle, sizeof self->bundle, start->bundle);
+    copy_text(self->globals, sizeof self->globals, start->globals);
     const xs_options_t options = {start->vat,       self->name,        self->bundle,
                                   start->dialect,   start->computrons, start->wall_ms,
-                                  start->heap_bytes};
+                                  start->heap_bytes, self->globals};
     err_t err = xs_engine_open(self->golden, &options);
     if (!err) *ret = self->golden;
     return err;

@@ -87,7 +87,10 @@ static void deliver(xsMachine *the, xs_engine_t *self, const vdelivery_t *delive
         give_body(the, &delivery->data);
         xsVar(4) = xsResult;
         give_refs(the, delivery->data.slots);
-        xsResult = xsCall4(xsVar(5), xsID("start"), xsVar(2), xsVar(3), xsVar(4), xsResult);
+        xsVar(1) = xsResult;
+        give_text(the, text_of(self->globals));
+        xsResult =
+            xsCall5(xsVar(5), xsID("start"), xsVar(2), xsVar(3), xsVar(4), xsVar(1), xsResult);
         return;
     case TAG_deliver_message:
         give_ref(the, delivery->target);

@@ -67,6 +67,8 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
     }
     ret->dead = false;
     self->host = host;
+    self->delivery = delivery;
+    self->chance = 0;
     self->failed = ERR_OK;
     self->meter_off = 0;
     self->meter_max = self->computrons;
@@ -76,6 +78,7 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
     crank_run(self, delivery, ret);
     if (timed) clock_stop();
     self->host = NULL;
+    self->delivery = NULL;
     if (delivery->tag == TAG_deliver_start) {
         free(self->bundle);
         self->bundle = NULL;
@@ -114,6 +117,7 @@ err_t xs_engine_open(engine_t *engine, const xs_options_t *options)
     err_t err = read_file(options->bundle, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
     if (err) return err;
     snprintf(self->vat_id, sizeof self->vat_id, "v%u", options->vat.n);
+    self->globals = options->globals ? options->globals : "";
     self->computrons = options->computrons;
     self->wall_ms = options->wall_ms;
     self->heap_bytes = options->heap_bytes;

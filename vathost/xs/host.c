@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "vathost/xs/utf.h"
+#include "wire/base/hash.h"
+#include "wire/base/limits.h"
 
 void xs_textdecoder(xsMachine *);
 void xs_textdecoder_decode(xsMachine *);
@@ -248,6 +250,41 @@ static void host_meter_on(xsMachine *the)
     xsSetCurrentMeter(the, (xsUnsignedValue)xsToNumber(xsArg(0)));
 }
 
+/* ---- time and chance, which are part of the delivery ---- */
+
+static const vdelivery_t *delivery_of(xsMachine *the)
+{
+    const xs_engine_t *self = engine_of(the);
+    if (!self || !self->delivery) xsUnknownError("there is no time outside a crank");
+    return self->delivery;
+}
+
+/* hostStamp(): milliseconds since 1970, the same for the whole crank */
+static void host_stamp(xsMachine *the) { xsResult = xsNumber((double)delivery_of(the)->stamp_ms); }
+
+enum { CHANCE_BLOCK_BYTES = 64 }; /* what hash_expand() gives at most */
+
+/* hostRandom(n): an ArrayBuffer of N bytes that follow from the delivery's seed. Each call begins
+ * with a block of its own, and the blocks are counted from 0 in each delivery. */
+static void host_random(xsMachine *the)
+{
+    const vdelivery_t *delivery = delivery_of(the);
+    xs_engine_t *self = engine_of(the);
+    xsIntegerValue n = xsToInteger(xsArg(0));
+    uint8_t seed[32] = {0};
+
+    if (n < 0 || n > RANDOM_BYTES_MAX) xsRangeError("too many random bytes for one call");
+    memcpy(seed, delivery->seed.b, sizeof delivery->seed.b);
+    arena_reset(&self->arena);
+    size_t len = (size_t)n;
+    uint8_t *bytes = arena_take(&self->arena, len);
+    for (size_t at = 0; at < len; at += CHANCE_BLOCK_BYTES) {
+        size_t block = len - at < CHANCE_BLOCK_BYTES ? len - at : CHANCE_BLOCK_BYTES;
+        hash_expand(seed, self->chance++, bytes + at, block);
+    }
+    xsResult = xsArrayBuffer(bytes, n);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -272,6 +309,8 @@ static const struct {
     {"meterOff", host_meter_off, 0},
     {"meterOn", host_meter_on, 1},
     {"harden", fx_harden, 1},
+    {"hostStamp", host_stamp, 0},
+    {"hostRandom", host_random, 1},
 };
 
 xsCallback host_callbacks[] = {
@@ -302,6 +341,8 @@ xsCallback host_callbacks[] = {
     xs_textencoder_encodeInto,
     xs_base64_encode,
     xs_base64_decode,
+    host_stamp,
+    host_random,
 };
 const int host_callback_count = sizeof host_callbacks / sizeof host_callbacks[0];
 

@@ -10,12 +10,15 @@ typedef struct {
 
     /* The vat, once it is known. */
     char vat_id[16];
+    const char *globals;
     char *bundle; /* JSON text, until the vat is started */
     size_t bundle_len;
     uint64_t computrons, wall_ms, heap_bytes;
 
     /* The crank that runs. */
     const engine_host_t *host;
+    const vdelivery_t *delivery;
+    uint64_t chance; /* blocks of the delivery's seed that were given out */
     arena_t arena;      /* what one syscall says, in C */
     err_t failed;       /* what the host answered first; nothing is asked of it after that */
     uint64_t meter_max; /* of this crank; 0: none */

@@ -19,6 +19,7 @@ typedef struct {
     const char *bundle;                       /* file with the bundle: JSON text */
     uint64_t dialect;                         /* 0 SwingSet, 1 ocap-kernel */
     uint64_t computrons, wall_ms, heap_bytes; /* heap: beyond the golden snapshot; 0: no limit */
+    const char *globals; /* names from global.def, separated by spaces; NULL or "": none */
 } xs_options_t;
 
 /* Which golden snapshot a bundle needs: the lean one, or the one with import-bundle, which alone

@@ -65,6 +65,9 @@ enum {
     TIMERS_MAX = 100 * 1000,
     ERRANDS_MAX = 10 * 1000,
 
+    /* Random bytes that a vat may ask for at once: Web Crypto's figure. */
+    RANDOM_BYTES_MAX = 65536,
+
     /* A timer of a vat's own globals fires no sooner (ocap-kernel's figure). */
     TIMEOUT_MS_MIN = 10,
 
