@@ -22,7 +22,7 @@ typedef enum {
     INPUT_CLIENT_GONE, /* client connection FROM ended: forget what it waits for */
     INPUT_CHORE,       /* nothing else is there: go on with what was put off, see kernel_chores() */
     INPUT_AGENT,       /* AGENT_TOLD from the agent; MSG NULL: a fresh agent is there and knows nothing */
-    INPUT_AGENT_GONE,  /* the agent ended: what it was asked and did not answer is lost */
+    INPUT_AGENT_GONE,  /* that agent ended: what it was asked and did not answer is lost */
 } input_kind_t;
 
 typedef struct {
@@ -41,7 +41,9 @@ typedef enum {
     EFFECT_ROWS,   /* read log rows FIRST..LAST of VAT from the store and send each to host TO as a
                       DELIVER with the given RUN, INC, PGEN and APPLIED */
     EFFECT_STOP,   /* end the process, exit code 0 */
-    EFFECT_AGENT,  /* send FRAME to the agent; start one first, if none runs */
+    EFFECT_AGENT,  /* send FRAME to the agent that INPUT_AGENT announced, and to no later one: drop it
+                      when that one ended. FRAME NULL: an agent is wanted, start one, with back-off
+                      until there is one */
 } effect_kind_t;
 
 enum { TOPIC_CONSOLE = 1, TOPIC_TRAFFIC = 2 };
