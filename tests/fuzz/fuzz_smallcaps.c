@@ -1,5 +1,6 @@
 /* Laws: what is checked can stand inside a larger body and is fine there; methargs are a body; a single
- * slot is one only alone; method names come out of the body; text that we write passes the check. */
+ * slot is one only alone; method names come out of the body; text that we write passes the check; each value
+ * inside, cut out, is a body. */
 #include <stdint.h>
 #include <string.h>
 
@@ -49,6 +50,70 @@ static void check_written(text_t text)
     buf_clear(&out);
 }
 
+/* NODE as a body of its own: fine, and of the same kind. */
+static void check_cut(node_t node)
+{
+    static kref_t cut_slots[SLOTS_MAX];
+    buf_t out = buf_of(FRAME_BYTES_MAX);
+    size_t count = 0;
+
+    must(node_cut(node, &out, cut_slots, &count) == ERR_OK);
+    must(count <= krefs.count);
+    capdata_t cut = {{out.at, out.len}, {cut_slots, count}};
+    must(smallcaps_check(&cut, SHAPE_ANY) == ERR_OK);
+    must(node_kind(node_root(&cut)) == node_kind(node));
+    must(kref_same(node_slot(node_root(&cut)), node_slot(node)));
+    buf_clear(&out);
+}
+
+/* What a value without brackets says of itself. */
+static void check_plain(node_t node)
+{
+    buf_t out = buf_of(FRAME_BYTES_MAX);
+    node_kind_t kind = node_kind(node);
+    uint64_t whole = 0;
+    bool flag;
+
+    must(kind != NODE_NONE);
+    must((node_text(node, &out) == ERR_OK) == (kind == NODE_TEXT || kind == NODE_SYMBOL));
+    must(utf8_check(out.at, out.len));
+    must(!node_whole(node, &whole) || kind == NODE_NUMBER || kind == NODE_BIGINT);
+    must(whole <= INT64_MAX);
+    must(node_bool(node, &flag) == (kind == NODE_BOOL));
+    must(kref_none(node_slot(node)) != (kind == NODE_OBJECT || kind == NODE_PROMISE));
+    buf_clear(&out);
+}
+
+/* All that is inside, as deep as a body may be; LEFT values of it are cut out. */
+static void walk(node_t node, size_t *left)
+{
+    node_t child = {0}, name;
+    node_kind_t kind = node_kind(node);
+    size_t count = 0;
+
+    check_plain(node);
+    if (*left) {
+        (*left)--;
+        check_cut(node);
+    }
+    while (node_next(node, &child, &name)) {
+        must(child.at > node.at && child.end < node.end);
+        if (kind == NODE_RECORD) must(node_kind(name) == NODE_TEXT);
+        if (kind == NODE_ARRAY && count < 8) must(node_item(node, count).at == child.at);
+        walk(child, left);
+        count++;
+    }
+    must(node_count(node) == count);
+    if (kind == NODE_TAGGED) {
+        must(node_kind(node_member(node, "#tag")) == NODE_TEXT);
+        walk(node_member(node, "payload"), left);
+    }
+    if (kind == NODE_ERROR) {
+        must(node_kind(node_member(node, "#error")) == NODE_TEXT);
+        must(node_kind(node_member(node, "name")) == NODE_TEXT);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     bin_t body = {bytes, size};
@@ -73,6 +138,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     if (!fine) return 0;
 
     must(utf8_check(bytes, size));
+    size_t cuts = 20;
+    walk(node_root(&data), &cuts);
     if (deep(body)) return 0;
     must(embed("#[", body, "]", SHAPE_ANY) == ERR_OK);
     must(embed("#{\"a\":", body, "}", SHAPE_ANY) == ERR_OK);

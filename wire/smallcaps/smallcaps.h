@@ -60,7 +60,9 @@ typedef struct {
 node_t node_root(const capdata_t *data);
 node_kind_t node_kind(node_t self);
 
-/* Element I of an array, a record's property NAME (decoded, plain ASCII). NODE_NONE when there is none. */
+/* Element I of an array, a record's property NAME (decoded, plain ASCII; written twice, the last one
+ * counts, as for JSON.parse). A TAGGED has "#tag" and "payload", an ERROR "#error" and "name" and perhaps
+ * "errorId". NODE_NONE when there is none. */
 node_t node_item(node_t array, size_t i);
 node_t node_member(node_t record, const char *name);
 
@@ -72,7 +74,8 @@ bool node_next(node_t parent, node_t *child, node_t *ret_name);
 size_t node_count(node_t parent);
 
 /* Appends the decoded characters of a text as UTF-8 (a lone surrogate as U+FFFD); of a symbol its
- * name as smallcaps_method() has it. Fails when OUT is full, or it is neither. */
+ * name as smallcaps_method() has it. Fails, and changes nothing, with WIRE_LIMIT when OUT is full, with
+ * BODY_BROKEN when it is neither. */
 CHECKED err_t node_text(node_t self, buf_t *out);
 
 /* Is it exactly this text (plain ASCII)? */
@@ -87,5 +90,6 @@ kref_t node_slot(node_t self);
 
 /* The value as capdata of its own: appends the body ('#' first) to BODY and its slots, numbered anew
  * in the order of their first mention, to SLOTS, which has room for SLOTS_MAX; sets RET_COUNT. The first
- * mention of an object keeps (or gets) the interface name that the whole gives it. */
+ * mention of an object keeps (or gets) the interface name that the whole gives it. Fails with WIRE_LIMIT,
+ * and leaves BODY as it was, when BODY is full; with BODY_BROKEN for NODE_NONE. */
 CHECKED err_t node_cut(node_t self, buf_t *body, kref_t *slots, size_t *ret_count);

@@ -180,3 +180,46 @@ string_kind_t string_kind(const string_t *self, size_t *ret_slot)
     default: return STRING_TEXT;
     }
 }
+
+/* One character as it is spelled: what is behind "\\u" is half a pair perhaps. */
+static uint32_t spelled_next(text_t *text)
+{
+    const uint8_t *at = (const uint8_t *)text->at, *end = at + text->len;
+    uint32_t ret = 0;
+
+    if (*at != '\\') {
+        size_t len = utf8_len(at, text->len);
+        static const uint8_t bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+        ret = *at++ & bits[len];
+        for (size_t i = 1; i < len; i++) ret = ret << 6 | (*at++ & 0x3fu);
+        if (!len) at = end; /* it was no scanned string */
+    } else if (text->len >= 6 && at[1] == 'u') {
+        for (size_t i = 2; i < 6; i++) ret = ret << 4 | ((uint32_t)hex_value(at[i]) & 0xf);
+        at += 6;
+    } else {
+        char c = 0;
+        at++;
+        if (!escape_scan(&at, end, &c)) at = end;
+        ret = (uint8_t)c;
+    }
+    text->len = (size_t)(end - at);
+    text->at = (const char *)at;
+    return ret;
+}
+
+bool string_next(text_t *text, uint32_t *ret)
+{
+    if (text->len == 0) return false;
+
+    uint32_t c = spelled_next(text);
+    if (c >= 0xd800 && c < 0xdc00 && text->len) {
+        text_t behind = *text;
+        uint32_t low = spelled_next(&behind);
+        if (low >= 0xdc00 && low < 0xe000) {
+            *text = behind;
+            c = 0x10000 + ((c - 0xd800) << 10) + (low - 0xdc00);
+        }
+    }
+    *ret = c >= 0xd800 && c < 0xe000 ? 0xfffd : c;
+    return true;
+}

@@ -37,3 +37,7 @@ typedef enum {
 
 /* What it stands for as a value. For OBJECT and PROMISE sets RET_SLOT to the index. */
 string_kind_t string_kind(const string_t *self, size_t *ret_slot);
+
+/* Takes the next character off TEXT, the inside of a scanned string: its code point, U+FFFD for half a
+ * pair of surrogates. False at the end. */
+bool string_next(text_t *text, uint32_t *ret);
