@@ -166,40 +166,40 @@ static char *spec_read(const plan_t *plan, const char *spec, char path[PATH_MAX]
 }
 
 /* What the failure says stands; where it is in the cluster file is added. */
-static err_t placed(const plan_t *plan, const cluster_vat_t *vat, fail_t *f)
+static err_t placed(const plan_t *plan, const char *who, const code_t *code, fail_t *f)
 {
     char what[FAIL_TEXT_MAX];
 
-    snprintf(what, sizeof what, "vat \"%.100s\": %.3900s", vat->name, f->what);
+    snprintf(what, sizeof what, "%.120s: %.3900s", who, f->what);
     strcpy(f->what, what);
-    plan_place(plan, vat->pointer, false, f);
+    plan_place(plan, code->pointer, false, f);
     return f->err;
 }
 
-err_t bundle_load(const plan_t *plan, const cluster_vat_t *vat, bundle_t *ret, fail_t *f)
+err_t bundle_load(const plan_t *plan, const char *who, const code_t *code, bundle_t *ret, fail_t *f)
 {
     char path[PATH_MAX], made[PATH_MAX];
     size_t len;
 
     *ret = (bundle_t){0};
-    if (vat->code == CODE_HASH) {
-        snprintf(ret->name, sizeof ret->name, "%s", vat->spec);
+    if (code->kind == CODE_HASH) {
+        snprintf(ret->name, sizeof ret->name, "%s", code->spec);
         return ERR_OK;
     }
     char *data;
-    if (vat->code == CODE_SOURCE) {
-        path_resolve(plan, vat->spec, path);
-        if (bundler_cached(path, made, &ret->cached, f)) return placed(plan, vat, f);
+    if (code->kind == CODE_SOURCE) {
+        path_resolve(plan, code->spec, path);
+        if (bundler_cached(path, made, &ret->cached, f)) return placed(plan, who, code, f);
         data = file_read(made, BUNDLE_BYTES_MAX, &len, f);
     } else {
-        data = spec_read(plan, vat->spec, path, &len, f);
+        data = spec_read(plan, code->spec, path, &len, f);
     }
-    if (!data) return placed(plan, vat, f);
+    if (!data) return placed(plan, who, code, f);
 
     bool cached = ret->cached;
     if (bundle_check(data, len, path, ret, f)) {
         free(data);
-        return placed(plan, vat, f);
+        return placed(plan, who, code, f);
     }
     ret->cached = cached;
     return ERR_OK;

@@ -13,9 +13,10 @@ typedef struct {
     bool cached;
 } bundle_t;
 
-/* Loads the code of VAT. The caller clears RET. Fails with FILE_MISSING, URL_REFUSED,
+/* Loads CODE, which is that of WHO ('vat "bank"') in errors. The caller clears RET. Fails with FILE_MISSING, URL_REFUSED,
  * BUNDLE_BROKEN, BUNDLE_FORMAT, BUNDLE_FAILED, NO_NODE, with the place in the cluster file. */
-CHECKED err_t bundle_load(const plan_t *plan, const cluster_vat_t *vat, bundle_t *ret, fail_t *f);
+CHECKED err_t bundle_load(const plan_t *plan, const char *who, const code_t *code, bundle_t *ret,
+                          fail_t *f);
 void bundle_clear(bundle_t *self);
 
 /* Checks that DATA is a bundle of a known format; its name goes to RET. */

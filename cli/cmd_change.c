@@ -154,8 +154,9 @@ err_t cmd_cluster_launch(cli_t *cli)
     if (!err && !link) err = cli->f.err;
     if (!err) {
         uint64_t ms = args_ms(&cli->args, "timeout", LAUNCH_MS);
-        err = launch(link, plan, &loads, name, args_yes(&cli->args, "serial"),
-                     ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, &launched, &cli->f);
+        launch_how_t how = {name, args_yes(&cli->args, "serial"), args_yes(&cli->args, "system"),
+                            ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS};
+        err = launch(link, plan, &loads, how, &launched, &cli->f);
     }
     if (!err) err = launch_show(cli, link, name, &launched);
     link_destroy(&link);

@@ -298,8 +298,9 @@ static err_t go(run_t *self, fail_t *f)
             self->cli->args.rest ? "; what is behind -- changes nothing" : "");
     }
     if (!err && !found) {
-        err = launch(self->link, self->plan, &self->loads, self->name,
-                     args_yes(&self->cli->args, "serial"), left_ms(self), &self->launched, f);
+        launch_how_t how = {self->name, args_yes(&self->cli->args, "serial"),
+                            args_yes(&self->cli->args, "system"), left_ms(self)};
+        err = launch(self->link, self->plan, &self->loads, how, &self->launched, f);
     }
     if (!err) err = wait_end(self, f);
     if (!err) err = finish(self, f);

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/bundle.h"
 #include "cli/rows.h"
 #include "wire/base/must.h"
 
@@ -12,28 +11,43 @@ struct loaded {
     bundle_t bundle;
 };
 
+/* Loads CODE unless one that was loaded before has the same; FIRST has the code of each. */
+static err_t load_add(const plan_t *plan, const char *who, const code_t *code, loads_t *self,
+                      const code_t **first, size_t *ret, fail_t *f)
+{
+    size_t at = 0;
+
+    while (at < self->count &&
+           (first[at]->kind != code->kind || strcmp(first[at]->spec, code->spec) != 0)) {
+        at++;
+    }
+    *ret = at;
+    if (at < self->count) return ERR_OK;
+    err_t err = bundle_load(plan, who, code, &self->at[at].bundle, f);
+    if (err) return err;
+    first[at] = code;
+    self->count++;
+    return ERR_OK;
+}
+
 err_t loads_make(const plan_t *plan, loads_t *ret, fail_t *f)
 {
-    *ret = (loads_t){calloc(plan->vat_count, sizeof *ret->at), 0,
-                     calloc(plan->vat_count, sizeof *ret->of_vat)};
-    must(ret->at && ret->of_vat);
-    const cluster_vat_t **first = calloc(plan->vat_count, sizeof *first);
-    must(first);
-
+    size_t most = plan->vat_count + plan->bundle_count;
+    const code_t **first = calloc(most + 1, sizeof *first);
+    char who[NAME_BYTES_MAX + 16];
     err_t err = ERR_OK;
+
+    *ret = (loads_t){calloc(most + 1, sizeof *ret->at), 0,
+                     calloc(plan->vat_count + 1, sizeof *ret->of_vat),
+                     calloc(plan->bundle_count + 1, sizeof *ret->of_bundle)};
+    must(first && ret->at && ret->of_vat && ret->of_bundle);
     for (size_t i = 0; i < plan->vat_count && !err; i++) {
-        const cluster_vat_t *vat = &plan->vats[i];
-        size_t at = 0;
-        while (at < ret->count &&
-               (first[at]->code != vat->code || strcmp(first[at]->spec, vat->spec) != 0)) {
-            at++;
-        }
-        ret->of_vat[i] = at;
-        if (at < ret->count) continue;
-        err = bundle_load(plan, vat, &ret->at[at].bundle, f);
-        if (err) break;
-        first[at] = vat;
-        ret->count++;
+        snprintf(who, sizeof who, "vat \"%s\"", plan->vats[i].name);
+        err = load_add(plan, who, &plan->vats[i].code, ret, first, &ret->of_vat[i], f);
+    }
+    for (size_t i = 0; i < plan->bundle_count && !err; i++) {
+        snprintf(who, sizeof who, "bundle \"%s\"", plan->bundles[i].name);
+        err = load_add(plan, who, &plan->bundles[i].code, ret, first, &ret->of_bundle[i], f);
     }
     free(first);
     return err;
@@ -44,11 +58,12 @@ void loads_clear(loads_t *self)
     for (size_t i = 0; i < self->count; i++) bundle_clear(&self->at[i].bundle);
     free(self->at);
     free(self->of_vat);
+    free(self->of_bundle);
     *self = (loads_t){0};
 }
 
 /* BUNDLE_PART names no request: it is the next answer that is one. */
-static err_t is_there(link_t *link, const bundle_t *bundle, unsigned ms, bool *ret, fail_t *f)
+err_t bundle_is_there(link_t *link, const bundle_t *bundle, unsigned ms, bool *ret, fail_t *f)
 {
     msg_bundle_have_t have = {request_id(), text_of(bundle->name)};
     const msg_t *msg;
@@ -63,11 +78,11 @@ static err_t is_there(link_t *link, const bundle_t *bundle, unsigned ms, bool *r
     return ERR_OK;
 }
 
-static err_t push(link_t *link, const bundle_t *bundle, unsigned ms, fail_t *f)
+err_t bundle_push(link_t *link, const bundle_t *bundle, unsigned ms, fail_t *f)
 {
     bool there = false;
     const msg_t *msg;
-    err_t err = is_there(link, bundle, ms, &there, f);
+    err_t err = bundle_is_there(link, bundle, ms, &there, f);
 
     if (err || there) return err;
     if (!bundle->data)
@@ -127,7 +142,9 @@ static err_t vats_encode(const plan_t *plan, const loads_t *loads, buf_t *out, f
                                 .window = vat->window,
                                 .reap_deliveries = vat->reap_deliveries,
                                 .reap_krefs = vat->reap_krefs,
-                                .host = text_of(vat->host)};
+                                .host = text_of(vat->host),
+                                .globals = text_of(vat->globals),
+                                .hosts = text_of(vat->hosts)};
         if (msg_encode(TAG_launch_vat, &row, out)) {
             fail(f, ERR_VALUE_TYPE, "the cluster is too large");
             fail_why(f, "all vats' parameters together are more than %d bytes", LAUNCH_BYTES_MAX);
@@ -137,36 +154,93 @@ static err_t vats_encode(const plan_t *plan, const loads_t *loads, buf_t *out, f
     return ERR_OK;
 }
 
+static err_t too_many(const plan_t *plan, const char *pointer, fail_t *f)
+{
+    fail(f, ERR_VALUE_TYPE, "the cluster is too large");
+    fail_why(f, "all of these together are more than %d bytes", LAUNCH_NAMES_BYTES_MAX);
+    plan_place(plan, pointer, true, f);
+    return ERR_VALUE_TYPE;
+}
+
+static err_t bundles_encode(const plan_t *plan, const loads_t *loads, buf_t *out, fail_t *f)
+{
+    for (size_t i = 0; i < plan->bundle_count; i++) {
+        msg_launch_bundle_t row = {.name = text_of(plan->bundles[i].name),
+                                   .bundle = text_of(loads->at[loads->of_bundle[i]].bundle.name)};
+        if (msg_encode(TAG_launch_bundle, &row, out)) return too_many(plan, "/bundles", f);
+    }
+    return ERR_OK;
+}
+
+static err_t channels_encode(const plan_t *plan, buf_t *out, fail_t *f)
+{
+    for (size_t i = 0; i < plan->channel_count; i++) {
+        const cluster_channel_t *channel = &plan->channels[i];
+        msg_launch_channel_t row = {.name = text_of(channel->name),
+                                    .type = text_of(channel->type),
+                                    .place = text_of(channel->place),
+                                    .direction = channel->direction,
+                                    .unit = channel->unit};
+        if (msg_encode(TAG_launch_channel, &row, out)) return too_many(plan, "/io", f);
+    }
+    return ERR_OK;
+}
+
+/* The service that the broker does not have stands in the file. */
+static bool place_service(const plan_t *plan, fail_t *f)
+{
+    const json_t *services = json_object_get(plan->root, "services");
+    char quoted[NAME_BYTES_MAX + 3], pointer[40];
+
+    for (size_t i = 0; f->err == ERR_SERVICE_UNKNOWN && i < json_array_size(services); i++) {
+        snprintf(quoted, sizeof quoted, "'%.200s'", json_string_value(json_array_get(services, i)));
+        if (!strstr(f->why, quoted) && !strstr(f->what, quoted)) continue;
+        snprintf(pointer, sizeof pointer, "/services/%zu", i);
+        plan_place(plan, pointer, false, f);
+        return true;
+    }
+    return false;
+}
+
 /* The broker names the vat; the file knows where it stands. */
 static void place_failure(const plan_t *plan, fail_t *f)
 {
-    for (size_t i = 0; i < plan->vat_count && err_row(f->err)->exit == 3; i++) {
+    if (err_row(f->err)->exit != 3 || place_service(plan, f)) return;
+    for (size_t i = 0; i < plan->vat_count; i++) {
         char quoted[NAME_BYTES_MAX + 3], plain[NAME_BYTES_MAX + 8];
         snprintf(quoted, sizeof quoted, "\"%s\"", plan->vats[i].name);
         snprintf(plain, sizeof plain, "vat %s:", plan->vats[i].name);
         if (!strstr(f->what, quoted) && !strstr(f->what, plain)) continue;
-        plan_place(plan, plan->vats[i].pointer, false, f);
+        plan_place(plan, plan->vats[i].code.pointer, false, f);
         return;
     }
-    if (err_row(f->err)->exit == 3) fail_at(f, plan->path, 0, 0, NULL);
+    fail_at(f, plan->path, 0, 0, NULL);
 }
 
-err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, const char *name, bool serial,
-             unsigned ms, launched_t *ret, fail_t *f)
+err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, launch_how_t how,
+             launched_t *ret, fail_t *f)
 {
-    buf_t vats = buf_of(LAUNCH_BYTES_MAX);
+    buf_t vats = buf_of(LAUNCH_BYTES_MAX), bundles = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    buf_t channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
     const msg_t *msg;
     err_t err = hosts_wait(link, plan, f);
 
-    for (size_t i = 0; i < loads->count && !err; i++) err = push(link, &loads->at[i].bundle, ms, f);
+    for (size_t i = 0; i < loads->count && !err; i++)
+        err = bundle_push(link, &loads->at[i].bundle, how.ms, f);
     if (!err) err = vats_encode(plan, loads, &vats, f);
+    if (!err) err = bundles_encode(plan, loads, &bundles, f);
+    if (!err) err = channels_encode(plan, &channels, f);
     if (!err) {
         msg_launch_t request = {.request = request_id(),
-                                .name = text_of(name),
+                                .name = text_of(how.name),
                                 .bootstrap = plan->bootstrap,
-                                .serial = serial || plan->serial,
-                                .vats = {vats.at, vats.len}};
-        err = link_ask(link, TAG_launch, &request, TAG_launched, ms, &msg, f);
+                                .serial = how.serial || plan->serial,
+                                .vats = {vats.at, vats.len},
+                                .services = text_of(plan->services),
+                                .system = how.system,
+                                .bundles = {bundles.at, bundles.len},
+                                .channels = {channels.at, channels.len}};
+        err = link_ask(link, TAG_launch, &request, TAG_launched, how.ms, &msg, f);
         if (err) {
             /* A limit or a crash while a vat starts: the launch failed, whatever ended the vat. */
             if (err_row(f->err)->who == WHO_VAT) f->err = err = ERR_START_FAILED;
@@ -177,5 +251,7 @@ err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, const char 
         }
     }
     buf_clear(&vats);
+    buf_clear(&bundles);
+    buf_clear(&channels);
     return err;
 }

@@ -175,7 +175,7 @@ static void options_apply(cluster_vat_t *vat, const json_t *root, const json_t *
         vat->reap_deliveries = vat->reap_krefs = REAP_NEVER;
 }
 
-static err_t code_find(const plan_t *self, cluster_vat_t *vat, const json_t *from, fail_t *f)
+err_t plan_code(const plan_t *self, const json_t *from, code_t *code, fail_t *f)
 {
     const json_t *value;
     const char *key = NULL;
@@ -185,27 +185,27 @@ static err_t code_find(const plan_t *self, cluster_vat_t *vat, const json_t *fro
         const json_t *bundle = json_object_get(bundles, json_string_value(value));
         if (!bundle) {
             fail(f, ERR_REFERENCE, "no bundle \"%.200s\" in this file", json_string_value(value));
-            pointer_add(vat->pointer, sizeof vat->pointer, "bundleName");
-            plan_place(self, vat->pointer, false, f);
+            pointer_add(code->pointer, sizeof code->pointer, "bundleName");
+            plan_place(self, code->pointer, false, f);
             return ERR_REFERENCE;
         }
-        strcpy(vat->pointer, "/bundles");
-        pointer_add(vat->pointer, sizeof vat->pointer, json_string_value(value));
+        strcpy(code->pointer, "/bundles");
+        pointer_add(code->pointer, sizeof code->pointer, json_string_value(value));
         from = bundle;
     }
     if ((value = json_object_get(from, "sourceSpec"))) {
         key = "sourceSpec";
-        vat->code = CODE_SOURCE;
+        code->kind = CODE_SOURCE;
     } else if ((value = json_object_get(from, "bundleSpec"))) {
         key = "bundleSpec";
-        vat->code = CODE_BUNDLE;
+        code->kind = CODE_BUNDLE;
     } else {
         value = json_object_get(from, key = "bundleHash");
-        vat->code = CODE_HASH;
+        code->kind = CODE_HASH;
     }
     must(value); /* the schema, and C2 for native code */
-    vat->spec = json_string_value(value);
-    pointer_add(vat->pointer, sizeof vat->pointer, key);
+    code->spec = json_string_value(value);
+    pointer_add(code->pointer, sizeof code->pointer, key);
     return ERR_OK;
 }
 
@@ -250,8 +250,8 @@ static err_t vat_add(plan_t *self, const char *key, const json_t *from, const ch
     *vat = (cluster_vat_t){.values = parameters ? parameters : json_object()};
     self->vat_count++;
     snprintf(vat->name, sizeof vat->name, "%s", name);
-    strcpy(vat->pointer, "/vats");
-    pointer_add(vat->pointer, sizeof vat->pointer, key);
+    strcpy(vat->code.pointer, "/vats");
+    pointer_add(vat->code.pointer, sizeof vat->code.pointer, key);
     options_apply(vat, self->root, json_object_get(from, "creationOptions"));
     deploy_apply(vat, deploy);
     deploy_apply(vat, json_object_get(from, "deploy"));
@@ -260,10 +260,11 @@ static err_t vat_add(plan_t *self, const char *key, const json_t *from, const ch
     if (index >= 0) json_object_set_new(vat->values, "index", json_real((double)index));
     err_t err = parameters_make(vat, f);
     if (err) {
-        plan_place(self, vat->pointer, true, f);
+        plan_place(self, vat->code.pointer, true, f);
         return err;
     }
-    return code_find(self, vat, from, f);
+    err = plan_reach_vat(self, name, from, vat->code.pointer, vat, f);
+    return err ? err : plan_code(self, from, &vat->code, f);
 }
 
 static err_t count_check(plan_t *self, fail_t *f)
@@ -366,6 +367,7 @@ static err_t plan_make(plan_t *self, fail_t *f)
 
     if (!err) err = vats_make(self, f);
     if (!err) err = bootstrap_find(self, f);
+    if (!err) err = plan_reach(self, f);
     self->serial = json_is_true(json_object_get(deploy, "serial"));
     self->hosts_min = 1;
     self->hosts_wait_ms = HOSTS_WAIT_MS;
@@ -412,6 +414,8 @@ void plan_destroy(plan_t **self_p)
     }
     for (size_t i = 0; i < self->warning_count; i++) free(self->warnings[i]);
     free(self->warnings);
+    free(self->channels);
+    free(self->bundles);
     free(self->vats);
     json_decref(self->root);
     free(self->text);

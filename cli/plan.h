@@ -14,18 +14,38 @@
 typedef enum { CODE_SOURCE, CODE_BUNDLE, CODE_HASH } code_kind_t;
 
 typedef struct {
-    char name[NAME_BYTES_MAX + 1];
-    code_kind_t code;
+    code_kind_t kind;
     const char *spec;            /* path, URL or hash as the file has it; borrowed from the file */
     char pointer[FAIL_NAME_MAX]; /* where SPEC stands in the file */
-    json_t *values;              /* the parameters as the file has them, with "index" */
-    buf_t parameters;            /* their smallcaps body, '#' included */
+} code_t;
+
+typedef struct {
+    char name[NAME_BYTES_MAX + 1];
+    code_t code;
+    json_t *values;   /* the parameters as the file has them, with "index" */
+    buf_t parameters; /* their smallcaps body, '#' included */
     uint64_t computrons, wall_ms, heap_bytes; /* 0: the broker's defaults */
     uint64_t window;                          /* likewise */
     uint64_t reap_deliveries, reap_krefs;     /* likewise; REAP_NEVER */
     bool critical;
-    char host[NAME_BYTES_MAX + 1]; /* "": round robin */
+    char host[NAME_BYTES_MAX + 1];    /* "": round robin */
+    char globals[TEXT_BYTES_MAX + 1]; /* names, separated by blanks */
+    char hosts[TEXT_BYTES_MAX + 1];   /* likewise; one blank: a list that has none */
 } cluster_vat_t;
+
+/* Code that vats of the cluster may name. */
+typedef struct {
+    char name[NAME_BYTES_MAX + 1];
+    code_t code;
+} cluster_bundle_t;
+
+/* As LAUNCH_CHANNEL has it. */
+typedef struct {
+    char name[NAME_BYTES_MAX + 1];
+    const char *type;               /* borrowed from the file */
+    char place[PATH_BYTES_MAX + 1]; /* an absolute path, host:port, or "" */
+    uint64_t direction, unit;
+} cluster_channel_t;
 
 typedef struct {
     char path[FAIL_NAME_MAX]; /* as the user named it */
@@ -35,6 +55,12 @@ typedef struct {
     json_t *root;
     cluster_vat_t *vats;
     size_t vat_count, bootstrap;
+    cluster_bundle_t *bundles;
+    size_t bundle_count;
+    cluster_channel_t *channels;
+    size_t channel_count;
+    bool services_given;               /* the file has the key */
+    char services[TEXT_BYTES_MAX + 1]; /* names, separated by blanks, channels left out */
     uint64_t hosts_min, hosts_wait_ms;
     bool serial;     /* one crank at a time, whatever the windows */
     char **warnings; /* for people: what is read and has no effect, by ocap-kernel's own habit */
@@ -43,7 +69,7 @@ typedef struct {
 
 /* Reads and checks the file PATH; form only when SCHEMA_ONLY, vats are then not made. The caller
  * owns the plan. NULL and F on failure: FILE_MISSING, JSON_*, KEY_*, VALUE_TYPE, CODE_SOURCES,
- * NOT_SUPPORTED, REFERENCE, all the writer's fault. */
+ * NOT_SUPPORTED, REFERENCE, GLOBAL_UNKNOWN, FETCH_HOSTS, all the writer's fault. */
 plan_t *plan_new(const char *path, bool schema_only, fail_t *f);
 void plan_destroy(plan_t **self_p);
 
@@ -60,6 +86,12 @@ void plan_place(const plan_t *self, const char *pointer, bool key, fail_t *f);
 /* Reads a whole file of at most MAX bytes. NULL and FILE_MISSING in F on failure. */
 char *file_read(const char *path, size_t max, size_t *ret_len, fail_t *f);
 
-/* For plan.c alone: C2. */
+/* For plan*.c alone: C2; what the vats may reach beside each other (services, channels, code by
+ * name; globals and hosts of one vat, whose place in the file is POINTER with FAIL_NAME_MAX bytes of
+ * room); the code that FROM, at CODE->pointer, names. */
 CHECKED err_t plan_honour(plan_t *self, fail_t *f);
+CHECKED err_t plan_reach(plan_t *self, fail_t *f);
+CHECKED err_t plan_reach_vat(const plan_t *self, const char *name, const json_t *from,
+                             char *pointer, cluster_vat_t *vat, fail_t *f);
+CHECKED err_t plan_code(const plan_t *self, const json_t *from, code_t *code, fail_t *f);
 void plan_warn(plan_t *self, const char *format, ...) LIKE_PRINTF(2);

@@ -12,8 +12,6 @@ typedef struct {
 
 /* clang-format off */
 static const rule_t top_rules[] = {
-    {"io", "", "no vat can reach files or sockets yet"},
-    {"services", "[]", ""},
     {"defaultManagerType", "\"local\"|\"xs-worker\"|\"xsnap\"", "native vats are not there yet"},
     {"snapshotInitial", "", "heap snapshots are not taken yet"},
     {"snapshotInterval", "", "heap snapshots are not taken yet"},
@@ -24,8 +22,7 @@ static const rule_t top_rules[] = {
 };
 static const rule_t vat_rules[] = {
     {"nativeSpec", "", "native vats are not there yet"},
-    {"network", "", "no vat can reach the network yet"},
-    {"platformConfig", "", "no vat can reach the platform yet"},
+    {"platformConfig", "", "no vat can reach the platform's files yet; see \"io\""},
     {NULL, NULL, NULL},
 };
 static const rule_t bundle_rules[] = {
@@ -128,25 +125,6 @@ static err_t deploy_check(const plan_t *self, const json_t *deploy, char *pointe
     return err;
 }
 
-static err_t globals_check(const plan_t *self, const json_t *vat, char *pointer, fail_t *f)
-{
-    const json_t *globals = json_object_get(vat, "globals");
-    char index[24];
-
-    pointer_add(pointer, FAIL_NAME_MAX, "globals");
-    for (size_t i = 0; i < json_array_size(globals); i++) {
-        const char *name = json_string_value(json_array_get(globals, i));
-        if (strcmp(name, "TextEncoder") == 0 || strcmp(name, "TextDecoder") == 0) continue;
-        snprintf(index, sizeof index, "%zu", i);
-        pointer_add(pointer, FAIL_NAME_MAX, index);
-        fail(f, ERR_NOT_SUPPORTED, "the global \"%.200s\" is not supported yet", name);
-        fail_why(f, "vats have TextEncoder and TextDecoder beside the language's own");
-        plan_place(self, pointer, false, f);
-        return ERR_NOT_SUPPORTED;
-    }
-    return ERR_OK;
-}
-
 static void options_warn(plan_t *self, const char *name, const json_t *vat)
 {
     const json_t *options = json_object_get(vat, "creationOptions");
@@ -170,7 +148,6 @@ static err_t vat_check(plan_t *self, const char *name, const json_t *vat, fail_t
         pointer_add(pointer, sizeof pointer, "managerType");
         return unsupported(self, pointer, false, "native vats are not there yet", f);
     }
-    if (!err) err = globals_check(self, vat, pointer, f);
     pointer[len] = 0;
     pointer_add(pointer, sizeof pointer, "deploy");
     if (!err) err = deploy_check(self, json_object_get(vat, "deploy"), pointer, f);
@@ -200,26 +177,13 @@ static err_t deploy_vats_check(const plan_t *self, fail_t *f)
     return ERR_OK;
 }
 
-static err_t services_check(const plan_t *self, fail_t *f)
-{
-    const json_t *services = json_object_get(self->root, "services");
-
-    if (!json_array_size(services)) return ERR_OK;
-    fail(f, ERR_NOT_SUPPORTED, "this version has no kernel services");
-    fail_why(f, "no registered kernel service '%.200s'",
-             json_string_value(json_array_get(services, 0)));
-    plan_place(self, "/services/0", false, f);
-    return ERR_NOT_SUPPORTED;
-}
-
 err_t plan_honour(plan_t *self, fail_t *f)
 {
     json_t *vats = json_object_get(self->root, "vats"), *item;
     const char *name;
     char pointer[FAIL_NAME_MAX] = "";
-    err_t err = services_check(self, f);
+    err_t err = rules_check(self, top_rules, self->root, pointer, f);
 
-    if (!err) err = rules_check(self, top_rules, self->root, pointer, f);
     json_object_foreach(vats, name, item) if (!err) err = vat_check(self, name, item, f);
     vats = json_object_get(self->root, "bundles");
     json_object_foreach(vats, name, item)

@@ -46,7 +46,8 @@ static void list_vat(list_t *l, const kvat_t *vat)
                          .applied = vat->row.applied,
                          .computrons = vat->row.computrons,
                          .run_us = vat->row.run_us,
-                         .started_ms = vat->row.started_ms};
+                         .started_ms = vat->row.started_ms,
+                         .bundle = vat->row.bundle};
     if (vat->cluster) row.cluster_name = vat->cluster->row.name;
     if (host) row.host_name = host->row.name;
     counts(vat, &row.exports, &row.imports);
@@ -75,7 +76,8 @@ static void list_clusters(list_t *l)
             .name = cluster->row.name,
             .state = text_of(cluster->row.state == CLUSTER_RUNNING ? "running" : "starting"),
             .bootstrap = {(uint32_t)cluster->row.bootstrap},
-            .result = kref_of(cluster->row.result)};
+            .result = kref_of(cluster->row.result),
+            .system = cluster->row.system};
         for (size_t j = 0; j < cluster->vat_count; j++) row.vats += vat_alive(cluster->vats[j]);
         add(l, TAG_cluster_row, &row);
     }

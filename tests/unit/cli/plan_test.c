@@ -58,12 +58,7 @@ Test(plan, what_the_form_forbids)
 
 Test(plan, known_keys_that_are_not_honoured_are_errors)
 {
-    refused(VAT "}},\"io\":{}}", ERR_NOT_SUPPORTED, "/io");
-    refused(VAT "}},\"services\":[\"timer\"]}", ERR_NOT_SUPPORTED, "/services/0");
     refused(VAT "}},\"snapshotInterval\":3}", ERR_NOT_SUPPORTED, "/snapshotInterval");
-    refused(VAT ",\"globals\":[\"TextEncoder\",\"Date\"]}}}", ERR_NOT_SUPPORTED,
-            "/vats/a/globals/1");
-    refused(VAT ",\"network\":{\"allowedHosts\":[]}}}}", ERR_NOT_SUPPORTED, "/vats/a/network");
     refused(VAT ",\"platformConfig\":{}}}}", ERR_NOT_SUPPORTED, "/vats/a/platformConfig");
     refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
             "/vats/a/nativeSpec");
@@ -132,12 +127,129 @@ Test(plan, copies_parameters_and_limits)
     cr_assert_str_eq(w->name, "w1");
     cr_assert_eq(w->heap_bytes, 1 << 20);
     cr_assert_str_eq(w->host, "h2");
-    cr_assert_str_eq(w->spec, "w.json");
-    cr_assert_eq(w->code, CODE_BUNDLE);
-    cr_assert_str_eq(w->pointer, "/bundles/b/bundleSpec");
+    cr_assert_str_eq(w->code.spec, "w.json");
+    cr_assert_eq(w->code.kind, CODE_BUNDLE);
+    cr_assert_str_eq(w->code.pointer, "/bundles/b/bundleSpec");
     body = "#{\"index\":1,\"k\":1}";
     cr_assert(w->parameters.len == strlen(body) &&
               memcmp(w->parameters.at, body, strlen(body)) == 0);
+}
+
+Test(plan, services_are_the_kernels_to_judge)
+{
+    AUTO(plan)
+    plan = plan_from(VAT "}},\"services\":[\"timer\",\"log\",\"kernelFacet\",\"oracle\"],"
+                         "\"io\":{\"log\":{\"type\":\"console\"}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+    cr_assert(plan->services_given);
+    cr_assert_str_eq(plan->services, "timer kernelFacet oracle", "a channel is no service");
+    cr_assert_eq(plan->warning_count, 1);
+    cr_assert_str_eq(plan->warnings[0], "no registered kernel service 'oracle'");
+
+    AUTO(plan) none = plan_from(VAT "}}}");
+    AUTO(plan) empty = plan_from(VAT "}},\"services\":[]}");
+    cr_assert(!none->services_given && empty->services_given && !*empty->services);
+    refused(VAT "}},\"services\":[\"timer\",\"a b\"]}", ERR_SERVICE_UNKNOWN, "/services/1");
+    cr_assert_str_eq(f.what, "no registered kernel service 'a b'");
+    refused(VAT "}},\"services\":[\"\"]}", ERR_SERVICE_UNKNOWN, "/services/0");
+}
+
+Test(plan, globals_and_hosts_of_a_vat)
+{
+    AUTO(plan)
+    plan = plan_from("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"bundleSpec\":\"x\",\"count\":2,"
+                     "\"globals\":[\"Date\",\"setTimeout\"]},\"a\":{\"bundleSpec\":\"x\"}}}");
+    cr_assert_null(plan, "a key is there twice");
+    plan = plan_from("{\"bootstrap\":\"w0\",\"vats\":{\"w\":{\"bundleSpec\":\"x\",\"count\":2,"
+                     "\"globals\":[\"Date\",\"setTimeout\"]},\"b\":{\"bundleSpec\":\"x\","
+                     "\"globals\":[\"fetch\"],\"network\":{\"allowedHosts\":[\"a.example\","
+                     "\"b.example\"]}},\"c\":{\"bundleSpec\":\"x\",\"globals\":[\"fetch\"],"
+                     "\"network\":{\"allowedHosts\":[]}}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+    cr_assert_str_eq(plan->vats[0].globals, "Date setTimeout");
+    cr_assert_str_eq(plan->vats[1].globals, "Date setTimeout");
+    cr_assert_str_eq(plan->vats[1].hosts, "");
+    cr_assert_str_eq(plan->vats[2].globals, "fetch");
+    cr_assert_str_eq(plan->vats[2].hosts, "a.example b.example");
+    cr_assert_str_eq(plan->vats[3].hosts, " ", "a list that has none is a list");
+
+    refused(VAT ",\"globals\":[\"URL\",\"Dat\"]}}}", ERR_GLOBAL_UNKNOWN, "/vats/a/globals/1");
+    cr_assert_str_eq(f.what, "Vat \"a\" requested unknown global \"Dat\"");
+    cr_assert_str_eq(f.tries[0], "\"Date\"");
+    refused(VAT ",\"globals\":[\"\"]}}}", ERR_GLOBAL_UNKNOWN, "/vats/a/globals/0");
+    refused(VAT ",\"globals\":[\"Date\",\"fetch\"]}}}", ERR_FETCH_HOSTS, "/vats/a/globals/1");
+    cr_assert_str_eq(f.what,
+                     "Vat \"a\" requested \"fetch\" but no network.allowedHosts was specified");
+    refused(VAT ",\"network\":{\"allowedHosts\":[\"a\",\"b c\"]}}}}", ERR_VALUE_TYPE,
+            "/vats/a/network/allowedHosts/1");
+}
+
+Test(plan, bundles_have_names_for_vats)
+{
+    AUTO(plan)
+    plan =
+        plan_from(VAT "},\"b\":{\"bundleName\":\"two\"}},\"bundles\":{"
+                      "\"one\":{\"sourceSpec\":\"one.js\"},\"two\":{\"bundleSpec\":\"2.json\"}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+    cr_assert_eq(plan->bundle_count, 2);
+    cr_assert_str_eq(plan->bundles[0].name, "one");
+    cr_assert_eq(plan->bundles[0].code.kind, CODE_SOURCE);
+    cr_assert_str_eq(plan->bundles[0].code.spec, "one.js");
+    cr_assert_str_eq(plan->bundles[1].code.pointer, "/bundles/two/bundleSpec");
+    cr_assert_str_eq(plan->vats[1].code.spec, "2.json");
+    refused(VAT "}},\"bundles\":{\"\":{\"sourceSpec\":\"x\"}}}", ERR_VALUE_TYPE, "/bundles/");
+}
+
+Test(plan, channels)
+{
+    AUTO(plan)
+    plan = plan_from(VAT "}},\"io\":{\"c\":{\"type\":\"console\"},"
+                         "\"s\":{\"type\":\"socket\",\"path\":\"a/s\",\"direction\":\"in\"},"
+                         "\"f\":{\"type\":\"file\",\"path\":\"/x\",\"direction\":\"out\","
+                         "\"unit\":\"bytes\"},"
+                         "\"l\":{\"type\":\"listen\",\"hostport\":\":0\",\"unit\":\"chars\"},"
+                         "\"n\":{\"type\":\"network\",\"hostport\":\"[::1]:80\","
+                         "\"direction\":\"inout\",\"unit\":\"string\"}}}");
+    cr_assert(plan, "%s: %s (%s)", f.what, f.pointer, f.why);
+    static const struct {
+        const char *name, *type, *place;
+        uint64_t direction, unit;
+    } rows[] = {{"c", "console", "", 3, 0},
+                {"s", "socket", "/tmp/a/s", 1, 0},
+                {"f", "file", "/x", 2, 3},
+                {"l", "listen", ":0", 3, 2},
+                {"n", "network", "[::1]:80", 3, 1}};
+    cr_assert_eq(plan->channel_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        const cluster_channel_t *channel = &plan->channels[i];
+        cr_assert_str_eq(channel->name, rows[i].name);
+        cr_assert_str_eq(channel->type, rows[i].type);
+        cr_assert_str_eq(channel->place, rows[i].place);
+        cr_assert(channel->direction == rows[i].direction && channel->unit == rows[i].unit, "%s",
+                  channel->name);
+    }
+}
+
+Test(plan, channels_that_cannot_be)
+{
+    static const char *const hostports[] = {"", "x", "x:", "x:70000", "a:b:1", "x:1y", "a b:1"};
+    char text[1024], path[201];
+
+    for (size_t i = 0; i < sizeof hostports / sizeof *hostports; i++) {
+        snprintf(text, sizeof text,
+                 VAT "}},\"io\":{\"c/d\":{\"type\":\"listen\",\"hostport\":\"%s\"}}}",
+                 hostports[i]);
+        refused(text, ERR_VALUE_TYPE, "/io/c~1d/hostport");
+    }
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = 0;
+    snprintf(text, sizeof text, VAT "}},\"io\":{\"s\":{\"type\":\"socket\",\"path\":\"%s\"}}}",
+             path);
+    refused(text, ERR_VALUE_TYPE, "/io/s/path");
+    cr_assert(strstr(f.why, "107"), "%s", f.why);
+    refused(VAT "}},\"io\":{\"s\":{\"type\":\"file\",\"path\":\"\"}}}", ERR_VALUE_TYPE,
+            "/io/s/path");
+    refused(VAT "}},\"io\":{\"\":{\"type\":\"console\"}}}", ERR_VALUE_TYPE, "/io/");
 }
 
 Test(plan, when_vats_are_reaped)
