@@ -298,11 +298,13 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         peers_each(self->peers, end_if_gone, self);
     } else {
         int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
+        most_ms = outside_wait_ms(self, most_ms);
         port->wait(port->self, kernel_chores(self->kernel) ? CHORE_PAUSE_MS : most_ms);
     }
     bool empty = false, silent = false;
     err_t err = drain(self, &empty, &silent);
     if (err) return err;
+    if (outside_turn(self)) silent = false;
     if (empty) check_links(self);
     bool chore = (silent && kernel_chores(self->kernel)) || kernel_overdue(self->kernel, now_us());
     if (empty && chore) broker_step(self, INPUT_CHORE, 0, NULL, NULL);

@@ -10,6 +10,13 @@ typedef struct {
     route_t *route; /* set: to this route and nowhere else; owned */
 } parcel_t;
 
+/* outside.c: the process that reaches outside for vats. */
+typedef struct {
+    bool wanted, runs;
+    uint64_t started_ms, next_ms; /* when it was; when the next may be */
+    uint64_t pause_ms;            /* the last pause; 0: none was needed */
+} agent_state_t;
+
 struct broker {
     broker_options_t is;
     kernel_t *kernel;
@@ -24,6 +31,7 @@ struct broker {
     int pause_ms; /* before the next try */
     uint64_t checked_ms;
     bool someone_gone;
+    agent_state_t agent;
     bool stopped;
     char why[512];
     buf_t frame; /* for encoding one frame; its memory is kept */
@@ -57,6 +65,15 @@ void outbox_frame(broker_t *self, door_t door, const route_t *route, msg_tag_t t
 /* Sends everything, in order. Only called when the batch is durable. */
 err_t outbox_release(broker_t *self);
 void outbox_clear(broker_t *self);
+
+/* outside.c: an effect of kind AGENT leaves. */
+void outside_effect(broker_t *self, const effect_t *effect);
+
+/* Takes in what the agent says, and its end; starts one. True: there was something to do. */
+bool outside_turn(broker_t *self);
+
+/* How long the broker may wait for others: at most MOST_MS. */
+int outside_wait_ms(const broker_t *self, int most_ms);
 
 /* judge.c: what becomes of one arrival. Fails only with errors of the store. */
 err_t judge(broker_t *self, const arrival_t *arrival);

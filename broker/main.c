@@ -24,12 +24,13 @@ typedef struct {
 
 /* Everything the process holds. Fields are filled in this order and given back in the other. */
 typedef struct {
-    char dir[PATH_MAX], control[PATH_MAX + 32], why[512];
+    char dir[PATH_MAX], control[PATH_MAX + 32], agent[PATH_MAX + 16], why[512];
     const char *where; /* what `why` is about */
     int lock_fd;
     keys_t keys;
     store_t *store;
     allow_t *allow;
+    keeper_t *keeper;
     doors_t *doors;
     broker_t *broker;
 } process_t;
@@ -118,6 +119,18 @@ static err_t open_store(process_t *self)
     return err;
 }
 
+/* vatagent stands beside this program. */
+static void make_keeper(process_t *self)
+{
+    char path[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[len > 0 ? len : 0] = '\0';
+    char *slash = strrchr(path, '/');
+    if (slash) *slash = '\0';
+    snprintf(self->agent, sizeof self->agent, "%s/vatagent", path);
+    self->keeper = keeper_new(self->agent);
+}
+
 /* Nothing is bound yet. */
 static void make_doors(process_t *self, const options_t *options)
 {
@@ -135,7 +148,8 @@ static void make_doors(process_t *self, const options_t *options)
     self->doors = doors_new(&(doors_options_t){.listen = options->listen,
                                                .control = self->control,
                                                .keys = &self->keys,
-                                               .allow = self->allow});
+                                               .allow = self->allow,
+                                               .keeper = self->keeper});
 }
 
 static err_t open_broker(process_t *self)
@@ -167,6 +181,7 @@ static err_t start(process_t *self, const options_t *options)
     err_t err = open_home(self, options);
     if (!err) err = open_store(self);
     if (err) return err;
+    make_keeper(self);
     make_doors(self, options);
     err = open_broker(self);
     if (!err) err = open_doors(self);
@@ -177,6 +192,7 @@ static void give_back(process_t *self)
 {
     broker_destroy(&self->broker);
     doors_destroy(&self->doors);
+    keeper_destroy(&self->keeper);
     allow_destroy(&self->allow);
     store_destroy(&self->store);
     if (self->lock_fd >= 0) close(self->lock_fd);

@@ -152,7 +152,7 @@ static err_t send_effect(broker_t *self, const effect_t *effect)
         break;
     case EFFECT_ROWS: return send_rows(self, effect);
     case EFFECT_STOP: self->stopped = true; break;
-    case EFFECT_AGENT: break;
+    case EFFECT_AGENT: outside_effect(self, effect); break;
     }
     return ERR_OK;
 }

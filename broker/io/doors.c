@@ -186,11 +186,17 @@ void doors_destroy(doors_t **self_p)
 static void port_wait(void *context, int timeout_ms)
 {
     doors_t *self = context;
-    zmq_pollitem_t items[DOORS];
-    int count = 0;
+    zmq_pollitem_t items[DOORS + 1];
+    int count = 0, agent = -1;
+    bool write = false;
     for (door_t i = 0; i < DOORS; i++) {
         if (!self->socks[i]) continue;
         items[count++] = (zmq_pollitem_t){zsock_resolve(self->socks[i]), 0, ZMQ_POLLIN, 0};
+    }
+    if (self->is.keeper) keeper_wants(self->is.keeper, &agent, &write);
+    if (agent >= 0) {
+        short events = (short)(ZMQ_POLLIN | (write ? ZMQ_POLLOUT : 0));
+        items[count++] = (zmq_pollitem_t){NULL, agent, events, 0};
     }
     int rc = zmq_poll(items, count, timeout_ms);
     must(rc >= 0 || errno == EINTR);
@@ -302,6 +308,24 @@ static bool port_admits(void *context, hash_t key, char name[NAME_BYTES_MAX + 1]
     return allow_has(self->is.allow, key, name);
 }
 
+static bool port_agent_start(void *context)
+{
+    doors_t *self = context;
+    return self->is.keeper && keeper_start(self->is.keeper);
+}
+
+static void port_agent_end(void *context) { keeper_end(((doors_t *)context)->is.keeper); }
+
+static void port_agent_send(void *context, bin_t frame)
+{
+    keeper_send(((doors_t *)context)->is.keeper, frame);
+}
+
+static agent_event_t port_agent_take(void *context, bin_t *ret, int *ret_status)
+{
+    return keeper_take(((doors_t *)context)->is.keeper, ret, ret_status);
+}
+
 port_t doors_port(doors_t *self)
 {
     return (port_t){
@@ -311,5 +335,9 @@ port_t doors_port(doors_t *self)
         .take = port_take,
         .send = port_send,
         .admits = port_admits,
+        .agent_start = port_agent_start,
+        .agent_end = port_agent_end,
+        .agent_send = port_agent_send,
+        .agent_take = port_agent_take,
     };
 }

@@ -10,6 +10,7 @@
  * One thread; one instance per process. */
 #pragma once
 #include "broker/io/allow.h"
+#include "broker/io/keeper.h"
 #include "broker/io/port.h"
 #include "wire/base/keyfile.h"
 
@@ -21,6 +22,7 @@ typedef struct {
     const char *control; /* ipc://PATH; NULL: none */
     const keys_t *keys;
     allow_t *allow;
+    keeper_t *keeper; /* NULL: there are no agents */
 } doors_options_t;
 
 /* Makes doors that are closed: nothing is bound, nothing arrives. The caller owns them. */

@@ -22,6 +22,12 @@ typedef struct {
     blob_t *frame;  /* one count is the taker's */
 } arrival_t;
 
+typedef enum {
+    AGENT_NOTHING,
+    AGENT_FRAME, /* RET is a frame, borrowed until the next call */
+    AGENT_ENDED, /* told once for each that was started */
+} agent_event_t;
+
 typedef struct {
     void *self;
 
@@ -40,6 +46,18 @@ typedef struct {
 
     /* Whether the allow-list has this host's key now. NAME, unless NULL: as allow_has(). */
     bool (*admits)(void *self, hash_t key, char name[NAME_BYTES_MAX + 1]);
+
+    /* Starts an agent; none runs. False: it cannot be started now. */
+    bool (*agent_start)(void *self);
+
+    /* Ends the one that runs, at once; ENDED follows. */
+    void (*agent_end)(void *self);
+
+    /* Hands a frame on to the one that runs; says nothing about arrival. */
+    void (*agent_send)(void *self, bin_t frame);
+
+    /* RET_STATUS: after ENDED, how, as of waitpid(2). */
+    agent_event_t (*agent_take)(void *self, bin_t *ret, int *ret_status);
 } port_t;
 
 static inline bool route_same(const route_t *a, const route_t *b)

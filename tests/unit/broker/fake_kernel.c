@@ -5,7 +5,7 @@
 
 #include "wire/base/must.h"
 
-unsigned fake_inputs[4], fake_watched;
+unsigned fake_inputs[INPUT_AGENT_GONE + 1], fake_watched;
 bool fake_damaged;
 char fake_name[NAME_BYTES_MAX + 1];
 
@@ -13,7 +13,7 @@ struct kernel {
     hash_t keys[16];
     uint32_t hosts;
     uint64_t epoch, changes, rows_loaded;
-    bool dirty;
+    bool dirty, agent_wanted;
 };
 
 void effects_clear(effects_t *effects)
@@ -101,15 +101,24 @@ static void hello(kernel_t *self, const input_t *input, effects_t *out)
         &(msg_welcome_t){.proto = 1, .nonce = hello->nonce, .epoch = self->epoch, .host = host});
 }
 
+static void tell_agent(effects_t *out, uint64_t channel)
+{
+    say(out, EFFECT_AGENT, 0, TAG_agent_close, &(msg_agent_close_t){channel});
+}
+
 void kernel_step(kernel_t *self, const input_t *input, effects_t *out)
 {
     fake_inputs[input->kind]++;
+    if (input->kind == INPUT_AGENT && !input->msg) tell_agent(out, 50);
+    if (input->kind == INPUT_AGENT_GONE && self->agent_wanted) effect(out, EFFECT_AGENT, 0);
     if (!input->msg) return;
     const msg_body_t *body = &input->msg->body;
     if (input->msg->tag == TAG_hello) hello(self, input, out);
     if (input->msg->tag == TAG_kill) {
         self->dirty = true;
         self->changes++;
+        if (body->kill.vat.n == 50) self->agent_wanted = effect(out, EFFECT_AGENT, 0) != NULL;
+        if (body->kill.vat.n == 51) tell_agent(out, 51);
         say(out, EFFECT_CLIENT, input->from, TAG_done, &(msg_done_t){body->kill.request});
         say(out, EFFECT_WATCH, 0, TAG_event, &(msg_event_t){.type = text_of("vat-exit")});
         say(out, EFFECT_HOST, 1, TAG_vat_end, &(msg_vat_end_t){.vat = body->kill.vat});

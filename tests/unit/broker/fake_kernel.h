@@ -1,10 +1,11 @@
 /* A kernel of thirty lines, for tests of the shell: it knows hosts by key, answers HELLO with
- * WELCOME, a KILL with DONE and one changed row, an ATTACH with the rows 1..applied of its vat. */
+ * WELCOME, a KILL with DONE and one changed row, an ATTACH with the rows 1..applied of its vat. A KILL of vat 50 makes it want an
+ * agent; it tells an agent of channel 50 when it is there, and of channel 51 at a KILL of vat 51. */
 #pragma once
 #include "broker/kernel/kernel.h"
 
 /* Inputs of each kind since the last reset. */
-extern unsigned fake_inputs[4];
+extern unsigned fake_inputs[INPUT_AGENT_GONE + 1];
 
 /* The name in the last HELLO. */
 extern char fake_name[NAME_BYTES_MAX + 1];

@@ -2,3 +2,4 @@
 add_library(fake_kernel OBJECT fake_kernel.c)
 target_link_libraries(fake_kernel PUBLIC wire_codec)
 vatyard_unit_test(broker_turn_test turn_test.c $<TARGET_OBJECTS:fake_kernel> broker_shell)
+vatyard_unit_test(broker_outside_test outside_test.c $<TARGET_OBJECTS:fake_kernel> broker_shell)
