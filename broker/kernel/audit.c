@@ -273,7 +273,7 @@ static void refer_services(recount_t *a)
         if (!pending) continue;
         which_t row = {"pending", 'k', 0, pending->row.promise, 0};
         refer(a, kref_of(pending->row.promise), row);
-        tally(a, pending->row.promise)->results++;
+        if (pending->row.kind != PENDING_WAKE) tally(a, pending->row.promise)->results++;
         refer(a, kref_of(pending->row.watched), row);
     }
     for (size_t i = 0; i < a->k->timers.room; i++) {

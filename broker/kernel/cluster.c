@@ -78,32 +78,113 @@ static err_t check_names(launch_t *l)
         if (other && text_same(other->row.name, l->msg->name))
             return refuse(l, ERR_CLUSTER_EXISTS, err_text(ERR_CLUSTER_EXISTS));
     }
-    for (size_t i = 0; i < l->msg->services.len;) {
-        size_t end = i;
-        while (end < l->msg->services.len && l->msg->services.at[end] != ' ') end++;
-        if (end > i) {
-            char why[256];
-            text_t name = text_cut((text_t){l->msg->services.at + i, end - i}, 200);
-            snprintf(why, sizeof why, "no registered kernel service '%.*s'", (int)name.len, name.at);
-            return refuse(l, ERR_NOT_SUPPORTED, why);
-        }
-        i = end + 1;
+    text_t name;
+    for (size_t at = 0; word_next(l->msg->services, &at, &name);) {
+        if (service_named(name, l->msg->system != 0)) continue;
+        char why[256];
+        name = text_cut(name, 200);
+        snprintf(why, sizeof why, "no registered kernel service '%.*s'", (int)name.len, name.at);
+        return refuse(l, ERR_SERVICE_UNKNOWN, why);
     }
     return ERR_OK;
 }
 
-static err_t check_row(launch_t *l, const msg_launch_vat_t *row)
+/* Does it look like the hash of a bundle? */
+bool bundle_hash(text_t text)
 {
+    if (text.len < 4 || text.len > NAME_BYTES_MAX || memcmp(text.at, "b1-", 3) != 0) return false;
+    for (size_t i = 3; i < text.len; i++) {
+        char c = text.at[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z')) return false;
+    }
+    return true;
+}
+
+/* The hash of the bundle that vats of CLUSTER call NAME. */
+bool bundle_named(const kcluster_t *cluster, text_t name, char *out, size_t room)
+{
+    msg_t launch;
+    if (!cluster || !cluster->config || msg_decode(blob_bin(cluster->config->launch), &launch))
+        return false;
+    bin_t bundles = launch.body.launch.bundles;
+    bool found = false;
+    while (bundles.len > 0 && !found) {
+        msg_t row;
+        must(msg_next(&bundles, &row) == ERR_OK); /* it was checked at the launch */
+        text_t hash = row.body.launch_bundle.bundle;
+        found = text_same(row.body.launch_bundle.name, name) && hash.len < room;
+        if (found) snprintf(out, room, "%.*s", (int)hash.len, hash.at);
+        msg_clear(&row);
+    }
+    msg_clear(&launch);
+    return found;
+}
+
+static bool name_good(text_t name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if ((unsigned char)name.at[i] < ' ') return false;
+    return name.len > 0;
+}
+
+/* Frames of one kind in FRAMES; each must be GOOD, and there are at most MAX. */
+static err_t check_frames(launch_t *l, bin_t frames, msg_tag_t tag, bool (*good)(const msg_t *),
+                          size_t max, const char *why)
+{
+    for (size_t count = 0; frames.len > 0; count++) {
+        if (count == max) return refuse(l, ERR_WIRE_LIMIT, "too many bundles or IO channels");
+        msg_t row;
+        if (msg_next(&frames, &row)) return refuse(l, ERR_WIRE_TYPE, why);
+        bool fits = row.tag == tag && good(&row);
+        msg_clear(&row);
+        if (!fits) return refuse(l, ERR_BAD_VALUE, why);
+    }
+    return ERR_OK;
+}
+
+static bool bundle_good(const msg_t *row)
+{
+    return name_good(row->body.launch_bundle.name) && bundle_hash(row->body.launch_bundle.bundle);
+}
+
+static bool channel_good(const msg_t *row)
+{
+    const msg_launch_channel_t *channel = &row->body.launch_channel;
+    return name_good(channel->name) && channel->direction >= 1 && channel->direction <= 3 &&
+           channel->unit <= 3 && word_in(text_of("console listen network file socket"), channel->type);
+}
+
+static err_t check_extras(launch_t *l)
+{
+    size_t slots = l->count; /* of the message to bootstrap */
+    text_t name;
+    for (size_t at = 0; word_next(l->msg->services, &at, &name);) slots++;
+    if (slots > SLOTS_MAX) return refuse(l, ERR_WIRE_LIMIT, "too many vats and services");
+    err_t err = check_frames(l, l->msg->bundles, TAG_launch_bundle, bundle_good, SLOTS_MAX,
+                             "a bundle's row is not well-formed");
+    return err ? err
+               : check_frames(l, l->msg->channels, TAG_launch_channel, channel_good,
+                              SLOTS_MAX - slots,
+                              "an IO channel's row is not well-formed");
+}
+
+static err_t check_row(launch_t *l, const msg_launch_vat_t *row, size_t place)
+{
+    char why[512];
     if (!row->name.len) return refuse_vat(l, row, ERR_BAD_VALUE, "a vat needs a name");
-    for (size_t i = 0; i < row->name.len; i++)
-        if ((unsigned char)row->name.at[i] < ' ')
-            return refuse_vat(l, row, ERR_BAD_VALUE, "a name has no control characters");
+    if (!name_good(row->name))
+        return refuse_vat(l, row, ERR_BAD_VALUE, "a name has no control characters");
+    uint64_t vat = l->k->counters[COUNTER_next_vat].value + place + 1; /* what it is going to be */
+    err_t err = globals_check(l->k, vat, row->globals, row->hosts, why, sizeof why);
+    if (err) return refuse_vat(l, row, err, why);
+    if (row->parameters.len > PARAMETERS_BYTES_MAX)
+        return refuse_vat(l, row, ERR_BAD_VALUE, "its parameters are too large");
     if (row->window > WINDOW_MAX)
         return refuse_vat(l, row, ERR_BAD_VALUE, "window: more deliveries than may be in flight");
     if (row->heap_bytes > UINT32_MAX)
         return refuse_vat(l, row, ERR_BAD_VALUE, "heap: larger than a vat can have");
     capdata_t parameters = {row->parameters, {0}};
-    err_t err = smallcaps_check(&parameters, SHAPE_ANY);
+    err = smallcaps_check(&parameters, SHAPE_ANY);
     return err ? refuse_vat(l, row, err, "its parameters are not well-formed") : ERR_OK;
 }
 
@@ -122,7 +203,7 @@ static err_t check_rows(launch_t *l)
     err_t err = ERR_OK;
     for (size_t i = 0; i < l->count && !err; i++) {
         names[i] = l->rows[i].body.launch_vat.name;
-        err = check_row(l, &l->rows[i].body.launch_vat);
+        err = check_row(l, &l->rows[i].body.launch_vat, i);
     }
     if (!err) qsort(names, l->count, sizeof *names, by_name);
     for (size_t i = 1; i < l->count && !err; i++)
@@ -174,8 +255,9 @@ static err_t place(launch_t *l)
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value ? value : otherwise; }
 
-static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row,
-                        uint64_t host, cause_t cause)
+/* Makes a vat of CLUSTER as ROW says, but with PARAMETERS, and queues its start. DYNAMIC: a vat made it. */
+kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, uint64_t host,
+                 value_t *parameters, bool dynamic, cause_t cause)
 {
     kvat_t *vat = take(sizeof *vat);
     vat->head.table = ROW_vat;
@@ -206,21 +288,36 @@ static kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t
                            .window = or_default(row->window, WINDOW_DEFAULT),
                            .reap_deliveries = or_default(row->reap_deliveries, REAP_DELIVERIES_DEFAULT),
                            .reap_krefs = or_default(row->reap_krefs, REAP_KREFS_DEFAULT),
+                           .dynamic = dynamic,
                            .started_ms = k->now_us / 1000};
     map_put(&k->vats, vat->id.n, vat);
     touch(k, &vat->head);
 
-    /* The root is made with the vat and pinned while the cluster lives. */
+    /* The root is made with the vat and, in the cluster's file, pinned while the cluster lives. */
     object_t *root = object_new(k, kref_root(vat->id), vat->id);
     held_new(k, vat, kref_root(vat->id), HELD_REACHABLE | HELD_EXPORTED, 0);
-    root->row.pins = 1;
-    ref_up(k, kref_root(vat->id));
-
-    AUTO(value) parameters = value_new(row->parameters, NULL, 0);
-    entry_t *entry = entry_new(k, ENTRY_START, (kref_t){0}, (kref_t){0}, parameters, cause);
+    if (!dynamic) {
+        root->row.pins = 1;
+        ref_up(k, kref_root(vat->id));
+    }
+    AUTO(value) wrapped = globals_wrap(k, vat, parameters);
+    entry_t *entry = entry_new(k, ENTRY_START, (kref_t){0}, (kref_t){0}, wrapped, cause);
     entry->row.holder = vat->row.vat;
     queue_push(&k->work, entry);
     return vat;
+}
+
+/* The LAUNCH itself, so that it can be done again; without its request, which is answered once. */
+static void config_keep(kernel_t *k, kcluster_t *cluster, const msg_launch_t *msg)
+{
+    config_t *config = take(sizeof *config);
+    msg_launch_t kept = *msg;
+    kept.request = (id128_t){0};
+    config->head.table = ROW_config;
+    config->launch = frame_of(k, TAG_launch, &kept);
+    config->row = (row_config_t){cluster->row.cluster, blob_bin(config->launch)};
+    cluster->config = config;
+    touch(k, &config->head);
 }
 
 static void launch(launch_t *l)
@@ -235,17 +332,22 @@ static void launch(launch_t *l)
     cluster->row = (row_cluster_t){.cluster = count_up(k, COUNTER_next_cluster),
                                    .name = blob_text(cluster->name),
                                    .serial = l->msg->serial != 0,
+                                   .system = l->msg->system != 0,
                                    .request = blob_bin(cluster->request),
                                    .services = blob_text(cluster->services)};
     map_put(&k->clusters, cluster->row.cluster, cluster);
     touch(k, &cluster->head);
+    config_keep(k, cluster, l->msg);
     request_pending(k, l->msg->request);
 
     cause_t cause = cause_input(k);
     cluster->vat_count = l->count;
     cluster->vats = take(l->count * sizeof *cluster->vats);
-    for (size_t i = 0; i < l->count; i++)
-        cluster->vats[i] = vat_make(k, cluster, &l->rows[i].body.launch_vat, l->hosts[i], cause);
+    for (size_t i = 0; i < l->count; i++) {
+        const msg_launch_vat_t *row = &l->rows[i].body.launch_vat;
+        AUTO(value) parameters = value_new(row->parameters, NULL, 0);
+        cluster->vats[i] = vat_make(k, cluster, row, l->hosts[i], parameters, false, cause);
+    }
     cluster->row.bootstrap = cluster->vats[l->msg->bootstrap]->row.vat;
     event_life(k, "launch", NULL, NULL, cluster->row.name);
 }
@@ -268,6 +370,7 @@ void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg)
     launch_t l = {.k = k, .client = client, .msg = msg};
     err_t err = read_rows(&l);
     if (!err) err = check_names(&l);
+    if (!err) err = check_extras(&l);
     if (!err) err = check_rows(&l);
     if (!err) err = place(&l);
     if (err)
@@ -281,84 +384,6 @@ void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg)
 }
 
 /* ---- bootstrap ---- */
-
-/* Order of UTF-16 code units, from UTF-8: the same as of bytes, but that a surrogate pair (4 bytes)
- * sorts below U+E000..U+FFFF. */
-static int unit_order(text_t x, text_t y)
-{
-    size_t len = x.len < y.len ? x.len : y.len;
-    for (size_t i = 0; i < len; i++) {
-        unsigned a = (unsigned char)x.at[i], b = (unsigned char)y.at[i];
-        if (a == b) continue;
-        if (a >= 0xf0 && (b == 0xee || b == 0xef)) return -1;
-        if (b >= 0xf0 && (a == 0xee || a == 0xef)) return 1;
-        return a < b ? -1 : 1;
-    }
-    return (x.len > y.len) - (x.len < y.len);
-}
-
-/* Is it a name that JavaScript puts first, by number? "0" .. "4294967294". */
-static bool array_index(text_t name, uint64_t *ret)
-{
-    if (name.len > 10 || (name.at[0] == '0' && name.len > 1)) return false;
-    uint64_t n = 0;
-    for (size_t i = 0; i < name.len; i++) {
-        if (name.at[i] < '0' || name.at[i] > '9') return false;
-        n = n * 10 + (uint64_t)(name.at[i] - '0');
-    }
-    *ret = n;
-    return n <= 4294967294;
-}
-
-typedef struct {
-    text_t name;
-    size_t slot;
-} member_t;
-
-static int by_key(const void *a, const void *b)
-{
-    const member_t *x = a, *y = b;
-    uint64_t m = 0, n = 0;
-    bool xi = array_index(x->name, &m), yi = array_index(y->name, &n);
-    if (xi != yi) return xi ? -1 : 1;
-    if (xi) return m < n ? -1 : 1;
-    return unit_order(x->name, y->name);
-}
-
-static void add(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
-
-/* A character of a name takes two at most: check_row() lets no control characters in. */
-_Static_assert((2 * NAME_BYTES_MAX + 64) * CLUSTER_VATS_MAX + 64 < CAPDATA_BYTES_MAX,
-               "the message to bootstrap is a message");
-_Static_assert(CLUSTER_VATS_MAX <= SLOTS_MAX, "and has a slot for each root");
-
-/* #["bootstrap",[{"alice":"$0.Alleged: vatRoot",...},{}]], the roots in the order of the file. */
-static value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)
-{
-    size_t count = cluster->vat_count;
-    member_t *members = take(count * sizeof *members);
-    kref_t *roots = take(count * sizeof *roots);
-    for (size_t i = 0; i < count; i++) {
-        members[i] = (member_t){cluster->vats[i]->row.name, i};
-        roots[i] = kref_root(cluster->vats[i]->id);
-    }
-    qsort(members, count, sizeof *members, by_key);
-
-    buf_reset(&k->frame);
-    add(&k->frame, "#[\"bootstrap\",[{");
-    for (size_t i = 0; i < count; i++) {
-        char slot[64];
-        snprintf(slot, sizeof slot, ":\"$%zu.Alleged: vatRoot\"", members[i].slot);
-        if (i) add(&k->frame, ",");
-        must(smallcaps_string(&k->frame, members[i].name) == ERR_OK);
-        add(&k->frame, slot);
-    }
-    add(&k->frame, "},{}]]");
-    value_t *value = value_new((bin_t){k->frame.at, k->frame.len}, roots, count);
-    free(members);
-    free(roots);
-    return value;
-}
 
 static id128_t request_id(const kcluster_t *cluster)
 {
@@ -426,7 +451,7 @@ static void drop_holds(kernel_t *k, uint64_t cluster, bool asked)
 /* A vat of a cluster that never started leaves nothing behind, not even its row, when it made so
  * little that this is done at once. One that used the time to make a million objects ends like any
  * other. */
-static bool forgettable(const kvat_t *vat)
+bool vat_forgettable(const kvat_t *vat)
 {
     enum { MADE_MAX = 256 };
     return vat->held.count <= MADE_MAX && vat->row.applied <= MADE_MAX &&
@@ -443,11 +468,12 @@ static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool a
     for (size_t i = 0; i < cluster->vat_count; i++) {
         kvat_t *vat = cluster->vats[i];
         vat_end(k, vat, ERR_VAT_KILLED, text_blob(text_of(why)), cause);
-        vat->forget = forget && forgettable(vat);
+        vat->forget = forget && vat_forgettable(vat);
     }
     if (forget) k->forget = true;
     k->idle_check = true;
     drop_holds(k, cluster->row.cluster, asked || forget);
+    if (cluster->config) bury(k, &cluster->config->head);
     bury(k, &cluster->head);
     cluster_free(cluster);
 }

@@ -121,8 +121,7 @@ static void end_stranger(kernel_t *k, uint32_t from, const msg_attach_t *msg)
 static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
-    if (!vat || !vat_alive(vat) || vat->row.host != from || vat->row.inc != msg->inc ||
-        vat->row.pgen != msg->pgen) {
+    if (!vat || !vat_alive(vat) || vat->row.host != from || vat->row.pgen != msg->pgen) {
         end_stranger(k, from, msg);
         return;
     }
@@ -156,13 +155,13 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     send_live(k, vat, vat->row.applied + 1);
 }
 
-/* The vat, when the frame comes from the one worker that may speak for it; anything else is late. */
-kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t inc, uint64_t pgen,
-                    uint64_t run)
+/* The vat, when the frame comes from the one worker that may speak for it; anything else is late. Its
+ * incarnation says nothing: a run spans an upgrade. */
+kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, uint64_t run)
 {
     kvat_t *vat = vat_find(k, id.n);
     if (!vat || (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING)) return NULL;
-    if (vat->row.host != from || vat->row.inc != inc || vat->row.pgen != pgen) return NULL;
+    if (vat->row.host != from || vat->row.pgen != pgen) return NULL;
     return vat->attached && vat->row.run == run ? vat : NULL;
 }
 
@@ -170,7 +169,7 @@ kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t inc, ui
  * gets nothing: a small frame would have many large ones sent. */
 static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
 {
-    kvat_t *vat = vat_speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    kvat_t *vat = vat_speaker(k, from, msg->vat, msg->pgen, msg->run);
     if (!vat || msg->first <= vat->fetched) return;
     if (msg->first > vat->row.applied) {
         vat->fetched = UINT64_MAX;
@@ -194,7 +193,7 @@ static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
 
 static void on_diverged(kernel_t *k, uint32_t from, const msg_diverged_t *msg)
 {
-    kvat_t *vat = vat_speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    kvat_t *vat = vat_speaker(k, from, msg->vat, msg->pgen, msg->run);
     if (!vat) return;
     vat_quarantine(k, vat, "a replayed delivery gave another result than the one applied");
 }

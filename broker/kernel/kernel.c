@@ -61,6 +61,7 @@ void kernel_destroy(kernel_t **self_p)
     map_free(&k->timers, free);
     map_free(&k->errands, give_errand);
     free(k->heap);
+    blob_destroy(&k->globals);
     map_clear(&k->waited);
     map_clear(&k->requests);
     map_clear(&k->seen_at);

@@ -285,6 +285,8 @@ static bool load_service(kernel_t *k, const row_service_t *row)
     service->text = text_blob(row->text);
     service->row.text = blob_text(service->text);
     map_put(&k->services, row->kref, service);
+    kvat_t *vat = vat_find(k, row->vat);
+    if (row->kind == SERVICE_outside && vat) vat->outside = service;
     return true;
 }
 

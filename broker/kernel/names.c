@@ -270,7 +270,7 @@ static void compare(kernel_t *k, comparison_t *self, size_t i, const kvat_t *vat
  * first. */
 void on_names(kernel_t *k, uint32_t from, const msg_names_t *msg)
 {
-    const kvat_t *vat = vat_speaker(k, from, msg->vat, msg->inc, msg->pgen, msg->run);
+    const kvat_t *vat = vat_speaker(k, from, msg->vat, msg->pgen, msg->run);
     if (!vat || msg->last != vat->row.applied || !at_rest(vat)) return;
     for (comparison_t *self = k->audits; self; self = self->next) {
         for (size_t i = self->asked_count; i-- > 0;) {

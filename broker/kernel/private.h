@@ -43,11 +43,13 @@ enum {
     PENDING_PING,
     PENDING_UPGRADE,
     PENDING_ERRAND,
-    PENDING_REQUEST,
     PENDING_WAKE,
     PENDING_KINDS
 };
 enum { TIMER_PROMISE, TIMER_WAKE, TIMER_REPEAT, TIMER_UPDATE, TIMER_TIMEOUT, TIMER_KINDS };
+
+/* Parameters of a vat, which must fit into a message with one more slot around them. */
+enum { PARAMETERS_BYTES_MAX = CAPDATA_BYTES_MAX - 1024, PARAMETERS_SLOTS_MAX = SLOTS_MAX - 1 };
 
 /* What a vat that ended leaves behind goes in pieces: so many rows with every step, so that others
  * hardly notice, and so many with a step that has nothing else to do. */
@@ -168,6 +170,7 @@ struct kvat {
     uint64_t fetched;       /* rows up to here were asked for in this run: none is sent twice */
     struct promise *decides; /* unresolved promises that it decides */
     struct pending *owed;    /* answers that wait for something of it */
+    struct service *outside; /* what its own globals use; NULL: it has none */
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
@@ -234,7 +237,7 @@ struct hold {
 };
 
 /* An object of the kernel itself: beside its object_t, which has no owner. */
-typedef struct {
+typedef struct service {
     head_t head;
     row_service_t row;
     blob_t *text;
@@ -290,6 +293,7 @@ struct kernel {
     map_t services, pendings, timers, errands; /* by kref, promise, number, number */
     ktimer_t **heap;                           /* timers that are due some time: the first one first */
     size_t heap_count, heap_room;
+    blob_t *globals; /* names that vats may ask for; NULL: all */
     map_t waited; /* promises that a client awaits */
     uint64_t next_entry, next_hold, next_request;
     unsigned topics;
@@ -449,8 +453,17 @@ void pending_link(kernel_t *k, pending_t *pending);
 void pending_settle(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);
 void pending_free(pending_t *pending);
 void pendings_settled(kernel_t *k, promise_t *promise, cause_t cause);
+pending_t *pending_of_vat(const kvat_t *vat, unsigned kind);
 void pendings_vat_started(kernel_t *k, kvat_t *vat, cause_t cause);
 void pendings_vat_ended(kernel_t *k, kvat_t *vat, bool rejected, value_t *value, cause_t cause);
+
+/* ---- globals.c: what a vat may ask for ---- */
+bool word_next(text_t words, size_t *at, text_t *ret);
+bool word_in(text_t words, text_t word);
+CHECKED err_t globals_check(const kernel_t *k, uint64_t vat, text_t names, text_t hosts, char *why,
+                            size_t room);
+bool globals_outside(text_t names);
+value_t *globals_wrap(kernel_t *k, kvat_t *vat, value_t *parameters);
 
 /* ---- say.c: values that the kernel makes ---- */
 __attribute__((format(printf, 4, 5))) value_t *value_print(kernel_t *k, const kref_t *slots,
@@ -468,6 +481,9 @@ void timers_without_cluster(kernel_t *k, uint64_t cluster);
 void timer_woken(kernel_t *k, uint64_t timer, bool rejected);
 uint64_t time_ms(kernel_t *k);
 kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
+
+/* ---- service_facet.c ---- */
+void facet_launched(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);
 
 /* ---- errand.c ---- */
 void errand_free(errand_t *errand);
@@ -490,6 +506,9 @@ void vat_free(kvat_t *vat);
 void vat_ready(kernel_t *k, kvat_t *vat);
 void vat_busy(kernel_t *k, kvat_t *vat, bool more);
 void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t cause);
+void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool rejected,
+                  value_t *value, cause_t cause);
+bool vat_forgettable(const kvat_t *vat);
 void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why);
 void vat_forget(kernel_t *k, kvat_t *vat);
 void vat_push(kernel_t *k, kvat_t *vat);
@@ -536,6 +555,14 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat);
 void cluster_free(kcluster_t *cluster);
 kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster_t id);
 kcluster_t *cluster_find(const kernel_t *k, uint64_t n);
+kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, uint64_t host,
+                 value_t *parameters, bool dynamic, cause_t cause);
+bool bundle_hash(text_t text);
+bool bundle_named(const kcluster_t *cluster, text_t name, char *out, size_t room);
+
+/* ---- bootstrap.c ---- */
+bool service_named(text_t name, bool system);
+value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster);
 
 /* ---- client.c ---- */
 void on_client(kernel_t *k, uint32_t client, const msg_t *msg);
@@ -572,8 +599,7 @@ void audits_without(kernel_t *k, uint32_t client); /* 0: all of them go */
 /* ---- host.c ---- */
 void on_host(kernel_t *k, const input_t *input);
 void on_host_gone(kernel_t *k, uint32_t from);
-kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t inc, uint64_t pgen,
-                    uint64_t run);
+kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, uint64_t run);
 khost_t *host_find(const kernel_t *k, uint64_t n);
 void host_free(khost_t *host);
 

@@ -75,6 +75,7 @@ void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *val
     }
     if (PLANTED(notify_behind_queue)) notify_all(k, promise, cause);
     client_settled(k, promise);
+    pendings_settled(k, promise, cause);
 }
 
 void promise_free(promise_t *promise)

@@ -255,6 +255,8 @@ static void object_collect(kernel_t *k, object_t *object)
         return;
     }
     must(!object->named.holders);
+    service_t *service = object->row.owner ? NULL : service_find(k, kref_of(object->row.kref));
+    if (service) service_bury(k, service);
     map_remove(&k->objects, object->row.kref);
     bury(k, &object->named.head);
     free(object);

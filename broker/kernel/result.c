@@ -107,6 +107,12 @@ static blob_t *exit_reason(const msg_exit_t *call)
     return text_blob(text_cut((text_t){at, body.len}, TEXT_BYTES_MAX - 8));
 }
 
+static void end_exit(kernel_t *k, kvat_t *vat, const msg_exit_t *call, cause_t cause)
+{
+    AUTO(value) value = value_of(&call->info);
+    vat_end_with(k, vat, ERR_VAT_EXIT, exit_reason(call), call->failure, value, cause);
+}
+
 static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 {
     log_t *log = vat->log;
@@ -118,7 +124,7 @@ static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     log_applied(k, vat, msg);
 
     if (exit) {
-        vat_end(k, vat, ERR_VAT_EXIT, exit_reason(exit), cause);
+        end_exit(k, vat, exit, cause);
         return;
     }
     if (started) {
@@ -126,6 +132,7 @@ static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
         event_life(k, "vat-start", vat, NULL, (text_t){0});
         if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING)
             cluster_started(k, vat->cluster);
+        pendings_vat_started(k, vat, cause);
     }
     if (!PLANTED(lost_wakeup)) vat_ready(k, vat);
     serial_next(k, vat->cluster);
@@ -148,7 +155,7 @@ static void crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     if (err)
         end_illegal(k, vat, log, err, at);
     else
-        vat_end(k, vat, ERR_VAT_EXIT, exit_reason(exit), log_cause(vat, log));
+        end_exit(k, vat, exit, log_cause(vat, log));
 }
 
 static void failed(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
@@ -174,7 +181,7 @@ static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
 {
-    kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->inc, msg->pgen, msg->run);
+    kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->pgen, msg->run);
     if (!vat || msg->d == 0 || msg->d > vat->row.applied + 1) return;
     if (msg->d <= vat->row.applied && !(PLANTED(result_applied_again) && vat->log)) {
         repeated(k, vat, msg);
@@ -198,8 +205,7 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
 void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
-    if (!vat || !vat_alive(vat) || vat->row.host != from.n || vat->row.inc != msg->inc ||
-        vat->row.pgen != msg->pgen) {
+    if (!vat || !vat_alive(vat) || vat->row.host != from.n || vat->row.pgen != msg->pgen) {
         msg_vat_end_t end = {msg->vat, msg->inc, msg->pgen};
         send_host(k, from.n, TAG_vat_end, &end);
         return;

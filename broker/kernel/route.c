@@ -96,7 +96,7 @@ static void promise_enqueue(kernel_t *k, promise_t *promise, entry_t *entry)
 }
 
 /* Follows the target to where it lives now. Returns the vat that gets the entry, or NULL when it
- * found another place: a promise's queue, or its end in a splat. */
+ * found another place: a promise's queue, or its end in a splat or as a call of the kernel. */
 static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
 {
     for (;;) {
@@ -104,6 +104,11 @@ static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
         if (kref_is_object(target)) {
             object_t *object = object_find(k, target);
             must(object);
+            service_t *service = object->row.owner ? NULL : service_find(k, target);
+            if (service) {
+                service_run(k, service, entry);
+                return NULL;
+            }
             kvat_t *vat = vat_find(k, object->row.owner);
             if (vat && (vat_alive(vat) || PLANTED(dead_vat_gets_mail))) return vat;
             splat_error(k, entry, "VAT_TERMINATED", "vat terminated", (text_t){0});

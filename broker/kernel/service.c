@@ -1,9 +1,69 @@
-/* Objects of the kernel itself, and the answers it owes. */
+/* Objects of the kernel itself. A message to one is executed when it is routed: it has no log and is
+ * never replayed, since the kernel's state is the truth. What takes time is a row of `pending`, `timer`
+ * or `errand`, which settles the result some day.
+ *
+ * Such an object has no owner; when nobody reaches it any more, it goes the way of an orphan. */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/kernel/private.h"
 
+static const char *const ifaces[SERVICE_KINDS] = {
+#define SERVICE(kind, iface) [SERVICE_##kind] = (iface),
+#include "broker/kernel/service.def"
+#undef SERVICE
+};
+
+static const method_t *const tables[SERVICE_KINDS] = {
+    [SERVICE_vat_admin_root] = admin_root_methods,
+    [SERVICE_vat_admin] = admin_methods,
+    [SERVICE_critical_key] = key_methods,
+    [SERVICE_bundle] = bundle_methods,
+    [SERVICE_admin_node] = node_methods,
+    [SERVICE_timer_root] = timer_root_methods,
+    [SERVICE_timer] = timer_methods,
+    [SERVICE_timer_brand] = brand_methods,
+    [SERVICE_clock] = clock_methods,
+    [SERVICE_repeater] = repeater_methods,
+    [SERVICE_notifier] = notifier_methods,
+    [SERVICE_kernel_facet] = facet_methods,
+    [SERVICE_outside] = outside_methods,
+    [SERVICE_channel] = channel_methods,
+};
+
 service_t *service_find(const kernel_t *k, kref_t kref) { return map_get(&k->services, kref.n); }
+
+const char *service_iface(service_kind_t kind) { return ifaces[kind]; }
+
+kref_t service_kref(const service_t *service) { return kref_of(service->row.kref); }
+
+void service_text(kernel_t *k, service_t *service, text_t text)
+{
+    blob_destroy(&service->text);
+    service->text = text_blob(text);
+    service->row.text = blob_text(service->text);
+    touch(k, &service->head);
+}
+
+/* Makes an object of KIND for CLUSTER, about VAT; either may be NULL. Nobody refers to it yet: it is
+ * gone at the end of the step, unless it is put into a value. */
+service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *cluster,
+                       const kvat_t *vat, text_t text)
+{
+    kref_t kref = kref_object((vat_t){0}, count_up(k, COUNTER_next_object));
+    object_new(k, kref, (vat_t){0});
+    service_t *self = take(sizeof *self);
+    self->head.table = ROW_service;
+    self->row = (row_service_t){.kref = kref.n,
+                                .kind = kind,
+                                .cluster = cluster ? cluster->row.cluster : 0,
+                                .vat = vat ? vat->row.vat : 0};
+    service_text(k, self, text);
+    map_put(&k->services, kref.n, self);
+    return self;
+}
 
 void service_free(service_t *service)
 {
@@ -11,17 +71,129 @@ void service_free(service_t *service)
     free(service);
 }
 
-/* Puts PENDING into the list of what it waits for. */
-void pending_link(kernel_t *k, pending_t *pending)
+/* Its object is gone. */
+void service_bury(kernel_t *k, service_t *service)
 {
-    promise_t *watched = promise_find(k, kref_of(pending->row.watched));
-    kvat_t *vat = vat_find(k, pending->row.vat);
-    pending_t **head = watched ? &watched->owed : vat ? &vat->owed : NULL;
-    if (!head) return;
-    pending->next = *head;
-    pending->at = head;
-    if (pending->next) pending->next->at = &pending->next;
-    *head = pending;
+    kvat_t *vat = vat_find(k, service->row.vat);
+    if (service->row.kind == SERVICE_outside && vat && vat->outside == service) vat->outside = NULL;
+    map_remove(&k->services, service->row.kref);
+    bury(k, &service->head);
+    service_free(service);
 }
 
-void pending_free(pending_t *pending) { free(pending); }
+/* The service of KIND that an argument names; NULL: it is something else. */
+service_t *service_argument(const call_t *call, node_t node, service_kind_t kind)
+{
+    if (node_kind(node) != NODE_OBJECT) return NULL;
+    service_t *service = service_find(call->k, node_slot(node));
+    return service && service->row.kind == kind ? service : NULL;
+}
+
+/* ---- answers ---- */
+
+static void settle(call_t *call, bool rejected, value_t *value)
+{
+    promise_t *promise = promise_find(call->k, call->result);
+    call->result = (kref_t){0};
+    if (promise) promise_settle(call->k, promise, rejected, value, call->cause);
+}
+
+/* Fulfils the result with VALUE, whose count stays the caller's. */
+void call_answer(call_t *call, value_t *value) { settle(call, false, value); }
+
+/* The same with a body without slots. */
+void call_fulfil(call_t *call, const char *body)
+{
+    AUTO(value) value = value_new((bin_t){(const uint8_t *)body, strlen(body)}, NULL, 0);
+    call_answer(call, value);
+}
+
+void call_answer_service(call_t *call, const service_t *service)
+{
+    kref_t slot = service_kref(service);
+    AUTO(value) value =
+        value_print(call->k, &slot, 1, "#\"$0.Alleged: %s\"", service_iface(service->row.kind));
+    call_answer(call, value);
+}
+
+/* Rejects the result with an Error. */
+void call_fail(call_t *call, const char *format, ...)
+{
+    char text[TEXT_BYTES_MAX];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    must(len >= 0);
+    size_t shown = (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
+    AUTO(value) why = value_failed(call->k, text_cut((text_t){text, shown}, sizeof text - 8));
+    settle(call, true, why);
+}
+
+/* The result promise, which the caller settles later: a row must own it from now on. None: nobody waits. */
+kref_t call_defer(call_t *call)
+{
+    kref_t result = call->result;
+    call->result = (kref_t){0};
+    return result;
+}
+
+/* ---- a message ---- */
+
+static void append(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
+
+/* ["a","b"], the names of a table's methods and the one that all have. */
+static void names(buf_t *out, const method_t *methods)
+{
+    append(out, "[\"__getMethodNames__\"");
+    for (; methods->name; methods++) {
+        append(out, ",\"");
+        append(out, methods->name);
+        append(out, "\"");
+    }
+    append(out, "]");
+}
+
+static void missing(call_t *call, const method_t *methods)
+{
+    buf_t list = buf_of(TEXT_BYTES_MAX / 2);
+    text_t method = text_cut(call->method, 200);
+    names(&list, methods);
+    must(buf_add(&list, "", 1) == ERR_OK);
+    call_fail(call, "target has no method \"%.*s\", has %s", (int)method.len, method.at,
+              (const char *)list.at);
+    buf_clear(&list);
+}
+
+static void list_methods(call_t *call, const method_t *methods)
+{
+    buf_t list = buf_of(TEXT_BYTES_MAX / 2);
+    append(&list, "#");
+    names(&list, methods);
+    AUTO(value) value = value_new((bin_t){list.at, list.len}, NULL, 0);
+    call_answer(call, value);
+    buf_clear(&list);
+}
+
+/* Executes ENTRY, a message to SERVICE, and ends it. Its references last until then. */
+void service_run(kernel_t *k, service_t *service, entry_t *entry)
+{
+    call_t call = {.k = k,
+                   .service = service,
+                   .data = value_data(entry->value),
+                   .result = kref_of(entry->row.result),
+                   .cause = entry_cause(entry)};
+    call.method = smallcaps_method(call.data.body);
+    call.args = node_item(node_root(&call.data), 1);
+
+    const method_t *methods = tables[service->row.kind], *method = methods;
+    while (method->name && !text_same(call.method, text_of(method->name))) method++;
+    if (method->name)
+        method->run(&call);
+    else if (text_same(call.method, text_of("__getMethodNames__")))
+        list_methods(&call, methods);
+    else
+        missing(&call, methods);
+    if (!kref_none(call.result)) call_fulfil(&call, "#\"#undefined\"");
+    entry_release(k, entry);
+}

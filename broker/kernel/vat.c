@@ -196,9 +196,33 @@ static void unpin(kernel_t *k, kvat_t *vat)
     if (!PLANTED(pin_kept)) ref_down(k, kref_root(vat->id));
 }
 
-/* Terminates VAT: ERROR and REASON (whose count it takes) say why. Deliveries in flight count as
- * never run. The caller routes afterwards. */
+/* What those hear who wait for the end of a vat that did not end itself. */
+static value_t *completion(kernel_t *k, err_t error, const blob_t *reason)
+{
+    switch (error) {
+    case ERR_VAT_ILLEGAL:
+        return value_error(k, "VAT_FATAL:ILLEGAL_SYSCALL", "syscall translation error: prepare to die",
+                           (text_t){0});
+    case ERR_VAT_LIMIT_COMPUTE:
+    case ERR_VAT_LIMIT_HEAP:
+    case ERR_VAT_LIMIT_STACK:
+    case ERR_VAT_LIMIT_WALL:
+        return value_error(k, "VAT_FATAL:INTERNAL_ERROR", err_text(error), (text_t){0});
+    case ERR_VAT_KILLED: return value_failed(k, blob_text(reason));
+    default: return value_error(k, "VAT_FATAL:INTERNAL_ERROR", "", blob_text(reason));
+    }
+}
+
 void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t cause)
+{
+    AUTO(value) value = completion(k, error, reason);
+    vat_end_with(k, vat, error, reason, true, value, cause);
+}
+
+/* Terminates VAT: ERROR and REASON (whose count it takes) say why; VALUE is what adminNode.done() tells.
+ * Deliveries in flight count as never run. The caller routes afterwards. */
+void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool rejected,
+                  value_t *value, cause_t cause)
 {
     if (vat->row.state == VAT_TERMINATED) {
         blob_destroy(&reason);
@@ -216,6 +240,10 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
 
     end_promises(k, vat, cause);
     end_work(k, vat);
+    bool made = !pending_of_vat(vat, PENDING_CREATE); /* or its creation fails */
+    pendings_vat_ended(k, vat, rejected, value, cause);
+    timers_without_vat(k, vat);
+    errands_without_vat(k, vat);
     serial_next(k, vat->cluster);
     unpin(k, vat);
     vat->row.assigned = vat->row.applied;
@@ -225,6 +253,8 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
     send_host(k, vat->row.host, TAG_vat_end, &msg);
     if (!quarantined) event_life(k, "vat-exit", vat, NULL, vat->row.reason);
+    vat->forget = !made && vat_forgettable(vat);
+    if (vat->forget) k->forget = true;
     if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);
 }
 
