@@ -152,11 +152,11 @@ Test(client, quiet_answers_when_nothing_moves_and_names_the_decider)
 Test(client, launches_that_cannot_be)
 {
     rig_t *rig = rig_new();
-    rig_launch_t options = {.services = "timer"};
+    rig_launch_t options = {.services = "clock"};
     cr_assert_eq(rig_launch(rig, "alice", NULL)->body.failed.error, ERR_NO_HOST);
     rig_host(rig, 1);
     const msg_t *reply = rig_launch(rig, "alice", &options);
-    cr_assert(rig_text_is(reply->body.failed.why, "no registered kernel service 'timer'"));
+    cr_assert(rig_text_is(reply->body.failed.why, "no registered kernel service 'clock'"));
     options = (rig_launch_t){.host = "moon"};
     cr_assert_eq(rig_launch(rig, "alice", &options)->body.failed.error, ERR_HOST_UNKNOWN);
     cr_assert_eq(rig_launch(rig, "alice alice", NULL)->tag, TAG_failed);

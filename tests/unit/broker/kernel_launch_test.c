@@ -109,8 +109,12 @@ Test(launch, services_are_named_in_the_refusal)
     char long_name[300], cut[300];
     add(vat_row("alice"));
     const msg_t *reply = launch("c", "  timer console");
-    cr_expect_eq(reply->body.failed.error, ERR_NOT_SUPPORTED);
-    cr_expect(rig_text_is(reply->body.failed.why, "no registered kernel service 'timer'"));
+    cr_expect_eq(reply->body.failed.error, ERR_SERVICE_UNKNOWN);
+    cr_expect(rig_text_is(reply->body.failed.why, "no registered kernel service 'console'"));
+    add(vat_row("alice"));
+    reply = launch("c", "vatAdmin kernelFacet");
+    cr_expect(rig_text_is(reply->body.failed.why, "no registered kernel service 'kernelFacet'"),
+              "only a system cluster may have it");
 
     /* Longer than what is shown of it; never half a character. */
     memset(long_name, 'x', 250);
