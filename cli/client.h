@@ -3,6 +3,8 @@
 #include "cli/cli.h"
 #include "cli/link.h"
 
+enum { LAUNCH_MS = 120 * 1000 }; /* vats may take their time to start */
+
 /* The broker that the flags name: -e, VATYARD_ENDPOINT, or the one of the instance. */
 link_t *client_link(cli_t *cli);
 

@@ -8,8 +8,6 @@
 #include "cli/rows.h"
 #include "wire/base/own.h"
 
-enum { LAUNCH_MS = 120 * 1000 };
-
 typedef err_t one_t(cli_t *cli, link_t *link, const found_t *vat);
 
 static err_t kill_one(cli_t *cli, link_t *link, const found_t *vat)

@@ -4,12 +4,10 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/look.h"
 #include "cli/rows.h"
-#include "cli/table.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
-
-#define TEXT(text) (int)(text).len, (text).at
 
 /* Rounds without a fall of the counts, after which nothing more is expected. */
 enum { STALE_ROUNDS = 2 };
@@ -273,19 +271,6 @@ static err_t collect(cli_t *cli, link_t *link)
 
 /* ---- rings ---- */
 
-static json_t *holders_json(text_t holders)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < holders.len;) {
-        const char *blank = memchr(holders.at + i, ' ', holders.len - i);
-        size_t len = blank ? (size_t)(blank - holders.at) - i : holders.len - i;
-        if (len) json_array_append_new(list, json_text((text_t){holders.at + i, len}));
-        i += len + 1;
-    }
-    return list;
-}
-
 static void cycles_say(const cli_t *cli, uint64_t rings)
 {
     say(cli,
@@ -310,10 +295,9 @@ static err_t cycles(cli_t *cli, link_t *link)
         if (row->tag != TAG_cycle_row) continue;
         if (cycle->ring > rings) rings = cycle->ring;
         json_array_append_new(
-            json,
-            json_pack("{s:o, s:s, s:o, s:o, s:o}", "ring", json_number(cycle->ring), "object",
-                      kref_text(cycle->kref, kref), "owner", json_id('v', cycle->vat.n), "name",
-                      json_text(cycle->name), "holders", holders_json(cycle->holders)));
+            json, json_pack("{s:o, s:s, s:o, s:o, s:o}", "ring", json_number(cycle->ring), "object",
+                            kref_text(cycle->kref, kref), "owner", json_id('v', cycle->vat.n),
+                            "name", json_text(cycle->name), "holders", names_json(cycle->holders)));
         table_add(&table, "%" PRIu64, cycle->ring);
         table_add(&table, "%s", kref);
         table_add(&table, "v%u", cycle->vat.n);

@@ -13,6 +13,7 @@
 #include "cli/instance.h"
 #include "cli/link.h"
 #include "cli/process.h"
+#include "cli/system.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
@@ -156,16 +157,22 @@ static json_t *processes_read(const home_t *home)
     return json_is_array(all) ? all : (json_decref(all), json_array());
 }
 
-static void up_show(cli_t *cli, const home_t *home, bool already, uint64_t hosts)
+static void up_show(cli_t *cli, const home_t *home, bool already, uint64_t hosts,
+                    const json_t *clusters)
 {
     char endpoint[PATH_MAX + 8];
 
     snprintf(endpoint, sizeof endpoint, "ipc://%s", home->socket);
     if (cli->json) {
-        out_json(json_pack("{s:s, s:s, s:b, s:I}", "home", home->home, "endpoint", endpoint,
-                           "already", already, "hosts", (json_int_t)hosts));
-    } else {
-        say(cli, already ? "already up at %s" : "up at %s", endpoint);
+        out_json(json_pack("{s:s, s:s, s:b, s:I, s:O}", "home", home->home, "endpoint", endpoint,
+                           "already", already, "hosts", (json_int_t)hosts, "system", clusters));
+        return;
+    }
+    say(cli, already ? "already up at %s" : "up at %s", endpoint);
+    for (size_t i = 0; i < json_array_size(clusters); i++) {
+        const json_t *one = json_array_get(clusters, i);
+        say(cli, "  system cluster %s: %s", json_string_value(json_object_get(one, "cluster")),
+            json_string_value(json_object_get(one, "done")));
     }
 }
 
@@ -215,7 +222,8 @@ static size_t running_hosts(json_t *all, bool *ret, size_t hosts)
 }
 
 /* The broker runs: hosts that are wanted and do not run are started beside it. */
-static err_t hosts_fill(cli_t *cli, home_t *home, link_t *link, size_t hosts, unsigned ms)
+static err_t hosts_fill(cli_t *cli, home_t *home, link_t *link, size_t hosts, unsigned ms,
+                        uint64_t *ret_hosts)
 {
     instance_t instance = {.daemon = true};
     bool *running = calloc(hosts + 1, sizeof *running);
@@ -243,7 +251,7 @@ static err_t hosts_fill(cli_t *cli, home_t *home, link_t *link, size_t hosts, un
     char *dump = json_dumps(kept, JSON_COMPACT);
     home_file(home, "pids", path);
     if (file_write(path, dump, &cli->f) && !err) err = cli->f.err;
-    if (!err) up_show(cli, home, true, count);
+    *ret_hosts = count;
     free(dump);
     free(running);
     free(instance.hosts);
@@ -282,27 +290,55 @@ static err_t up_fresh(cli_t *cli, home_t *home, size_t hosts, unsigned ms)
         return err;
     }
     free(instance.hosts);
-    up_show(cli, home, false, hosts);
     return ERR_OK;
+}
+
+static err_t system_declare(cli_t *cli, const home_t *home, const system_t *clusters, link_t *link,
+                            json_t *ret)
+{
+    char endpoint[PATH_MAX + 8];
+    link_t *own = NULL;
+    err_t err = ERR_OK;
+
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", home->socket);
+    if (!link && !(link = own = link_new(endpoint, ANSWER_MS, &cli->f))) return cli->f.err;
+    err = system_apply(clusters, home->home, link, ret, &cli->f);
+    if (err) say(cli, "broker and vathosts are up at %s", endpoint);
+    link_destroy(&own);
+    return err;
+}
+
+static err_t up(cli_t *cli, home_t *home, const system_t *clusters)
+{
+    char endpoint[PATH_MAX];
+    uint64_t hosts = args_count(&cli->args, "hosts", 1),
+             ms = args_ms(&cli->args, "timeout", READY_MS);
+
+    if (hosts > 1000) return fail(&cli->f, ERR_BAD_VALUE, "--hosts: at most 1000");
+    if (ms > FOREVER_MS) ms = FOREVER_MS;
+    hosts = instance_hosts(home->home, hosts);
+    instance_endpoint(home->home, endpoint);
+    AUTO(link) link = link_new(endpoint, 2000, &cli->f);
+    err_t err = link ? hosts_fill(cli, home, link, hosts, (unsigned)ms, &hosts)
+                     : up_fresh(cli, home, hosts, (unsigned)ms);
+    if (err || cli->exit) return err;
+    json_t *done = json_array();
+    if (clusters->asked) err = system_declare(cli, home, clusters, link, done);
+    if (!err) up_show(cli, home, link != NULL, hosts, done);
+    json_decref(done);
+    return err;
 }
 
 err_t cmd_up(cli_t *cli)
 {
     home_t home = {.lock = -1};
-    char endpoint[PATH_MAX];
-    uint64_t hosts = args_count(&cli->args, "hosts", 1),
-             ms = args_ms(&cli->args, "timeout", READY_MS);
-    err_t err = home_open(&home, &cli->f);
+    system_t clusters;
+    err_t err = system_read(&cli->args, &clusters, &cli->f);
 
-    if (err) return err;
-    if (hosts > 1000) return fail(&cli->f, ERR_BAD_VALUE, "--hosts: at most 1000");
-    if (ms > FOREVER_MS) ms = FOREVER_MS;
-    hosts = instance_hosts(home.home, hosts);
-    instance_endpoint(home.home, endpoint);
-    AUTO(link) link = link_new(endpoint, 2000, &cli->f);
-    err = link ? hosts_fill(cli, &home, link, hosts, (unsigned)ms)
-               : up_fresh(cli, &home, hosts, (unsigned)ms);
-    close(home.lock);
+    if (!err) err = home_open(&home, &cli->f);
+    if (!err) err = up(cli, &home, &clusters);
+    if (home.lock >= 0) close(home.lock);
+    system_clear(&clusters);
     return err;
 }
 

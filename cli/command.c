@@ -102,7 +102,8 @@ static err_t flag_check(const flag_t *flag, const char *text, fail_t *f)
     if (flag->kind == FLAG_TIME && !duration_read(text, &ignored))
         why = "a time such as 500ms, 5s or 1m30s is wanted";
     if (flag->kind == FLAG_CHOICE && !choice_read(flag->argument, text)) why = flag->argument;
-    if (flag->kind == FLAG_TEXT && !*text) why = "it must not be empty";
+    if ((flag->kind == FLAG_TEXT || flag->kind == FLAG_TEXTS) && !*text)
+        why = "it must not be empty";
     if (!why) return ERR_OK;
     fail(f, ERR_BAD_VALUE, "--%s cannot be \"%.200s\"", flag->name, text);
     fail_why(f, flag->kind == FLAG_CHOICE ? "one of %s is wanted" : "%s", why);
@@ -152,8 +153,14 @@ static err_t set_flag(args_t *args, const flag_t *flag, const char *text, fail_t
 {
     err_t err = flag_check(flag, text, f);
 
-    if (!err) args->flags[flag - flags] = text;
-    return err;
+    if (err) return err;
+    args->flags[flag - flags] = text;
+    if (flag->kind != FLAG_TEXTS) return ERR_OK;
+    if (args->text_count == FLAG_TEXTS_MAX)
+        return fail(f, ERR_BAD_VALUE, "--%s: at most %d of them", flag->name, FLAG_TEXTS_MAX);
+    args->texts[args->text_count].flag = flag;
+    args->texts[args->text_count++].text = text;
+    return ERR_OK;
 }
 
 /* ARGV[I] is a flag; moves I to the last word it used. */
@@ -318,6 +325,14 @@ const char *args_text(const args_t *args, const char *name)
 
 bool args_yes(const args_t *args, const char *name) { return args_text(args, name) != NULL; }
 
+const char *args_texts(const args_t *args, const char *name, size_t i)
+{
+    for (int at = 0; at < args->text_count; at++) {
+        if (strcmp(args->texts[at].flag->name, name) == 0 && i-- == 0) return args->texts[at].text;
+    }
+    return NULL;
+}
+
 uint64_t args_count(const args_t *args, const char *name, uint64_t otherwise)
 {
     const char *text = args_text(args, name);
@@ -358,12 +373,12 @@ void help_command(const command_t *command, FILE *out)
 
 void help_all(FILE *out)
 {
-    static const char *const titles[GROUPS] = {"Start", "Talk to objects", "Vats",
-                                               "Look",  "Manage",          "Set up"};
+    static const char *const titles[GROUP_SETUP] = {"Start", "Talk to objects", "Vats", "Look",
+                                                    "Manage"};
 
     fprintf(out, "vatctl " VATYARD_VERSION
                  " - run and look after a cluster of object-capability vats\n");
-    for (group_t group = GROUP_START; group < GROUPS; group++) {
+    for (group_t group = GROUP_START; group < GROUP_SETUP; group++) {
         fprintf(out, "%s\n", titles[group]);
         for (size_t i = 0; i < COMMAND_COUNT; i++) {
             char left[64];
@@ -373,5 +388,5 @@ void help_all(FILE *out)
         }
     }
     fprintf(out, "Flags of all: --home DIR  -e URL  --json  -q  --timeout DUR  --color WHEN\n"
-                 "vatctl COMMAND --help shows flags and an example.   First time: vatctl demo\n");
+                 "vatctl help COMMAND, help E2104, version            First time: vatctl demo\n");
 }

@@ -5,7 +5,7 @@
 
 #include "cli/fail.h"
 
-typedef enum { FLAG_YES, FLAG_TEXT, FLAG_COUNT, FLAG_TIME, FLAG_CHOICE } flag_kind_t;
+typedef enum { FLAG_YES, FLAG_TEXT, FLAG_COUNT, FLAG_TIME, FLAG_CHOICE, FLAG_TEXTS } flag_kind_t;
 
 typedef enum {
     COMMAND_all, /* owner of the flags that every command takes; no command itself */
@@ -44,13 +44,18 @@ typedef struct {
     const char *argument, *doc;
 } flag_t;
 
-enum { FLAG_ROWS_MAX = 64 };
+enum { FLAG_ROWS_MAX = 128, FLAG_TEXTS_MAX = 64 };
 
 /* A parsed command line. Everything borrows from argv. */
 typedef struct {
     const command_t *command;         /* NULL: none was given */
     const char *flags[FLAG_ROWS_MAX]; /* by row of the table; "" for a YES flag that is set */
-    char **words;                     /* the arguments; points into argv, which is reordered */
+    struct {
+        const flag_t *flag;
+        const char *text;
+    } texts[FLAG_TEXTS_MAX]; /* every value of the flags of kind TEXTS, in order */
+    int text_count;
+    char **words; /* the arguments; points into argv, which is reordered */
     int word_count;
     char **rest; /* behind "--", of a command that keeps them apart; NULL: there was no "--" */
     int rest_count;
@@ -64,6 +69,8 @@ CHECKED err_t args_parse(int argc, char **argv, args_t *ret, fail_t *f);
 /* The flag NAME of the command, or of all; NULL when it was not given. */
 const char *args_text(const args_t *args, const char *name);
 bool args_yes(const args_t *args, const char *name);
+/* Value I, from 0, of a flag that may be given several times; NULL behind the last one. */
+const char *args_texts(const args_t *args, const char *name, size_t i);
 uint64_t args_count(const args_t *args, const char *name, uint64_t otherwise);
 uint64_t args_ms(const args_t *args, const char *name, uint64_t otherwise);
 

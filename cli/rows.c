@@ -22,6 +22,7 @@ err_t rows_ask(link_t *link, msg_tag_t tag, const void *body, unsigned ms, rows_
     if (err) return err;
     must(!buf_add(&ret->bytes, msg->body.rows.rows.at, msg->body.rows.rows.len));
     ret->rest = (bin_t){ret->bytes.at, ret->bytes.len};
+    ret->next = msg->body.rows.next;
     return ERR_OK;
 }
 

@@ -9,7 +9,11 @@ typedef enum {
     ROWS_REF,
     ROWS_AUDIT,
     ROWS_COUNTERS,
-    ROWS_CYCLES
+    ROWS_CYCLES,
+    ROWS_OBJECTS,
+    ROWS_PROMISES,
+    ROWS_QUEUES,
+    ROWS_LAUNCH
 } rows_what_t;
 
 typedef struct {
@@ -17,6 +21,7 @@ typedef struct {
     bin_t rest;
     msg_t row;
     bool has_row;
+    uint64_t next; /* where the next page begins; 0: this was the last one */
 } rows_t;
 
 /* Asks for the rows WHAT; those that ended as well when ENDED; KREF for ROWS_REF. The caller

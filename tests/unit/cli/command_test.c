@@ -55,6 +55,29 @@ Test(command, a_flag_before_the_command_takes_its_value)
     cr_assert_eq(args.command, command_find("version"));
 }
 
+Test(command, a_flag_that_may_be_given_several_times)
+{
+    args_t args;
+
+    cr_assert_eq(parse("vatctl up --system a.json --hosts 2 --system=b.json", &args), ERR_OK, "%s",
+                 f.what);
+    cr_assert_str_eq(args_texts(&args, "system", 0), "a.json");
+    cr_assert_str_eq(args_texts(&args, "system", 1), "b.json");
+    cr_assert_null(args_texts(&args, "system", 2));
+    cr_assert_null(args_texts(&args, "hosts", 0));
+    cr_assert_eq(parse("vatctl up", &args), ERR_OK);
+    cr_assert_null(args_texts(&args, "system", 0));
+    cr_assert_eq(parse("vatctl up --system=", &args), ERR_BAD_VALUE);
+    static char line[64 * 16];
+    char *at = line + sprintf(line, "vatctl up");
+    for (int i = 0; i <= FLAG_TEXTS_MAX; i++) at += sprintf(at, " --system x");
+    char *words[2 * FLAG_TEXTS_MAX + 6];
+    int count = 0;
+    for (char *word = strtok(line, " "); word; word = strtok(NULL, " ")) words[count++] = word;
+    words[count] = NULL;
+    cr_assert_eq(args_parse(count, words, &args, &f), ERR_BAD_VALUE, "one too many");
+}
+
 Test(command, what_stands_behind_the_dashes)
 {
     args_t args;

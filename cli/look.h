@@ -1,0 +1,31 @@
+/* Rows of the broker's lists as people and programs see them: what ps, status, cluster ls, inspect and
+ * the registry share. */
+#pragma once
+#include "cli/json.h"
+#include "cli/link.h"
+#include "cli/table.h"
+
+#define TEXT(text) (int)(text).len, (text).at
+
+bool text_is(text_t text, const char *word);
+
+/* Milliseconds since 1970. */
+uint64_t wall_ms(void);
+/* "2d4h", "3m12s" since MS after 1970; "-" of 0. */
+const char *age(uint64_t ms, char ret[32]);
+/* "v3 v7" -> ["v3", "v7"]. */
+json_t *names_json(text_t names);
+
+/* The hosts that are not connected. The caller frees RET->at. */
+typedef struct {
+    host_t *at;
+    size_t count;
+} away_t;
+CHECKED err_t away_get(link_t *link, away_t *ret, fail_t *f);
+
+json_t *vat_json(const msg_vat_row_t *vat, const away_t *away);
+
+/* Rows of clusters and of hosts, added to a table and to a JSON array. */
+extern const char cluster_head[];
+CHECKED err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f);
+CHECKED err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f);
