@@ -18,6 +18,11 @@ BEGIN, END = "<!-- table: written by table.py -->\n", "<!-- end of table -->\n"
 # In the table's order: where the scenarios of a suite are from.
 SWINGSET = {
     "message-patterns": "message-patterns.js",
+    "promises": "promises.test.js",
+    "vpid-kernel": "vpid-kernel.test.js",
+    "gc-kernel": "gc-kernel.test.js",
+    "gc-kernel-orphan": "gc-kernel-orphan.test.js",
+    "abandon-export": "abandon-export.test.js",
 }
 OCAP = {
 }
