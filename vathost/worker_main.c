@@ -65,8 +65,8 @@ static err_t open_engine(void *context, const msg_start_t *start, engine_t **ret
     copy_text(self->name, sizeof self->name, start->name);
     copy_text(self->bundle, sizeof self->bundle, start->bundle);
     copy_text(self->globals, sizeof self->globals, start->globals);
-    const xs_options_t options = {start->vat,       self->name,        self->bundle,
-                                  start->dialect,   start->computrons, start->wall_ms,
+    const xs_options_t options = {start->vat,        self->name,        self->bundle,
+                                  start->dialect,    start->computrons, start->wall_ms,
                                   start->heap_bytes, self->globals};
     err_t err = xs_engine_open(self->golden, &options);
     if (!err) *ret = self->golden;
@@ -112,13 +112,12 @@ static bool report(zygote_t *self, zygote_kind_t kind, uint64_t token, int statu
 /* The machine for a bundle. What cannot be read goes to the lean one: its first delivery says why. */
 static engine_t *golden_for(zygote_t *self, const char *bundle)
 {
-    static const char *const files[GOLDEN_KINDS] = {[XS_LEAN] = "lean.xss", [XS_ZIP] = "zip.xss"};
     xs_golden_t kind = XS_LEAN;
     char path[PATH_BYTES_MAX + 16];
 
     if (xs_golden_for(bundle, &kind)) kind = XS_LEAN;
     if (!self->golden[kind]) {
-        snprintf(path, sizeof path, "%s/%s", self->share, files[kind]);
+        snprintf(path, sizeof path, "%s/%s", self->share, xs_golden_file(kind));
         err_t err = xs_engine_new(path, &self->golden[kind]);
         if (err) {
             log_error("golden_read", kv_str("file", path), kv_str("why", err_name(err)));

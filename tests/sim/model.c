@@ -346,6 +346,12 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
         model_act(self, &chance);
 }
 
+static err_t renew(engine_t *port, const char *bundle)
+{
+    model_fail((model_t *)port, "E0", "nobody asked for an upgrade to %s", bundle);
+    return ERR_BUNDLE_BROKEN;
+}
+
 static void destroy(engine_t **self_p)
 {
     free(*self_p);
@@ -356,7 +362,7 @@ engine_t *model_new(const model_config_t *config)
 {
     model_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (engine_t){run, destroy};
+    self->port = (engine_t){run, renew, destroy};
     self->config = *config;
     self->budget = config->budget;
     return &self->port;

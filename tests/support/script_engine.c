@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* asprintf */
 #include "tests/support/script_engine.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@ typedef struct {
     engine_t port;
     script_t *script;
     void *context;
+    const script_file_t *files;
     char **heard;
     size_t count;
 } script_engine_t;
@@ -88,6 +90,13 @@ static void say(FILE *out, const vdelivery_t *delivery)
     }
 }
 
+static void hear(script_engine_t *self, char *text)
+{
+    self->heard = realloc(self->heard, (self->count + 1) * sizeof(char *));
+    must(self->heard);
+    self->heard[self->count++] = text;
+}
+
 static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t *host,
                 bool metered_only, engine_report_t *ret)
 {
@@ -100,12 +109,26 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
     must(out);
     say(out, delivery);
     must(fclose(out) == 0);
-    self->heard = realloc(self->heard, (self->count + 1) * sizeof(char *));
-    must(self->heard);
-    self->heard[self->count++] = text;
+    hear(self, text);
 
     *ret = (engine_report_t){.computrons = 1};
     if (self->script) self->script(self->context, delivery, host, ret);
+}
+
+static err_t renew(engine_t *port, const char *bundle)
+{
+    script_engine_t *self = (script_engine_t *)port;
+    const script_file_t *file = self->files;
+    char *text = NULL;
+
+    must(asprintf(&text, "renew %s", bundle) > 0);
+    hear(self, text);
+    if (!file) return ERR_OK;
+    while (file->file && strcmp(file->file, bundle) != 0) file++;
+    if (!file->file) return ERR_FILE_MISSING;
+    if (!file->script) return ERR_BUNDLE_BROKEN;
+    self->script = file->script;
+    return ERR_OK;
 }
 
 static void destroy(engine_t **self_p)
@@ -121,10 +144,15 @@ engine_t *script_engine_new(script_t *script, void *context)
 {
     script_engine_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (engine_t){run, destroy};
+    self->port = (engine_t){run, renew, destroy};
     self->script = script;
     self->context = context;
     return &self->port;
+}
+
+void script_files(engine_t *engine, const script_file_t *all)
+{
+    ((script_engine_t *)engine)->files = all;
 }
 
 size_t script_count(const engine_t *engine) { return ((const script_engine_t *)engine)->count; }

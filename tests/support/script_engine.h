@@ -7,7 +7,8 @@
  *   message o+0 #["ping",["$0"]] {o-50} p-60
  *   notify p+5 ok #"pong" {}; p-61 rejected #"no" {o-50}
  *   drop_exports o+1 o+2
- *   reap */
+ *   reap
+ *   renew FILE */
 #pragma once
 #include "vathost/supervisor/engine.h"
 
@@ -17,6 +18,15 @@ typedef void script_t(void *context, const vdelivery_t *delivery, const engine_h
 
 /* SCRIPT may be NULL: an engine that hears and says nothing. The caller owns the engine. */
 engine_t *script_engine_new(script_t *script, void *context);
+
+/* What an upgrade may find: script by file. ALL ends with a NULL file and is borrowed; without a list,
+ * every file is there and has the script that runs. A file that is not in the list is missing, one
+ * without a script is broken. */
+typedef struct {
+    const char *file;
+    script_t *script;
+} script_file_t;
+void script_files(engine_t *engine, const script_file_t *all);
 
 /* How many deliveries it ran, and the N-th (from 0) as text; NULL when there was none. */
 size_t script_count(const engine_t *engine);

@@ -50,6 +50,11 @@ struct engine {
     /* Runs DELIVERY to quiescence and sets RET. METERED_ONLY: a replay, so no wall clock limit. */
     void (*run)(engine_t *self, const vdelivery_t *delivery, const engine_host_t *host,
                 bool metered_only, engine_report_t *ret);
+
+    /* Forgets everything: the engine is as new, dead or not, with the bundle in file BUNDLE, which is
+     * read now, and with vat, limits and globals as before. Fails with FILE_MISSING or BUNDLE_BROKEN,
+     * which are the bundle's fault, or PROCESS_FAILED; then it is dead. */
+    CHECKED err_t (*renew)(engine_t *self, const char *bundle);
     void (*destroy)(engine_t **self_p);
 };
 

@@ -24,6 +24,7 @@ struct supervisor {
     scratch_t scratch;
     uint64_t last;
     hash_t chain;
+    const char *bundle; /* for the next upgrade */
 
     /* The crank that runs, or ran last. */
     crank_t crank;
@@ -69,6 +70,8 @@ void supervisor_pairs(const supervisor_t *self, pair_visit_t *visit, void *conte
 {
     clist_each(self->clist, visit, context);
 }
+
+void supervisor_bundle(supervisor_t *self, const char *path) { self->bundle = path; }
 
 /* ---- what the engine calls ---- */
 
@@ -236,6 +239,109 @@ static void splat(supervisor_t *self, const vdelivery_t *delivery)
     must(!err || self->broken);
 }
 
+static err_t run_delivery(supervisor_t *self, const msg_t *msg, const engine_host_t *host,
+                          bool replay, engine_report_t *ret)
+{
+    translate_t down = {.clist = self->clist, .scratch = &self->scratch};
+    vdelivery_t delivery;
+
+    err_t err = translate_down(&down, msg, &delivery);
+    if (err) return err;
+    if (down.lost)
+        splat(self, &delivery);
+    else
+        self->engine->run(self->engine, &delivery, host, replay, ret);
+    return ERR_OK;
+}
+
+/* ---- upgrade: one crank, two engines ---- */
+
+static bool failed(const supervisor_t *self, const engine_report_t *report)
+{
+    return worthless(self) || report->outcome;
+}
+
+static void fail(engine_report_t *ret, err_t outcome, const char *reason)
+{
+    ret->outcome = outcome;
+    snprintf(ret->reason, sizeof ret->reason, "%s", reason);
+}
+
+typedef struct {
+    vref_t *at;
+    size_t count;
+} vref_list_t;
+
+static void add_mortal(void *context, kref_t kref, vref_t vref, uint64_t flags)
+{
+    vref_list_t *list = context;
+    vref_kind_t kind;
+
+    if (!(flags & PAIR_EXPORTED) || !kref_is_object(kref) || kref_serial(kref) == 0) return;
+    must(vref_parse(vref, &kind));
+    if (!kind.durable) list->at[list->count++] = vref;
+}
+
+/* Gives up the exports that end with their incarnation: all but the root and what is durable. */
+static void abandon_mortals(supervisor_t *self)
+{
+    vref_list_t list = {scratch_take(&self->scratch, clist_count(self->clist) * sizeof *list.at),
+                        0};
+    err_t err = ERR_OK;
+
+    clist_each(self->clist, add_mortal, &list);
+    for (size_t i = 0; i < list.count && !err; i += SLOTS_MAX) {
+        size_t rest = list.count - i;
+        vcall_t call = {.tag = TAG_abandon_exports};
+        call.body.abandon_exports.refs =
+            (vrefs_t){list.at + i, rest < SLOTS_MAX ? rest : SLOTS_MAX};
+        err = on_call(self, &call);
+    }
+    must(!err || worthless(self));
+}
+
+/* Starts the next incarnation. RET goes on from what the old one took. */
+static err_t start_anew(supervisor_t *self, const msg_t *msg, const engine_host_t *host,
+                        bool replay, engine_report_t *ret)
+{
+    uint64_t computrons = ret->computrons;
+
+    err_t err = self->bundle ? self->engine->renew(self->engine, self->bundle) : ERR_BUNDLE_UNKNOWN;
+    if (err == ERR_PROCESS_FAILED) return err;
+    if (err == ERR_FILE_MISSING) err = ERR_BUNDLE_UNKNOWN;
+    if (err) {
+        fail(ret, err, err_text(err));
+        return ERR_OK;
+    }
+    *ret = (engine_report_t){0};
+    err = run_delivery(self, msg, host, replay, ret);
+    ret->computrons += computrons;
+    if (!err && !failed(self, ret) && self->exited)
+        fail(ret, ERR_VAT_FAILED, "the vat asked to end while it was upgraded");
+    return err;
+}
+
+/* The old incarnation's last reap, what ends with it, the start of the next one; a step that fails is
+ * the last. After a failure there is no engine for what was before, nor one that may go on. */
+static err_t run_upgrade(supervisor_t *self, const msg_t *msg, const engine_host_t *host,
+                         bool replay, engine_report_t *ret)
+{
+    const msg_deliver_upgrade_t *upgrade = &msg->body.deliver_upgrade;
+    const vdelivery_t reap = {
+        .tag = TAG_deliver_reap, .stamp_ms = upgrade->stamp_ms, .seed = upgrade->seed};
+    translate_t down = {.clist = self->clist, .scratch = &self->scratch};
+    err_t err = ERR_OK;
+
+    self->engine->run(self->engine, &reap, host, replay, ret);
+    if (!failed(self, ret)) abandon_mortals(self);
+    if (!failed(self, ret)) err = translate_forget(&down, &upgrade->forgotten);
+    if (!err && !failed(self, ret)) err = start_anew(self, msg, host, replay, ret);
+    if (failed(self, ret)) ret->dead = true;
+    return err;
+}
+
+/* ---- any crank ---- */
+
 static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
 {
     const engine_host_t host = {.self = self,
@@ -245,21 +351,16 @@ static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
                                 .store_set = on_set,
                                 .store_delete = on_delete,
                                 .console = on_console};
-    translate_t down = {.clist = self->clist, .scratch = &self->scratch};
     engine_report_t report = {0};
-    vdelivery_t delivery;
 
     err_t err = clist_begin(self->clist);
     if (err) return err;
-    err = translate_down(&down, msg, &delivery);
-    if (err) {
+    err = msg->tag == TAG_deliver_upgrade ? run_upgrade(self, msg, &host, replay, &report)
+                                          : run_delivery(self, msg, &host, replay, &report);
+    if (err && !self->broken) {
         err_t undone = clist_undo(self->clist);
         return undone ? undone : err;
     }
-    if (down.lost)
-        splat(self, &delivery);
-    else
-        self->engine->run(self->engine, &delivery, &host, replay, &report);
     if (self->broken) return self->broken;
 
     crank_end(self, &report);
@@ -281,6 +382,7 @@ err_t supervisor_run(supervisor_t *self, const msg_deliver_t *deliver, const cra
         if (err) return err;
         err = crank_run(self, &msg, deliver->verdict == VERDICT_REPLAY);
         msg_clear(&msg);
+        self->bundle = NULL;
         if (err) return err;
     }
     self->last = deliver->d;

@@ -8,7 +8,9 @@
  *   V3  new exports take their serials in the order of the syscalls, the fields, the slots;
  *   V4  a discarded crank leaves nothing behind: pairs, counters and store are as before it;
  *   V5  after a failed syscall the rest of the crank is not translated; after an exit it is, since
- *       the crank counts as a whole, and of several exits the last one counts. */
+ *       the crank counts as a whole, and of several exits the last one counts;
+ *   V6  an upgrade is one crank over two engines: all of it or, as for V4, nothing. What the old
+ *       incarnation exported and is not durable is given up between the two. */
 #pragma once
 #include "vathost/supervisor/engine.h"
 #include "vathost/supervisor/store.h"
@@ -39,11 +41,15 @@ void supervisor_destroy(supervisor_t **self_p);
 uint64_t supervisor_last(const supervisor_t *self);
 hash_t supervisor_chain(const supervisor_t *self);
 
+/* The file with the bundle that the next upgrade names; NULL, which is so unless it is said before
+ * that very crank: there is none, and the upgrade fails with BUNDLE_UNKNOWN. Borrowed until then. */
+void supervisor_bundle(supervisor_t *self, const char *path);
+
 /* Runs the delivery DELIVER, whose d must be supervisor_last() + 1. With verdict 1 it is a replay:
  * no wall clock limit. With verdict 2 the delivery is stepped over, not run; its result hash is EXPECT.
  * Sets RET, which is borrowed until the next call.
  * Fails with WIRE_* or NOT_HELD when the delivery makes no sense for this c-list (the broker's
- * fault), or STORE*; then the worker must end. */
+ * fault), STORE*, or PROCESS_FAILED when there is no new engine to be had; then the worker must end. */
 CHECKED err_t supervisor_run(supervisor_t *self, const msg_deliver_t *deliver, const crank_t **ret);
 
 /* Each pair of the c-list, by ascending kref: for the audit that compares names with authority. */

@@ -22,6 +22,10 @@ typedef struct {
  * Fails with NOT_HELD, REF_KIND, TWICE or STILL_REACHABLE (the vat's fault), or STORE*. */
 CHECKED err_t translate_up(translate_t *self, const vcall_t *call, msg_body_t *ret);
 
+/* Forgets the pairs of the promises KREFS. Fails with NOT_HELD (the broker's fault), or STORE*. */
+CHECKED err_t translate_forget(translate_t *self, const krefs_t *krefs);
+
 /* Translates the decoded delivery MSG and makes its effect on the c-list. What RET holds lives as
- * long as the crank. Fails with WIRE_UNKNOWN or NOT_HELD (the broker's fault), or STORE*. */
+ * long as the crank. Of an upgrade RET is its second half, the start: what the first half does to the
+ * c-list has been done. Fails with WIRE_UNKNOWN or NOT_HELD (the broker's fault), or STORE*. */
 CHECKED err_t translate_down(translate_t *self, const msg_t *msg, vdelivery_t *ret);

@@ -96,6 +96,17 @@ static err_t gc_down(translate_t *self, msg_tag_t tag, const krefs_t *from, vdel
     return err;
 }
 
+err_t translate_forget(translate_t *self, const krefs_t *krefs)
+{
+    err_t err = ERR_OK;
+    for (size_t i = 0; i < krefs->count && !err; i++) {
+        const pair_t *pair = clist_by_kref(self->clist, krefs->at[i]);
+        if (!pair || !kref_is_promise(pair->kref)) return ERR_NOT_HELD;
+        err = clist_remove(self->clist, pair);
+    }
+    return err;
+}
+
 err_t translate_down(translate_t *self, const msg_t *msg, vdelivery_t *ret)
 {
     const msg_body_t *body = &msg->body;
@@ -107,6 +118,9 @@ err_t translate_down(translate_t *self, const msg_t *msg, vdelivery_t *ret)
 
     switch (msg->tag) {
     case TAG_deliver_start: return capdata_down(self, &body->deliver_start.parameters, &ret->data);
+    case TAG_deliver_upgrade:
+        ret->tag = TAG_deliver_start;
+        return capdata_down(self, &body->deliver_upgrade.parameters, &ret->data);
     case TAG_deliver_message: return message_down(self, &body->deliver_message, ret);
     case TAG_deliver_notify: return notify_down(self, &body->deliver_notify.resolutions, ret);
     case TAG_deliver_drop_exports:

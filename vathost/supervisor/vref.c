@@ -26,7 +26,8 @@ bool vref_parse(vref_t vref, vref_kind_t *ret)
     kind.exported = one(&at, end, '+');
     if (!kind.exported && !one(&at, end, '-')) return false;
 
-    if (kind.exported && !kind.promise && (one(&at, end, 'v') || one(&at, end, 'd'))) {
+    if (kind.exported && !kind.promise) kind.durable = one(&at, end, 'd');
+    if (kind.durable || (kind.exported && !kind.promise && one(&at, end, 'v'))) {
         if (!number(&at, end) || !one(&at, end, '/') || !number(&at, end)) return false;
         if (one(&at, end, ':') && !number(&at, end)) return false;
     } else if (!number(&at, end)) {

@@ -12,6 +12,7 @@ enum { VREF_BYTES_MAX = 255 };
 typedef struct {
     bool promise;  /* p, else o */
     bool exported; /* +, else - */
+    bool durable;  /* o+d: outlives the incarnation that made it */
 } vref_kind_t;
 
 /* Sets RET and returns true when VREF is well-formed. Devices are not: no vat here has any. */

@@ -54,6 +54,8 @@ err_t xs_golden_for(const char *bundle_path, xs_golden_t *ret)
     return ERR_OK;
 }
 
+const char *xs_golden_file(xs_golden_t kind) { return kind == XS_ZIP ? "zip.xss" : "lean.xss"; }
+
 /* ---- the port ---- */
 
 static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine_host_t *host,
@@ -61,7 +63,7 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
 {
     xs_engine_t *self = (xs_engine_t *)port;
     *ret = (engine_report_t){.outcome = ERR_VAT_FAILED, .dead = true};
-    if (self->machine->abortStatus) {
+    if (!self->machine || self->machine->abortStatus) {
         snprintf(ret->reason, sizeof ret->reason, "the machine was stopped in an earlier crank");
         return;
     }
@@ -86,6 +88,42 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
     }
 }
 
+/* The bundle in file PATH, which the vat's next start evaluates. */
+static err_t take_bundle(xs_engine_t *self, const char *path)
+{
+    free(self->bundle);
+    self->bundle = NULL;
+    self->bundle_len = 0;
+    return read_file(path, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
+}
+
+static void limit_heap(const xs_engine_t *self)
+{
+    if (!self->heap_bytes) return;
+    platform_limit_space(self->machine, platform_space(self->machine) + self->heap_bytes);
+}
+
+static err_t engine_renew(engine_t *port, const char *bundle)
+{
+    xs_engine_t *self = (xs_engine_t *)port;
+    char golden[PATH_BYTES_MAX + 16];
+    xs_golden_t kind;
+
+    if (self->machine) xsDeleteMachine(self->machine); /* the next one takes its room */
+    self->machine = NULL;
+    err_t err = take_bundle(self, bundle);
+    if (!err) err = xs_golden_for(bundle, &kind);
+    if (err) return err;
+    snprintf(golden, sizeof golden, "%s/%s", self->share, xs_golden_file(kind));
+    if (machine_load(golden, &self->machine)) {
+        self->machine = NULL;
+        return ERR_PROCESS_FAILED;
+    }
+    xsSetContext(self->machine, self);
+    limit_heap(self);
+    return ERR_OK;
+}
+
 static void engine_free(engine_t **self_p)
 {
     xs_engine_t *self = (xs_engine_t *)*self_p;
@@ -93,6 +131,7 @@ static void engine_free(engine_t **self_p)
     if (self->machine) xsDeleteMachine(self->machine);
     arena_clear(&self->arena);
     free(self->bundle);
+    free(self->share);
     free(self);
 }
 
@@ -103,8 +142,11 @@ err_t xs_engine_new(const char *golden_path, engine_t **ret)
     if (err) return err;
     xs_engine_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (engine_t){.run = engine_run, .destroy = engine_free};
+    self->port = (engine_t){engine_run, engine_renew, engine_free};
     self->machine = machine;
+    const char *slash = strrchr(golden_path, '/');
+    self->share = slash ? strndup(golden_path, (size_t)(slash - golden_path)) : strdup(".");
+    must(self->share);
     xsSetContext(machine, self);
     *ret = &self->port;
     return ERR_OK;
@@ -114,15 +156,13 @@ err_t xs_engine_open(engine_t *engine, const xs_options_t *options)
 {
     xs_engine_t *self = (xs_engine_t *)engine;
     must(!self->bundle);
-    err_t err = read_file(options->bundle, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
+    err_t err = take_bundle(self, options->bundle);
     if (err) return err;
     snprintf(self->vat_id, sizeof self->vat_id, "v%u", options->vat.n);
     self->globals = options->globals ? options->globals : "";
     self->computrons = options->computrons;
     self->wall_ms = options->wall_ms;
     self->heap_bytes = options->heap_bytes;
-    if (self->heap_bytes) {
-        platform_limit_space(self->machine, platform_space(self->machine) + self->heap_bytes);
-    }
+    limit_heap(self);
     return ERR_OK;
 }

@@ -5,8 +5,9 @@
 #include "xsnap.h"
 
 typedef struct {
-    engine_t port; /* first: an engine_t * is an xs_engine_t * */
-    xsMachine *machine;
+    engine_t port;      /* first: an engine_t * is an xs_engine_t * */
+    xsMachine *machine; /* NULL: it was to be renewed, and that failed */
+    char *share;        /* folder of the golden snapshots */
 
     /* The vat, once it is known. */
     char vat_id[16];
@@ -18,7 +19,7 @@ typedef struct {
     /* The crank that runs. */
     const engine_host_t *host;
     const vdelivery_t *delivery;
-    uint64_t chance; /* blocks of the delivery's seed that were given out */
+    uint64_t chance;    /* blocks of the delivery's seed that were given out */
     arena_t arena;      /* what one syscall says, in C */
     err_t failed;       /* what the host answered first; nothing is asked of it after that */
     uint64_t meter_max; /* of this crank; 0: none */

@@ -98,8 +98,6 @@ void fxCreateMachinePlatform(txMachine *the)
     the->allocationLimit = SIZE_MAX;
 }
 
-void fxDeleteMachinePlatform(txMachine *the) { (void)the; }
-
 /* How much room a heap should have after a collection: a quarter of it free, or it grows by half of what
  * lives. XS by itself grows only when a collection frees nothing, and a vat whose live heap happens to
  * fill nine tenths of what it has then collects all the time. patch_xs.cmake makes XS ask. What a
@@ -227,6 +225,18 @@ void platform_kept_last(txMachine *the, txSlot *slot)
     (void)the;
     if (!kept.first) kept.first = slot;
     kept.last = slot;
+}
+
+/* Another machine may stand at the same address: nothing here may be taken for its. */
+void fxDeleteMachinePlatform(txMachine *the)
+{
+    if (last_job.the == the) last_job.the = NULL;
+    if (kept.the != the) return;
+    c_free(kept.places);
+    kept.places = NULL;
+    kept.the = NULL;
+    kept.first = kept.last = NULL;
+    kept.room = kept.count = 0;
 }
 
 void fxQueuePromiseJobs(txMachine *the) { the->promiseJobs = 1; }

@@ -1,8 +1,8 @@
 /* The XS engine: a JavaScript machine with SES and liveslots, restored from a golden snapshot, that
  * runs one vat. See vathost/xs/README.md for how the snapshot is made and what a vat finds inside.
  *
- * One machine per process and thread; the process must have read the golden snapshot on the thread
- * that runs cranks (XS remembers the stack's address). */
+ * One machine at a time per process and thread; the process must have read the golden snapshot on the
+ * thread that runs cranks (XS remembers the stack's address). */
 #pragma once
 #include "vathost/supervisor/engine.h"
 
@@ -27,8 +27,12 @@ typedef struct {
 typedef enum { XS_LEAN, XS_ZIP } xs_golden_t;
 CHECKED err_t xs_golden_for(const char *bundle_path, xs_golden_t *ret);
 
+/* Its file, in the folder of all golden snapshots. */
+const char *xs_golden_file(xs_golden_t kind);
+
 /* Reads a golden snapshot into a machine. For the zygote: call once per kind, then fork. The engine
- * is not ready before xs_engine_open(). Fails with FILE_MISSING, or BUNDLE_BROKEN when the
+ * is not ready before xs_engine_open(). When it is renewed it reads a snapshot again, this one or the
+ * other, from the same folder, with a name of xs_golden_file(). Fails with FILE_MISSING, or BUNDLE_BROKEN when the
  * snapshot is of another build. The caller owns it. */
 CHECKED err_t xs_engine_new(const char *golden_path, engine_t **ret);
 

@@ -1,5 +1,6 @@
 vatyard_unit_test(supervisor_test supervisor_test.c vat_support)
 vatyard_unit_test(supervisor_hostile_test supervisor_hostile_test.c vat_support)
+vatyard_unit_test(supervisor_upgrade_test supervisor_upgrade_test.c vat_support)
 vatyard_unit_test(clist_test clist_test.c vat_support)
 vatyard_unit_test(vatdb_test vatdb_test.c vat_support host_store)
 vatyard_unit_test(worker_test worker_test.c vat_support host_worker)

@@ -196,12 +196,19 @@ static void on_console(void *context, unsigned level, text_t source, text_t text
 
 /* ---- life ---- */
 
+enum { PATH_HERE = 512 };
+
+static void find_bundle(const char *name, char path[PATH_HERE])
+{
+    snprintf(path, PATH_HERE, "%s%s%s", *name == '/' ? "" : XS_TEST_BUNDLES,
+             *name == '/' ? "" : "/", name);
+}
+
 xs_vat_t *xs_vat_new(const char *name, xs_options_t limits)
 {
-    char path[512], golden[512];
+    char path[PATH_HERE], golden[PATH_HERE];
     xs_golden_t kind;
-    snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : XS_TEST_BUNDLES,
-             *name == '/' ? "" : "/", name);
+    find_bundle(name, path);
     must(!xs_golden_for(path, &kind));
     snprintf(golden, sizeof golden, "%s/%s.xss", XS_TEST_SHARE, kind == XS_ZIP ? "zip" : "lean");
 
@@ -242,6 +249,13 @@ void xs_vat_destroy(xs_vat_t **self_p)
     }
     free(self->pairs);
     free(self);
+}
+
+err_t xs_vat_renew(xs_vat_t *self, const char *name)
+{
+    char path[PATH_HERE];
+    find_bundle(name, path);
+    return self->engine->renew(self->engine, path);
 }
 
 /* ---- deliveries ---- */

@@ -9,6 +9,9 @@ typedef struct xs_vat xs_vat_t;
 xs_vat_t *xs_vat_new(const char *name, xs_options_t limits);
 void xs_vat_destroy(xs_vat_t **self_p);
 
+/* Its engine begins anew with the bundle NAME; the store stays. */
+CHECKED err_t xs_vat_renew(xs_vat_t *self, const char *name);
+
 /* Each runs one delivery. The report is valid until the next. */
 const engine_report_t *xs_vat_start(xs_vat_t *self, const char *body);
 const engine_report_t *xs_vat_message(xs_vat_t *self, const char *target, const char *body,
