@@ -357,6 +357,8 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_release: on_release(k, client, &msg->body.release); return;
     case TAG_reap: on_reap(k, client, &msg->body.reap); return;
     case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;
+    case TAG_pin: on_pin(k, client, &msg->body.pin); return;
+    case TAG_revoke: on_revoke(k, client, &msg->body.revoke); return;
     case TAG_shutdown: on_shutdown(k, client, &msg->body.shutdown); return;
     case TAG_audit: on_audit(k, client, &msg->body.audit); return;
     case TAG_list: on_list(k, client, &msg->body.list); return;

@@ -135,7 +135,6 @@ static void list_holders(list_t *l, const named_t *named)
 
 static bool list_ref(list_t *l, kref_t kref)
 {
-    static const char *const states[] = {"unresolved", "fulfilled", "rejected"};
     const object_t *object = object_find(l->k, kref);
     const promise_t *promise = promise_find(l->k, kref);
     if (!object && !promise) return false;
@@ -147,12 +146,14 @@ static bool list_ref(list_t *l, kref_t kref)
     row.name = vat_name(vat);
     if (object) {
         row.role = text_of("object");
-        row.state = text_of(object_orphan(l->k, object) ? "orphan" : "live");
+        row.state = object_state(l->k, object);
+        row.service = object_service(l->k, object);
         row.reachable = object->row.reachable;
         row.recognizable = object->row.recognizable;
+        row.pins = object->row.pins;
     } else {
         row.role = text_of("promise");
-        row.state = text_of(states[promise->row.state]);
+        row.state = promise_state(promise);
         row.recognizable = promise->row.count;
         row.value = value_data(promise->value);
     }
@@ -224,6 +225,10 @@ void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg)
     case 4: kernel_audit(k, list_finding, &l); break;
     case 5: list_counters(&l); break;
     case 6: rings_each(k, list_cycle, &l); break;
+    case REGISTRY_OBJECTS:
+    case REGISTRY_PROMISES:
+    case REGISTRY_ENTRIES:
+    case REGISTRY_LAUNCH: err = registry_list(k, msg, &l.rows, &l.next); break;
     default: err = ERR_BAD_VALUE; break;
     }
     if (err) {

@@ -586,6 +586,20 @@ void request_free(request_t *request);
 /* ---- list.c ---- */
 void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg);
 
+/* ---- registry.c: LIST with filters and pages ---- */
+enum { REGISTRY_OBJECTS = 7, REGISTRY_PROMISES, REGISTRY_ENTRIES, REGISTRY_LAUNCH }; /* LIST.what */
+CHECKED err_t registry_list(const kernel_t *k, const msg_list_t *msg, buf_t *out, uint64_t *ret_next);
+text_t object_state(const kernel_t *k, const object_t *object);
+text_t object_service(const kernel_t *k, const object_t *object);
+text_t promise_state(const promise_t *promise);
+
+/* ---- pin.c: PIN, REVOKE ---- */
+uint64_t object_own_pins(const kernel_t *k, const object_t *object);
+void object_pin(kernel_t *k, object_t *object);
+void object_unpin(kernel_t *k, object_t *object);
+void on_pin(kernel_t *k, uint32_t client, const msg_pin_t *msg);
+void on_revoke(kernel_t *k, uint32_t client, const msg_revoke_t *msg);
+
 /* ---- ring.c: vats that hold each other's objects ---- */
 typedef void ring_visit_t(void *context, const msg_cycle_row_t *row);
 void rings_each(const kernel_t *k, ring_visit_t *visit, void *context);

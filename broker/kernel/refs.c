@@ -57,6 +57,7 @@ promise_t *promise_new(kernel_t *k, kref_t kref)
     promise_t *self = take(sizeof *self);
     self->named.head.table = ROW_promise;
     self->row.kref = kref.n;
+    self->row.made_ms = k->now_us / 1000;
     map_put(&k->promises, kref.n, self);
     touch(k, &self->named.head);
     doubt(k, &self->named, kref.n);

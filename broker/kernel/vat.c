@@ -188,12 +188,15 @@ static void end_work(kernel_t *k, kvat_t *vat)
     }
 }
 
-static void unpin(kernel_t *k, kvat_t *vat)
+/* The kernel's own pin goes; those of clients stay. */
+static void unpin(kernel_t *k, const kvat_t *vat)
 {
     object_t *root = object_find(k, kref_root(vat->id));
-    if (!root || !root->row.pins) return;
-    root->row.pins = 0;
-    if (!PLANTED(pin_kept)) ref_down(k, kref_root(vat->id));
+    if (vat->row.dynamic || !root) return;
+    if (PLANTED(pin_kept))
+        root->row.pins--;
+    else
+        object_unpin(k, root);
 }
 
 /* What those hear who wait for the end of a vat that did not end itself. */
