@@ -265,6 +265,20 @@ static void check_vat(recount_t *a, const kvat_t *vat)
 
 /* ---- clusters, hosts, requests, the kernel as a whole ---- */
 
+/* Every cluster can be launched again. */
+static void check_config(recount_t *a, const kcluster_t *cluster)
+{
+    which_t row = {"config", 's', 0, cluster->row.cluster, 0};
+    msg_t msg;
+    if (!cluster->config || msg_decode(blob_bin(cluster->config->launch), &msg)) {
+        found(a, "K53", row, "should be the LAUNCH of its cluster, and is none");
+        return;
+    }
+    bool fits = msg.tag == TAG_launch && text_same(msg.body.launch.name, cluster->row.name);
+    if (!fits) found(a, "K53", row, "should be the LAUNCH of its cluster, and is another message");
+    msg_clear(&msg);
+}
+
 static void check_cluster(recount_t *a, const kcluster_t *cluster)
 {
     which_t row = {"cluster", 's', 0, cluster->row.cluster, 0};
@@ -281,6 +295,7 @@ static void check_cluster(recount_t *a, const kcluster_t *cluster)
         found_count(a, "K37", row, "in a serial cluster, the number of cranks in flight", in_flight,
                     busy ? 1 : 0);
     found_count(a, "K36", row, "busy", cluster->busy, busy);
+    check_config(a, cluster);
     if (!bootstrap)
         found(a, "K42", row, "its bootstrap vat is v%" PRIu64 ", should be one of its vats",
               cluster->row.bootstrap);

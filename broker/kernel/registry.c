@@ -118,8 +118,7 @@ static err_t add_object(const registry_t *r, const object_t *object, buf_t *out)
     mention_t *holders = take((all + 1) * sizeof *holders);
     for (const held_t *held = object->named.holders; held; held = held->next) {
         if (held->row.flags & HELD_EXPORTED || !vat_alive(held->vat)) continue;
-        holders[count++] =
-            (mention_t){held->row.flags & HELD_REACHABLE ? "" : "(", held->row.vat};
+        holders[count++] = (mention_t){held->row.flags & HELD_REACHABLE ? "" : "(", held->row.vat};
     }
     char text[TEXT_BYTES_MAX];
     const kvat_t *owner = alive(r->k, object->row.owner);
@@ -171,9 +170,10 @@ static err_t add_promise(const registry_t *r, const promise_t *promise, buf_t *o
 
 static err_t add_entry(const registry_t *r, const entry_t *entry, buf_t *out)
 {
-    static const char *const kinds[] = {
-        [ENTRY_START] = "start",   [ENTRY_MESSAGE] = "message", [ENTRY_NOTIFY] = "notify",
-        [ENTRY_UPGRADE] = "upgrade"};
+    static const char *const kinds[] = {[ENTRY_START] = "start",
+                                        [ENTRY_MESSAGE] = "message",
+                                        [ENTRY_NOTIFY] = "notify",
+                                        [ENTRY_UPGRADE] = "upgrade"};
     kref_t holder = {entry->row.holder};
     bool waits = kref_is_promise(holder);
     const kvat_t *vat = waits ? NULL : vat_find(r->k, holder.n);
@@ -270,7 +270,8 @@ static void find_entries(registry_t *r)
 {
     for (size_t i = 0; i < r->k->vats.room; i++) {
         const kvat_t *vat = map_cell(&r->k->vats, i);
-        if (!vat || (r->vat && vat != r->vat) || (r->cluster && vat->cluster != r->cluster)) continue;
+        if (!vat || (r->vat && vat != r->vat) || (r->cluster && vat->cluster != r->cluster))
+            continue;
         keep_queue(r, &vat->queue);
     }
     if (r->vat || r->cluster) return;
@@ -301,7 +302,7 @@ static err_t list_launch(const kernel_t *k, const msg_list_t *msg, buf_t *out)
 {
     const kcluster_t *cluster = cluster_find(k, msg->cluster.n);
     if (!cluster) return ERR_CLUSTER_UNKNOWN;
-    bin_t launch = cluster->config ? cluster->config->row.launch : (bin_t){0};
+    bin_t launch = blob_bin(cluster->config->launch);
     return buf_add(out, launch.at, launch.len);
 }
 

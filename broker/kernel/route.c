@@ -107,6 +107,8 @@ static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
             if (object->row.revoked) {
                 splat_error(k, entry, "OBJECT_REVOKED", "Target object has been revoked",
                             (text_t){0});
+                return NULL;
+            }
             service_t *service = object->row.owner ? NULL : service_find(k, target);
             if (service) {
                 service_run(k, service, entry);

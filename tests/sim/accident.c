@@ -47,9 +47,14 @@ static void do_audit(sim_t *self, chance_t *chance)
     msg_audit_t audit = {client_request(self), roll(chance, 4) != 0};
     client_ask(self, TAG_audit, &audit, REQUEST_OTHER);
     kref_t kref = self->kref_count ? self->krefs[roll(chance, self->kref_count)] : (kref_t){0};
-    msg_list_t list = {.request = client_request(self), .what = roll(chance, 7)};
+    msg_list_t list = {.request = client_request(self), .what = roll(chance, 11)};
     list.ended = once_in(chance, 2);
     list.kref = kref;
+    if (once_in(chance, 3)) list.vat.n = roll(chance, self->config.vats + 1);
+    if (once_in(chance, 3)) list.holder.n = roll(chance, self->config.vats + 1);
+    if (once_in(chance, 3) || list.what == 10) list.cluster.n = roll(chance, 3);
+    list.unsettled = once_in(chance, 2);
+    list.limit = roll(chance, 4);
     client_ask(self, TAG_list, &list, REQUEST_OTHER);
     msg_quiet_t quiet = {client_request(self), {roll(chance, 3)}};
     if (once_in(chance, 3)) client_ask(self, TAG_quiet, &quiet, REQUEST_OTHER);

@@ -20,7 +20,7 @@ static row_t rows[ROWS];
 static size_t row_count;
 static uint8_t key[32] = {1}, chain[32], hash[2][32], id[16] = {1};
 static uint8_t slots_two[16], slots_one[8];
-static buf_t delivery[2];
+static buf_t delivery[2], launch[2];
 static size_t log_count;
 
 static uint8_t *slot(uint8_t *at, uint64_t kref)
@@ -82,6 +82,7 @@ static void make(void)
     counter("next_promise", 2);
     ROW(host, .host = 1, .name = text_of("h"), .key = {key, 32}, .epoch = 4);
     ROW(cluster, .cluster = 1, .name = text_of("c"), .state = 1, .bootstrap = 1, .result = P(0, 1));
+    ROW(config, .cluster = 1, .launch = {launch[0].at, launch[0].len});
     vat(1, "alice", 1, 4, 3, 1, 1);
     vat(2, "bob", 1, 2, 2, 0, 1);
     vat(3, "carol", 2, 2, 2, 0, 0);
@@ -216,13 +217,22 @@ static void expect(const char *const *wanted)
 
 static void set_up(void)
 {
-    for (size_t i = 0; i < 2; i++) delivery[i] = buf_of(FRAME_BYTES_MAX);
+    static const char *const names[] = {"c", "d"};
+    for (size_t i = 0; i < 2; i++) {
+        delivery[i] = buf_of(FRAME_BYTES_MAX);
+        launch[i] = buf_of(FRAME_BYTES_MAX);
+        msg_launch_t msg = {.name = text_of(names[i])};
+        cr_assert_eq(msg_encode(TAG_launch, &msg, &launch[i]), ERR_OK);
+    }
     make();
 }
 
 static void tear_down(void)
 {
-    for (size_t i = 0; i < 2; i++) buf_clear(&delivery[i]);
+    for (size_t i = 0; i < 2; i++) {
+        buf_clear(&delivery[i]);
+        buf_clear(&launch[i]);
+    }
 }
 
 TestSuite(audit, .init = set_up, .fini = tear_down);
@@ -474,6 +484,16 @@ Test(audit, k48_requests)
     for (size_t i = 0; i < row_count; i++)
         if (rows[i].table == ROW_request) rows[i].body.request.reply = (bin_t)NONE;
     EXPECT("K48  requests #1: how many wait for an answer is 1, should be 0");
+}
+
+Test(audit, k53_launches)
+{
+    drop(ROW_config, 1, 0);
+    EXPECT("K53  config s1: should be the LAUNCH of its cluster, and is none");
+    row_at(ROW_config, 1, 0)->body.config.launch = (bin_t)BIN("x");
+    EXPECT("K53  config s1: should be the LAUNCH of its cluster, and is none");
+    row_at(ROW_config, 1, 0)->body.config.launch = (bin_t){launch[1].at, launch[1].len};
+    EXPECT("K53  config s1: should be the LAUNCH of its cluster, and is another message");
 }
 
 Test(audit, x1_numbers)

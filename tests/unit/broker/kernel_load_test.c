@@ -30,6 +30,14 @@ static row_t text_counter(const char *name, uint64_t value)
     return ROW(counter, .name = text_of(name), .value = value);
 }
 
+static void load_config(void)
+{
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    cr_assert_eq(msg_encode(TAG_launch, &(msg_launch_t){.name = text_of("c")}, &frame), ERR_OK);
+    load(ROW(config, .cluster = 1, .launch = {frame.at, frame.len}));
+    buf_clear(&frame);
+}
+
 /* One vat, alice, that has started and is idle. */
 static void make(void)
 {
@@ -44,6 +52,7 @@ static void make(void)
     load(ROW(host, .host = 1, .name = text_of("h"), .key = {zeros, 32}, .epoch = 4));
     load(ROW(cluster, .cluster = 1, .name = text_of("c"), .state = 1, .bootstrap = 1,
              .result = P(0, 1)));
+    load_config();
 }
 
 static row_vat_t alice(uint64_t assigned)
@@ -108,6 +117,8 @@ Test(load, counters_hosts_and_clusters_that_cannot_be)
     EXPECT_DAMAGE(cluster, .cluster = 1);
     EXPECT_DAMAGE(cluster, .cluster = 2, .state = 2);
     EXPECT_DAMAGE(cluster, .cluster = 2, .request = {zeros, 15});
+    EXPECT_DAMAGE(config, .cluster = 1, .launch = BIN("x"));
+    EXPECT_DAMAGE(config, .cluster = 2, .launch = BIN("x"));
     expect_damage((row_t){.table = ROW_TABLES}, "no table");
 }
 

@@ -469,3 +469,25 @@ Test(registry, revoke_takes_objects_only_and_is_answered_once)
     rig_result(rig, 1, &calls);
     cr_expect_eq(failed(rig_ask(rig, TAG_revoke, &msg)), ERR_REF_UNKNOWN, "the same answer");
 }
+
+/* ---- a cluster's LAUNCH ---- */
+
+Test(registry, a_cluster_shows_how_it_was_launched)
+{
+    launch("alice bob");
+    rig_restart(rig, true);
+    msg_list_t msg = {.request = rig_id(rig), .what = LAUNCH, .cluster = {1}};
+    bin_t rest = rig_ask(rig, TAG_list, &msg)->body.rows.rows;
+    msg_t row;
+    cr_assert(!msg_next(&rest, &row));
+    cr_expect_eq(rest.len, 0);
+    cr_assert_eq(row.tag, TAG_launch);
+    bin_t vats = row.body.launch.vats;
+    msg_t vat;
+    cr_assert(!msg_next(&vats, &vat));
+    cr_expect(rig_text_is(vat.body.launch_vat.name, "alice"));
+    msg_clear(&vat);
+    msg_clear(&row);
+    msg = (msg_list_t){.request = rig_id(rig), .what = LAUNCH, .cluster = {2}};
+    cr_expect_eq(failed(rig_ask(rig, TAG_list, &msg)), ERR_CLUSTER_UNKNOWN);
+}
