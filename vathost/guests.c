@@ -29,8 +29,13 @@ typedef struct {
     uint64_t known;    /* last delivery it is known to have run */
     uint64_t live;     /* last live delivery it has and will run; known < live: it is running */
     uint64_t since_ms; /* since when it runs known + 1 */
-    bool reaped;       /* what it runs is a reap, alone in flight */
-    bool late;         /* killed by the clock */
+    unsigned patience; /* how many times the usual wall clock it has: a reap or an upgrade, alone in
+                          flight, has more */
+    uint64_t upgrade;  /* the last upgrade it was told to run */
+    bool undone;       /* its upgrade failed: it ends by itself, and the vat goes on without it */
+    char want[NAME_BYTES_MAX + 1]; /* the bundle whose file it waits for; "" */
+    uint64_t ask_at_ms;            /* when to ask the broker for it again; 0: it was asked */
+    bool late;                     /* killed by the clock */
     bool diverged;
 } worker_t;
 
@@ -173,13 +178,26 @@ static void start_again(guest_t *guest, uint64_t now_ms)
     start_later(guest, now_ms + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS));
 }
 
+/* The bundle that is on its way from the broker for GUEST: its worker's, or what one will start with. */
+static const char *awaited(const guest_t *guest)
+{
+    const worker_t *worker = guest->worker;
+    if (worker) return *worker->want && !worker->ask_at_ms ? worker->want : NULL;
+    return guest->fetching ? guest->bundle : NULL;
+}
+
+static bool awaits(const guest_t *guest, const char *bundle)
+{
+    const char *name = awaited(guest);
+    return name && strcmp(name, bundle) == 0;
+}
+
+/* Does anybody await BUNDLE, OTHER not counted? */
 static bool fetching(const guests_t *self, const guest_t *other, const char *bundle)
 {
     for (size_t i = 0; i < self->guests.room; i++) {
         const guest_t *guest = map_cell(&self->guests, i);
-        if (guest && guest != other && guest->fetching && strcmp(guest->bundle, bundle) == 0) {
-            return true;
-        }
+        if (guest && guest != other && awaits(guest, bundle)) return true;
     }
     return false;
 }
@@ -250,15 +268,13 @@ void guests_end_all(guests_t *self)
 
 /* ---- what the broker says ---- */
 
+/* The vat, if it stands here in this placement. Its incarnation is the broker's to count. */
 static guest_t *guest_at(const guests_t *self, vat_t vat, uint64_t inc, uint64_t pgen)
 {
     guest_t *guest = map_get(&self->guests, vat.n);
-    return guest && guest->inc == inc && guest->pgen == pgen ? guest : NULL;
-}
-
-static bool newer(const guest_t *guest, uint64_t inc, uint64_t pgen)
-{
-    return inc > guest->inc || (inc == guest->inc && pgen > guest->pgen);
+    if (!guest || guest->pgen != pgen) return NULL;
+    if (guest->inc < inc) guest->inc = inc;
+    return guest;
 }
 
 static void copy(char *to, size_t room, text_t from)
@@ -275,12 +291,9 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
         log_error("bundle_name", kv_num("vat", msg->vat.n), kv_text("bundle", msg->bundle));
         return;
     }
-    if (guest && newer(guest, msg->inc, msg->pgen)) {
-        remove_guest(self, guest);
-        guest = NULL;
-    } else if (guest && (guest->inc != msg->inc || guest->pgen != msg->pgen)) {
-        return; /* old news */
-    }
+    if (guest && guest->pgen > msg->pgen) return; /* old news */
+    if (guest && guest->pgen < msg->pgen) remove_guest(self, guest);
+    guest = guest_at(self, msg->vat, msg->inc, msg->pgen);
     if (!guest) {
         guest = calloc(1, sizeof *guest);
         must(guest);
@@ -306,7 +319,7 @@ static void on_vat_end(guests_t *self, const msg_vat_end_t *msg)
     guest_t *guest = map_get(&self->guests, msg->vat.n);
     if (!guest) {
         delete_database(self, msg->vat);
-    } else if (!newer(&(guest_t){.inc = msg->inc, .pgen = msg->pgen}, guest->inc, guest->pgen)) {
+    } else if (guest->pgen <= msg->pgen) {
         remove_guest(self, guest);
     }
 }
@@ -328,7 +341,11 @@ static void watch_deliver(worker_t *worker, const msg_deliver_t *msg, uint64_t n
     if (msg->verdict != 0 || msg->d != worker->live + 1) return;
     if (worker->live == worker->known) worker->since_ms = now_ms;
     worker->live = msg->d;
-    worker->reaped = msg_peek(msg->delivery) == TAG_deliver_reap;
+    uint64_t tag = msg_peek(msg->delivery);
+    worker->patience = 1;
+    if (tag == TAG_deliver_reap) worker->patience = WALL_REAP_TIMES;
+    if (tag == TAG_deliver_upgrade) worker->patience = WALL_REAP_TIMES + 1; /* a reap and a start */
+    if (tag == TAG_deliver_upgrade) worker->upgrade = msg->d;
 }
 
 static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
@@ -343,9 +360,52 @@ static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64
     tell_worker(self, guest->worker, frame);
 }
 
+/* Answers a worker's BUNDLE_WANT; PATH "" when there is no such bundle. Its clock goes on. */
+static void give_file(guests_t *self, worker_t *worker, const char *path, uint64_t now_ms)
+{
+    char name[NAME_BYTES_MAX + 1];
+    memcpy(name, worker->want, sizeof name);
+    worker->want[0] = '\0';
+    worker->ask_at_ms = 0;
+    worker->since_ms = now_ms;
+    msg_bundle_file_t file = {text_of(name), text_of(path)};
+    tell_worker(self, worker, frame_of(self, TAG_bundle_file, &file));
+}
+
+/* Gives the worker its file, or asks the broker for it. */
+static void seek_file(guests_t *self, worker_t *worker, uint64_t now_ms)
+{
+    char path[PATH_BYTES_MAX];
+    worker->ask_at_ms = 0;
+    if (bundles_find(self->options.bundles, worker->want, path, sizeof path)) {
+        give_file(self, worker, path, now_ms);
+    } else if (!fetching(self, worker->guest, worker->want)) {
+        fetch_bundle(self, worker->want);
+    }
+}
+
+enum { BUNDLE_RETRY_MS = 2000 };
+
+/* What GUEST awaits is here (DONE), does not exist (not EXISTS), or did not come whole. */
+static void bundle_came(guests_t *self, guest_t *guest, bool done, bool exists, uint64_t now_ms)
+{
+    if (!guest->worker) {
+        guest->fetching = false;
+        if (done)
+            start(self, guest, now_ms);
+        else
+            start_later(guest, now_ms + BUNDLE_RETRY_MS);
+    } else if (done) {
+        seek_file(self, guest->worker, now_ms);
+    } else if (exists) {
+        guest->worker->ask_at_ms = now_ms + BUNDLE_RETRY_MS;
+    } else {
+        give_file(self, guest->worker, "", now_ms);
+    }
+}
+
 static void on_bundle_part(guests_t *self, const msg_bundle_part_t *msg, uint64_t now_ms)
 {
-    enum { RETRY_MS = 2000 };
     char name[NAME_BYTES_MAX + 1];
     bundles_state_t state = BUNDLES_WRONG;
 
@@ -365,12 +425,8 @@ static void on_bundle_part(guests_t *self, const msg_bundle_part_t *msg, uint64_
     }
     for (size_t i = 0; i < self->guests.room; i++) {
         guest_t *guest = map_cell(&self->guests, i);
-        if (!guest || !guest->fetching || strcmp(guest->bundle, name) != 0) continue;
-        guest->fetching = false;
-        if (state == BUNDLES_DONE) {
-            start(self, guest, now_ms);
-        } else {
-            start_later(guest, now_ms + RETRY_MS);
+        if (guest && awaits(guest, name)) {
+            bundle_came(self, guest, state == BUNDLES_DONE, msg->total > 0, now_ms);
         }
     }
 }
@@ -405,10 +461,24 @@ static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
         if (worker->live < worker->known) worker->live = worker->known;
         worker->since_ms = now_ms;
         worker->guest->failures = 0;
+        worker->undone = msg->body.result.outcome && msg->body.result.d == worker->upgrade;
         break;
     case TAG_diverged: worker->diverged = true; break;
     default: break;
     }
+}
+
+/* A worker asks for one file at a time. */
+static bool on_bundle_want(guests_t *self, worker_t *worker, const msg_bundle_want_t *msg,
+                           uint64_t now_ms)
+{
+    if (msg->vat.n != worker->guest->vat.n || *worker->want) return false;
+    copy(worker->want, sizeof worker->want, msg->bundle);
+    if (bundles_name(msg->bundle))
+        seek_file(self, worker, now_ms);
+    else
+        give_file(self, worker, "", now_ms);
+    return true;
 }
 
 /* Returns false when the worker may not say this. */
@@ -419,10 +489,15 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
 
     if (!guest) return true; /* nobody's any more */
     if (msg_decode(frame, &msg)) return false;
+    if (msg.tag == TAG_bundle_want) {
+        bool takes = on_bundle_want(self, worker, &msg.body.bundle_want, now_ms);
+        msg_clear(&msg);
+        return takes;
+    }
     const msg_result_t *head = &msg.body.result; /* all of these begin alike */
     bool ok = msg.tag == TAG_attach || msg.tag == TAG_fetch || msg.tag == TAG_result ||
               msg.tag == TAG_diverged || msg.tag == TAG_names;
-    ok = ok && head->vat.n == guest->vat.n && head->inc == guest->inc && head->pgen == guest->pgen;
+    ok = ok && head->vat.n == guest->vat.n && head->pgen == guest->pgen;
     ok = ok && (msg.tag != TAG_attach || worker->starts); /* each has the broker send its rows */
     if (ok) {
         watch_worker(worker, &msg, now_ms);
@@ -526,6 +601,8 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
         report_lost(self, worker, err, status); /* the broker ends the vat, or asks for it again */
     } else if (worker->diverged) {
         /* The broker quarantines the vat. */
+    } else if (done && worker->undone) {
+        start(self, guest, now_ms); /* the broker knows how the upgrade ended, and skips it */
     } else if (done) {
         start_later(guest, now_ms + SAID_ITS_END_MS); /* its last result said so; VAT_END follows */
     } else {
@@ -566,16 +643,23 @@ void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms)
 
 /* ---- time ---- */
 
+/* Nobody before place I awaits the same: of those who wait for a bundle one asks. */
+static bool is_first(const guests_t *self, const guest_t *guest, size_t i)
+{
+    while (i-- > 0) {
+        const guest_t *other = map_cell(&self->guests, i);
+        if (other && awaits(other, awaited(guest))) return false;
+    }
+    return true;
+}
+
 void guests_session(guests_t *self)
 {
     for (size_t i = 0; i < self->guests.room; i++) {
         guest_t *guest = map_cell(&self->guests, i);
         if (!guest) continue;
         if (guest->worker) tell_start(self, guest->worker);
-        if (!guest->fetching) continue;
-        guest->fetching = false; /* so that one of those who wait for it asks, and not all */
-        if (!fetching(self, guest, guest->bundle)) fetch_bundle(self, guest->bundle);
-        guest->fetching = true;
+        if (awaited(guest) && is_first(self, guest, i)) fetch_bundle(self, awaited(guest));
     }
 }
 
@@ -586,8 +670,12 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
         if (guest->start_at_ms && guest->start_at_ms <= now_ms) start(self, guest, now_ms);
         return;
     }
-    uint64_t wall_ms = guest->wall_ms ? guest->wall_ms : WALL_MS_DEFAULT;
-    if (worker->reaped) wall_ms *= WALL_REAP_TIMES;
+    if (*worker->want) { /* it waits for us */
+        if (worker->ask_at_ms && worker->ask_at_ms <= now_ms) seek_file(self, worker, now_ms);
+        return;
+    }
+    uint64_t wall_ms = (guest->wall_ms ? guest->wall_ms : WALL_MS_DEFAULT) *
+                       (worker->patience ? worker->patience : 1);
     bool running = worker->live > worker->known;
     if (running && now_ms - worker->since_ms > wall_ms + WALL_GRACE_MS) {
         worker->late = true;

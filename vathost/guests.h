@@ -1,12 +1,14 @@
 /* guests: the vats that stand on this host, and one worker process for each.
  *
  *   G1  a vat has at most one worker that counts; frames of any other are dropped;
- *   G2  a worker speaks for its own (vat, incarnation, placement) and for nobody else: the host
+ *   G2  a worker speaks for its own (vat, placement) and for nobody else: the host
  *       compares, and ends a worker that tries, or that attaches without having been told START;
  *   G3  a worker that ends while it runs a live delivery, by a crash of its own or by the clock, is
  *       reported LOST, and only the broker brings the vat back; one that ends in any other way is
  *       started again by the host, with growing pauses while it does not get anywhere;
- *   G4  vat-N.db lives as long as the vat stands here.
+ *   G4  vat-N.db lives as long as the vat stands here;
+ *   G5  an incarnation is no fence: a run spans an upgrade, and the broker counts. A worker that
+ *       waits for the bundle of an upgrade has no clock.
  *
  * Where a worker stands is read from the frames that pass: ATTACH and FETCH say what it has run, a
  * RESULT that it is one further. So the clock runs only for deliveries that it has really begun. */

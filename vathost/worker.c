@@ -14,14 +14,22 @@
 #include "wire/base/must.h"
 #include "wire/frames/frames.h"
 
-enum { VERDICT_LIVE, VERDICT_REPLAY };
+enum { VERDICT_LIVE, VERDICT_REPLAY, VERDICT_SKIP };
 
 /* A result that the broker may ask for again. */
 typedef struct kept kept_t;
 struct kept {
     kept_t *next;
-    msg_result_t result; /* run: set when it is sent */
+    msg_result_t result; /* inc, run: set when it is sent */
     char bytes[];        /* what RESULT borrows: calls, console, reason */
+};
+
+/* A frame that is to be taken later. */
+typedef struct later later_t;
+struct later {
+    later_t *next;
+    size_t len;
+    uint8_t bytes[];
 };
 
 typedef struct {
@@ -34,8 +42,11 @@ typedef struct {
     id128_t nonce;
     bool attached, ended;
     uint64_t run, applied;
-    uint64_t fetched; /* last row of the batch that was asked for; 0: none */
-    kept_t *kept;     /* ascending d */
+    uint64_t fetched;                /* last row of the batch that was asked for; 0: none */
+    kept_t *kept;                    /* ascending d */
+    char wanted[NAME_BYTES_MAX + 1]; /* the bundle whose file an upgrade waits for, or "" */
+    char *file;                      /* the answer: its file, "" when there is none; or NULL */
+    later_t *later;                  /* that upgrade, and what came behind it */
     frames_t in;
     buf_t out;
     worker_exit_t exit;
@@ -83,6 +94,12 @@ static void tell(worker_t *self, msg_tag_t tag, const void *body)
 
 static uint64_t last(const worker_t *self) { return supervisor_last(self->supervisor); }
 
+/* The incarnation is the broker's to count: the worker says after it what it heard last. */
+static void hear_incarnation(worker_t *self, uint64_t inc)
+{
+    if (inc > self->start.inc) self->start.inc = inc;
+}
+
 /* ---- attaching and fetching ---- */
 
 static void attach(worker_t *self)
@@ -100,11 +117,11 @@ static void attach(worker_t *self)
 static void on_start(worker_t *self, const msg_start_t *start)
 {
     if (self->supervisor) { /* the link came back */
-        if (start->vat.n != self->start.vat.n || start->inc != self->start.inc ||
-            start->pgen != self->start.pgen) {
+        if (start->vat.n != self->start.vat.n || start->pgen != self->start.pgen) {
             fail(self, "worker_start", ERR_WIRE_TURN);
             return;
         }
+        hear_incarnation(self, start->inc);
         attach(self);
         return;
     }
@@ -149,6 +166,7 @@ static void on_attached(worker_t *self, const msg_attached_t *attached)
 
     self->attached = true;
     self->run = attached->run;
+    hear_incarnation(self, attached->inc);
     forget_applied(self, attached->applied);
     if (last(self) < self->applied) fetch(self);
 }
@@ -157,6 +175,7 @@ static void on_attached(worker_t *self, const msg_attached_t *attached)
 
 static void tell_result(worker_t *self, kept_t *kept)
 {
+    kept->result.inc = self->start.inc;
     kept->result.run = self->run;
     tell(self, TAG_result, &kept->result);
 }
@@ -180,7 +199,6 @@ static void keep_result(worker_t *self, const crank_t *crank, uint64_t run_us)
 
     kept->next = NULL;
     kept->result = (msg_result_t){.vat = self->start.vat,
-                                  .inc = self->start.inc,
                                   .pgen = self->start.pgen,
                                   .d = crank->d,
                                   .delivery_hash = crank->delivery_hash,
@@ -216,11 +234,64 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* ---- the file of an upgrade ---- */
+
+static void put_off(worker_t *self, bin_t frame, bool first)
+{
+    later_t *later = malloc(sizeof *later + frame.len), **place = &self->later;
+    must(later);
+    later->len = frame.len;
+    memcpy(later->bytes, frame.at, frame.len);
+    while (!first && *place) place = &(*place)->next;
+    later->next = *place;
+    *place = later;
+}
+
+static bool is_upgrade(const msg_deliver_t *deliver)
+{
+    return deliver->verdict != VERDICT_SKIP && msg_peek(deliver->delivery) == TAG_deliver_upgrade;
+}
+
+/* Asks for the file of the bundle that the upgrade in FRAME names. The frame is taken again when it
+ * is here, and then what came behind it. */
+static void want_bundle(worker_t *self, const msg_deliver_t *deliver, bin_t frame)
+{
+    msg_t msg;
+    err_t err = msg_decode(deliver->delivery, &msg);
+    if (err) {
+        fail(self, "worker_crank", err);
+        return;
+    }
+    text_t bundle = msg.body.deliver_upgrade.bundle;
+    memcpy(self->wanted, bundle.at, bundle.len);
+    self->wanted[bundle.len] = '\0';
+    msg_bundle_want_t want = {self->start.vat, bundle};
+    tell(self, TAG_bundle_want, &want);
+    msg_clear(&msg);
+    put_off(self, frame, true);
+}
+
+static void on_bundle_file(worker_t *self, const msg_bundle_file_t *msg)
+{
+    size_t len = strlen(self->wanted);
+    if (!len || msg->bundle.len != len || memcmp(msg->bundle.at, self->wanted, len) != 0) {
+        fail(self, "worker_frame", ERR_WIRE_TURN);
+        return;
+    }
+    self->wanted[0] = '\0';
+    self->file = calloc(1, msg->path.len + 1);
+    must(self->file);
+    if (msg->path.len) memcpy(self->file, msg->path.at, msg->path.len);
+}
+
+/* ---- a crank ---- */
+
 static void run_crank(worker_t *self, const msg_deliver_t *deliver)
 {
     const crank_t *crank;
     uint64_t began = now_us();
 
+    if (self->file && *self->file) supervisor_bundle(self->supervisor, self->file);
     err_t err = supervisor_run(self->supervisor, deliver, &crank);
     if (err) {
         fail(self, "worker_crank", err);
@@ -234,14 +305,15 @@ static void run_crank(worker_t *self, const msg_deliver_t *deliver)
         compare(self, deliver, crank);
     }
     /* Parsing the bundle leaves a large free arena behind that the vat never needs again. */
-    if (crank->d == 1) malloc_trim(0);
+    if (crank->d == 1 || is_upgrade(deliver)) malloc_trim(0);
     if (crank->dead && !self->over) end(self, WORKER_DONE);
 }
 
-static void on_deliver(worker_t *self, const msg_deliver_t *deliver)
+static void on_deliver(worker_t *self, const msg_deliver_t *deliver, bin_t frame)
 {
     if (!self->attached || deliver->run != self->run) return;
 
+    hear_incarnation(self, deliver->inc);
     forget_applied(self, deliver->applied);
     if (deliver->d <= last(self)) {
         for (kept_t *kept = self->kept; kept; kept = kept->next) {
@@ -251,7 +323,18 @@ static void on_deliver(worker_t *self, const msg_deliver_t *deliver)
     }
     if (deliver->d != last(self) + 1 || self->ended) return;
 
+    if (is_upgrade(deliver) && !self->file) {
+        want_bundle(self, deliver, frame);
+        return;
+    }
+    /* It ran, so the bundle was there. A new worker asks again, with growing pauses. */
+    if (self->file && !*self->file && deliver->verdict == VERDICT_REPLAY) {
+        fail(self, "worker_bundle", ERR_BUNDLE_UNKNOWN);
+        return;
+    }
     run_crank(self, deliver);
+    free(self->file);
+    self->file = NULL;
     bool batch_done = self->fetched && last(self) >= self->fetched;
     if (batch_done && !self->over) fetch(self);
 }
@@ -282,6 +365,7 @@ static void on_names_get(worker_t *self, const msg_names_get_t *get)
 {
     if (!self->attached || get->run != self->run) return;
 
+    hear_incarnation(self, get->inc);
     names_page_t page = {.first = get->first, .pairs = buf_of(NAMES_BYTES_MAX)};
     supervisor_pairs(self->supervisor, add_pair, &page);
     msg_names_t names = {.vat = self->start.vat,
@@ -298,28 +382,50 @@ static void on_names_get(worker_t *self, const msg_names_get_t *get)
 
 /* ---- the loop ---- */
 
+static void take_message(worker_t *self, const msg_t *msg, bin_t frame)
+{
+    switch (msg->tag) {
+    case TAG_start: on_start(self, &msg->body.start); break;
+    case TAG_attached: on_attached(self, &msg->body.attached); break;
+    case TAG_deliver: on_deliver(self, &msg->body.deliver, frame); break;
+    case TAG_names_get: on_names_get(self, &msg->body.names_get); break;
+    case TAG_bundle_file: on_bundle_file(self, &msg->body.bundle_file); break;
+    default: fail(self, "worker_frame", ERR_WIRE_TURN);
+    }
+}
+
 static void take(worker_t *self, bin_t frame)
 {
+    msg_tag_t tag = msg_peek(frame);
     msg_t msg;
+
+    if (!self->supervisor && tag != TAG_start) {
+        fail(self, "worker_frame", ERR_WIRE_TURN);
+        return;
+    }
+    if (*self->wanted && tag != TAG_bundle_file) {
+        put_off(self, frame, false);
+        return;
+    }
     err_t err = msg_decode(frame, &msg);
     if (err) {
         fail(self, "worker_frame", err);
         return;
     }
-    if (msg.tag == TAG_start) {
-        on_start(self, &msg.body.start);
-    } else if (!self->supervisor) {
-        fail(self, "worker_frame", ERR_WIRE_TURN);
-    } else if (msg.tag == TAG_attached) {
-        on_attached(self, &msg.body.attached);
-    } else if (msg.tag == TAG_deliver) {
-        on_deliver(self, &msg.body.deliver);
-    } else if (msg.tag == TAG_names_get) {
-        on_names_get(self, &msg.body.names_get);
-    } else {
-        fail(self, "worker_frame", ERR_WIRE_TURN);
-    }
+    take_message(self, &msg, frame);
     msg_clear(&msg);
+}
+
+/* False: nothing was put off, or it has to wait on. */
+static bool take_later(worker_t *self)
+{
+    later_t *later = self->later;
+    if (!later || *self->wanted) return false;
+
+    self->later = later->next;
+    take(self, (bin_t){later->bytes, later->len});
+    free(later);
+    return true;
 }
 
 static void read_more(worker_t *self)
@@ -336,6 +442,7 @@ worker_exit_t worker_run(int fd, const worker_ports_t *ports)
     bin_t frame;
 
     while (!self.over) {
+        if (take_later(&self)) continue;
         switch (frames_next(&self.in, &frame)) {
         case FRAMES_ONE: take(&self, frame); break;
         case FRAMES_MORE: read_more(&self); break;
@@ -343,6 +450,8 @@ worker_exit_t worker_run(int fd, const worker_ports_t *ports)
         }
     }
     forget_applied(&self, UINT64_MAX);
+    for (later_t *gone; (gone = self.later); free(gone)) self.later = gone->next;
+    free(self.file);
     supervisor_destroy(&self.supervisor);
     engine_destroy(&self.engine);
     vatstore_destroy(&self.store);

@@ -6,7 +6,8 @@
  *       and a difference ends the worker with DIVERGED;
  *   W4  after a discarded crank or an exit nothing more is run;
  *   W5  any error of the store, and any frame that makes no sense, ends the worker: the log is with
- *       the broker, and a new worker re-runs it.
+ *       the broker, and a new worker re-runs it;
+ *   W6  an upgrade waits for the file of its bundle, and every other frame behind it.
  *
  * One thread; blocks on its socket. */
 #pragma once

@@ -15,10 +15,15 @@
 static const vat_t vat = {3};
 static int far_end = -1;
 static uint64_t token;
-static size_t started, killed, attaches, others;
+static size_t started, killed, attaches, others, gets;
 static guests_t *guests;
 
-/* ---- the crew, and a bundle that is always there ---- */
+/* ---- the crew, and bundles: all are there but the missing one ---- */
+
+static const char *missing = "";
+static bundles_state_t added = BUNDLES_DONE;
+static uint64_t come;
+static frames_t told;
 
 err_t crew_start(crew_t *self, uint64_t its, const char *bundle, int *ret_fd)
 {
@@ -40,23 +45,25 @@ void crew_kill(crew_t *self, uint64_t its)
     killed++;
 }
 
-bool bundles_name(text_t text) { return text.len > 0; }
+bool bundles_name(text_t text) { return text.len > 2 && memcmp(text.at, "b1-", 3) == 0; }
 bool bundles_find(bundles_t *self, const char *name, char *ret_path, size_t room)
 {
     (void)self;
-    snprintf(ret_path, room, "%s", name);
-    return true;
+    snprintf(ret_path, room, "/bundles/%s", name);
+    return strcmp(name, missing) != 0;
 }
 uint64_t bundles_offset(const bundles_t *self, const char *name)
 {
     (void)self, (void)name;
-    return 0;
+    return come;
 }
 bundles_state_t bundles_add(bundles_t *self, const char *name, uint64_t offset, uint64_t total,
                             bin_t piece)
 {
-    (void)self, (void)name, (void)offset, (void)total, (void)piece;
-    return BUNDLES_WRONG;
+    (void)self, (void)offset, (void)total;
+    come += piece.len;
+    if (added == BUNDLES_DONE && strcmp(name, missing) == 0) missing = "";
+    return added;
 }
 
 /* ---- the broker ---- */
@@ -64,7 +71,11 @@ bundles_state_t bundles_add(bundles_t *self, const char *name, uint64_t offset, 
 static bool to_broker(void *context, bin_t frame)
 {
     (void)context;
-    ++*(msg_peek(frame) == TAG_attach ? &attaches : &others);
+    switch (msg_peek(frame)) {
+    case TAG_attach: attaches++; break;
+    case TAG_bundle_get: gets++; break;
+    default: others++;
+    }
     return true;
 }
 
@@ -99,7 +110,7 @@ static void setup(void)
         .state = "/nonexistent", .epoll = epoll_create1(0), .send = to_broker};
     guests = guests_new(&options);
     msg_vat_new_t new = {
-        .vat = vat, .inc = 1, .pgen = 1, .name = text_of("alice"), .bundle = text_of("b1")};
+        .vat = vat, .inc = 1, .pgen = 1, .name = text_of("alice"), .bundle = text_of("b1-old")};
     from_broker(TAG_vat_new, &new);
     cr_assert_eq(started, 1);
 }
@@ -107,6 +118,7 @@ static void setup(void)
 static void teardown(void)
 {
     guests_destroy(&guests);
+    frames_clear(&told);
     close(far_end);
 }
 TestSuite(guests, .init = setup, .fini = teardown);
@@ -138,4 +150,190 @@ Test(guests, a_worker_speaks_for_its_own_vat_only)
     says(TAG_fetch, &fetch);
     cr_assert_eq(others, 1);
     cr_assert_eq(killed, 1);
+}
+
+/* ---- bundles of upgrades ---- */
+
+static void wants(const char *bundle)
+{
+    msg_bundle_want_t want = {vat, text_of(bundle)};
+    says(TAG_bundle_want, &want);
+}
+
+/* What the worker is told next, but for STARTs; NULL when there is nothing. */
+static const msg_t *hears(void)
+{
+    static msg_t msg;
+    bin_t frame;
+    int flags = fcntl(far_end, F_GETFL);
+    fcntl(far_end, F_SETFL, flags | O_NONBLOCK);
+    if (msg.tag) msg_clear(&msg);
+    do {
+        msg.tag = 0;
+        while (frames_next(&told, &frame) != FRAMES_ONE) {
+            if (frames_read(&told, far_end) <= 0) return NULL;
+        }
+        cr_assert_eq(msg_decode(frame, &msg), ERR_OK);
+    } while (msg.tag == TAG_start);
+    return &msg;
+}
+
+static void hears_file(const char *path)
+{
+    const msg_t *msg = hears();
+    cr_assert(msg && msg->tag == TAG_bundle_file);
+    text_t found = msg->body.bundle_file.path;
+    cr_expect(found.len == strlen(path) && memcmp(found.at, path, found.len) == 0, "%.*s",
+              (int)found.len, found.at);
+}
+
+static void part(const char *bundle, uint64_t total)
+{
+    msg_bundle_part_t msg = {text_of(bundle), come, total, {(const uint8_t *)"xyz", total ? 3 : 0}};
+    from_broker(TAG_bundle_part, &msg);
+}
+
+Test(guests, a_worker_is_told_the_file_of_a_bundle)
+{
+    wants("b1-new");
+    hears_file("/bundles/b1-new");
+    cr_expect_eq(gets, 0);
+    wants("../../etc/passwd");
+    hears_file("");
+    cr_expect_eq(others, 0, "the broker hears nothing of it");
+}
+
+Test(guests, what_is_not_here_is_fetched_once_for_all)
+{
+    missing = "b1-new";
+    added = BUNDLES_MORE;
+    wants("b1-new");
+    cr_expect_eq(gets, 1);
+    int first = far_end;
+
+    msg_vat_new_t other = {
+        .vat = {4}, .inc = 1, .pgen = 1, .name = text_of("bob"), .bundle = text_of("b1-new")};
+    from_broker(TAG_vat_new, &other);
+    cr_expect_eq(started, 1, "it waits for the same bundle");
+    part("b1-new", 6);
+    cr_expect_eq(gets, 2, "one of both asks on");
+    guests_session(guests);
+    cr_expect_eq(gets, 3, "and again when the link was lost");
+    cr_expect_null(hears());
+    added = BUNDLES_DONE;
+    part("b1-new", 6);
+    cr_expect_eq(started, 2);
+    close(far_end);
+    far_end = first;
+    hears_file("/bundles/b1-new");
+}
+
+Test(guests, a_bundle_that_does_not_exist_is_an_answer)
+{
+    missing = "b1-new";
+    wants("b1-new");
+    part("b1-other", 0);
+    cr_expect_null(hears(), "that is about another one");
+    part("b1-new", 0);
+    hears_file("");
+    missing = "";
+    wants("b1-new");
+    hears_file("/bundles/b1-new");
+}
+
+Test(guests, a_bundle_that_comes_broken_is_fetched_again)
+{
+    missing = "b1-new";
+    added = BUNDLES_WRONG;
+    wants("b1-new");
+    part("b1-new", 6);
+    cr_expect_null(hears());
+    guests_tick(guests, 1000);
+    cr_expect_eq(gets, 1);
+    guests_tick(guests, 3000);
+    guests_tick(guests, 3000);
+    cr_expect_eq(gets, 2);
+    added = BUNDLES_DONE;
+    part("b1-new", 3);
+    hears_file("/bundles/b1-new");
+}
+
+Test(guests, a_worker_asks_for_itself_and_for_one_at_a_time)
+{
+    missing = "b1-new";
+    wants("b1-new");
+    wants("b1-new");
+    cr_expect_eq(killed, 1);
+}
+
+/* ---- what an upgrade changes ---- */
+
+static void delivers(msg_tag_t tag, uint64_t d)
+{
+    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
+    msg_deliver_upgrade_t upgrade = {.bundle = text_of("b1-new")};
+    msg_deliver_reap_t reap = {0};
+    const void *body = tag == TAG_deliver_upgrade ? (void *)&upgrade : (void *)&reap;
+    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
+    msg_deliver_t msg = {
+        .vat = vat, .inc = 1, .pgen = 1, .d = d, .delivery = {frame.at, frame.len}};
+    from_broker(TAG_deliver, &msg);
+    buf_clear(&frame);
+}
+
+Test(guests, the_clock_of_an_upgrade_stands_while_it_waits)
+{
+    enum { WALL = WALL_MS_DEFAULT + WALL_GRACE_MS, LONG = WALL_REAP_TIMES * WALL_MS_DEFAULT };
+    missing = "b1-new";
+    msg_attach_t attach = {.vat = vat, .inc = 1, .pgen = 1};
+    says(TAG_attach, &attach);
+    delivers(TAG_deliver_upgrade, 1);
+    wants("b1-new");
+    guests_tick(guests, 1000 * LONG);
+    cr_expect_eq(killed, 0, "it waits for us");
+    part("b1-new", 3);
+    guests_tick(guests, LONG + WALL);
+    cr_expect_eq(killed, 0, "a reap's time and a start's");
+    guests_tick(guests, LONG + WALL + 2);
+    cr_expect_eq(killed, 1);
+}
+
+Test(guests, a_worker_whose_upgrade_failed_is_followed_by_another_at_once)
+{
+    msg_attach_t attach = {.vat = vat, .inc = 1, .pgen = 1};
+    says(TAG_attach, &attach);
+    delivers(TAG_deliver_upgrade, 1);
+    msg_result_t result = {
+        .vat = vat, .inc = 1, .pgen = 1, .d = 1, .outcome = ERR_BUILD_ROOT_THREW};
+    says(TAG_result, &result);
+    guests_ended(guests, token, 0, 5);
+    cr_expect_eq(started, 2);
+
+    /* Any other last word is the vat's end, and the broker says what comes then. */
+    says(TAG_attach, &attach);
+    delivers(TAG_deliver_reap, 1);
+    says(TAG_result, &result);
+    guests_ended(guests, token, 0, 5);
+    cr_expect_eq(started, 2);
+}
+
+Test(guests, a_new_incarnation_is_the_same_guest)
+{
+    msg_vat_new_t next = {
+        .vat = vat, .inc = 2, .pgen = 1, .name = text_of("alice"), .bundle = text_of("b1-old")};
+    from_broker(TAG_vat_new, &next);
+    cr_expect_eq(started, 1);
+    cr_expect_eq(killed, 0);
+    msg_fetch_t fetch = {.vat = vat, .inc = 1, .pgen = 1, .first = 1, .count = 1};
+    says(TAG_fetch, &fetch);
+    cr_expect_eq(others, 1, "a worker that has not heard of it speaks on");
+    next.inc = 1; /* an old frame */
+    from_broker(TAG_vat_new, &next);
+    fetch.pgen = 2;
+    says(TAG_fetch, &fetch);
+    cr_expect_eq(killed, 1, "the placement is the fence");
+
+    next.pgen = 2;
+    from_broker(TAG_vat_new, &next);
+    cr_expect_eq(started, 2);
 }

@@ -425,3 +425,160 @@ Test(worker, it_tells_the_names_it_knows_in_pages)
     cr_expect_eq(ask_names(rig, kref_object((vat_t){10}, 0).n)->pairs.len, 0);
     cr_expect_eq(rig_end(rig), WORKER_DONE);
 }
+
+/* ---- upgrades ---- */
+
+static void upgrade_row(rig_t *rig, uint64_t run, uint64_t d, uint64_t verdict, hash_t expect)
+{
+    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
+    msg_deliver_upgrade_t upgrade = {.bundle = text_of("b1-new"),
+                                     .parameters = {{(const uint8_t *)"#{}", 3}, {NULL, 0}}};
+    cr_assert_eq(msg_encode(TAG_deliver_upgrade, &upgrade, &frame), ERR_OK);
+    msg_deliver_t msg = {.vat = vat,
+                         .inc = 2,
+                         .pgen = 1,
+                         .run = run,
+                         .d = d,
+                         .applied = d - 1,
+                         .verdict = verdict,
+                         .expect = expect,
+                         .delivery = {frame.at, frame.len}};
+    say(rig, TAG_deliver, &msg);
+    buf_clear(&frame);
+}
+
+static void wants(rig_t *rig)
+{
+    const msg_bundle_want_t *want = &hear(rig, TAG_bundle_want)->bundle_want;
+    cr_expect_eq(want->vat.n, vat.n);
+    cr_expect(want->bundle.len == 6 && memcmp(want->bundle.at, "b1-new", 6) == 0);
+}
+
+static void file(rig_t *rig, const char *path)
+{
+    msg_bundle_file_t msg = {text_of("b1-new"), text_of(path)};
+    say(rig, TAG_bundle_file, &msg);
+}
+
+Test(worker, an_upgrade_asks_for_its_file_and_everything_waits_behind_it)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    live(rig, 7, 1, 0);
+    hear(rig, TAG_result);
+    upgrade_row(rig, 7, 2, 0, (hash_t){{0}});
+    wants(rig);
+    live(rig, 7, 1, 1);
+    live(rig, 7, 3, 1);
+    msg_names_get_t get = {vat, 2, 1, 7, 0};
+    say(rig, TAG_names_get, &get);
+    upgrade_row(rig, 7, 4, 0, (hash_t){{0}});
+    live(rig, 7, 5, 1);
+
+    file(rig, "/somewhere/b1-new");
+    const msg_body_t *body = hear(rig, TAG_result);
+    cr_expect_eq(body->result.d, 2);
+    cr_expect_eq(body->result.outcome, ERR_OK);
+    cr_expect_eq(body->result.inc, 2, "the broker counts incarnations");
+    char *calls = calls_text(body->result.calls);
+    cr_expect_str_eq(calls, "send ko3.0 #[\"y\",[]] {}\nsend ko3.0 #[\"y\",[]] {}\n",
+                     "a reap and a start");
+    free(calls);
+    cr_expect_eq(hear(rig, TAG_result)->result.d, 3);
+    cr_expect_eq(hear(rig, TAG_names)->names.last, 3);
+    wants(rig);
+    live(rig, 7, 6, 1);
+    file(rig, "/somewhere/b1-new");
+    for (uint64_t d = 4; d <= 6; d++) cr_expect_eq(hear(rig, TAG_result)->result.d, d);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, an_upgrade_without_a_bundle_fails_and_the_engine_with_it)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    upgrade_row(rig, 7, 1, 0, (hash_t){{0}});
+    wants(rig);
+    live(rig, 7, 2, 0);
+    file(rig, "");
+    const msg_body_t *body = hear(rig, TAG_result);
+    cr_expect_eq(body->result.outcome, ERR_BUNDLE_UNKNOWN);
+    cr_expect_eq(body->result.calls.len, 0);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, a_lost_link_while_it_waits_for_a_file_costs_nothing)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    upgrade_row(rig, 7, 1, 0, (hash_t){{0}});
+    wants(rig);
+    msg_start_t again = {.vat = vat, .inc = 1, .pgen = 1};
+    say(rig, TAG_start, &again);
+    file(rig, "/somewhere/b1-new");
+    cr_expect_eq(hear(rig, TAG_result)->result.run, 7);
+    const msg_body_t *body = hear(rig, TAG_attach);
+    cr_expect_eq(body->attach.last, 1);
+    cr_expect_eq(body->attach.inc, 2);
+    rig->nonce = body->attach.nonce;
+    attached(rig, 8, 0);
+    upgrade_row(rig, 8, 1, 0, (hash_t){{0}});
+    body = hear(rig, TAG_result);
+    cr_expect_eq(body->result.d, 1);
+    cr_expect_eq(body->result.run, 8);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(worker, an_upgrade_is_replayed_or_stepped_over)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    upgrade_row(rig, 7, 1, 0, (hash_t){{0}});
+    wants(rig);
+    file(rig, "/somewhere/b1-new");
+    const msg_result_t *result = &hear(rig, TAG_result)->result;
+    hash_t expect = hash_result(result->outcome, result->calls, result->store_digest);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+
+    rig = rig_new(sends);
+    start(rig);
+    attached(rig, 8, 2);
+    hear(rig, TAG_fetch);
+    upgrade_row(rig, 8, 1, 2, (hash_t){{9}});
+    upgrade_row(rig, 8, 2, 1, expect);
+    wants(rig);
+    file(rig, "/somewhere/b1-new");
+    cr_expect_eq(hear(rig, TAG_fetch)->fetch.first, 3);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+
+    /* It was there once: this is no failure of the upgrade. */
+    rig = rig_new(sends);
+    start(rig);
+    attached(rig, 8, 1);
+    hear(rig, TAG_fetch);
+    upgrade_row(rig, 8, 1, 1, expect);
+    wants(rig);
+    file(rig, "");
+    cr_expect_eq(rig_end(rig), WORKER_BROKEN);
+}
+
+Test(worker, a_file_nobody_asked_for_ends_it)
+{
+    rig_t *rig = rig_new(sends);
+    start(rig);
+    file(rig, "/somewhere/b1-new");
+    cr_expect_eq(rig_end(rig), WORKER_BROKEN);
+
+    rig = rig_new(sends);
+    start(rig);
+    attached(rig, 7, 0);
+    upgrade_row(rig, 7, 1, 0, (hash_t){{0}});
+    wants(rig);
+    msg_bundle_file_t other = {text_of("b1-old"), text_of("/somewhere/b1-old")};
+    say(rig, TAG_bundle_file, &other);
+    cr_expect_eq(rig_end(rig), WORKER_BROKEN);
+}
