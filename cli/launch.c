@@ -217,6 +217,14 @@ static void place_failure(const plan_t *plan, fail_t *f)
     fail_at(f, plan->path, 0, 0, NULL);
 }
 
+/* A program written for SwingSet counts on these two without asking. */
+static const char *services_of(const plan_t *plan, const loads_t *loads)
+{
+    bool ocap_kernel = loads->at[loads->of_vat[plan->bootstrap]].bundle.ocap_kernel;
+
+    return plan->services_given || ocap_kernel ? plan->services : "vatAdmin timer";
+}
+
 err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, launch_how_t how,
              launched_t *ret, fail_t *f)
 {
@@ -236,7 +244,7 @@ err_t launch(link_t *link, const plan_t *plan, const loads_t *loads, launch_how_
                                 .bootstrap = plan->bootstrap,
                                 .serial = how.serial || plan->serial,
                                 .vats = {vats.at, vats.len},
-                                .services = text_of(plan->services),
+                                .services = text_of(services_of(plan, loads)),
                                 .system = how.system,
                                 .bundles = {bundles.at, bundles.len},
                                 .channels = {channels.at, channels.len}};

@@ -169,7 +169,7 @@ export const buildRootObject = (_powers, { argv, k }) => Far('root', { bootstrap
         self.assertEqual(1, len({row["trace_id"] for row in moves}), "one root cause")
 
     def test_what_vats_get(self):
-        for dialect in ("iife", "endoScript"):
+        for dialect, services in (("iife", []), ("endoScript", ["timer", "vatAdmin"])):
             with self.subTest(dialect):
                 path = os.path.join(self.yard.dir, f"powers-{dialect}.json")
                 bundle_as(dialect, vat("powers.js"), path)
@@ -180,7 +180,7 @@ export const buildRootObject = (_powers, { argv, k }) => Far('root', { bootstrap
                 value = result.json["value"]
                 self.assertLessEqual({"exitVat", "exitVatWithFailure", "logger"}, set(value["powers"]))
                 self.assertEqual({"a": [1, {"b": None}]}, value["parameters"])
-                self.assertEqual((["alice"], [], 1, "öß😀"), tuple(value[k] for k in ("vats", "services", "baggage", "text")))
+                self.assertEqual((["alice", *services], services, 1, "öß😀"), tuple(value[k] for k in ("vats", "services", "baggage", "text")))
                 self.assertTrue(value["frozen"])
                 self.assertEqual(("function", "undefined", "undefined"),
                                  (value["assert"], value["process"], value["require"]))
