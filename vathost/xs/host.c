@@ -311,6 +311,8 @@ static const struct {
     {"harden", fx_harden, 1},
     {"hostStamp", host_stamp, 0},
     {"hostRandom", host_random, 1},
+    {"hostDigest", host_digest, 2},
+    {"hostLibrary", host_library, 0},
 };
 
 xsCallback host_callbacks[] = {
@@ -343,6 +345,8 @@ xsCallback host_callbacks[] = {
     xs_base64_decode,
     host_stamp,
     host_random,
+    host_digest,
+    host_library,
 };
 const int host_callback_count = sizeof host_callbacks / sizeof host_callbacks[0];
 

@@ -50,6 +50,10 @@ extern const int host_callback_count;
 /* Gives MACHINE the host functions, under the names that supervisor.js knows. */
 void host_install(xsMachine *machine);
 
+/* hostDigest(bits, buffer) and hostLibrary(), of library.c. */
+void host_digest(xsMachine *machine);
+void host_library(xsMachine *machine);
+
 /* TEXT as a JavaScript string, in xsResult: the caller moves it from there. */
 void host_string(xsMachine *machine, text_t text);
 

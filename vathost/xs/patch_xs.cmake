@@ -14,6 +14,10 @@
 # keep    What a job made or read through a WeakRef is looked for in a list: platform.c has a table.
 # cells   FinalizationRegistry walks over all its cells to add one: the unused half of the slot with its
 #         callback now points at the last.
+#
+# And one where it is wrong:
+#
+# not     A negated set that begins with U+0000 ([^\x00-\x7F]) matches everything.
 set(XS_PATCH_slots_from "		allocate = wasThrashing && isThrashing;")
 set(XS_PATCH_slots_to "		extern txSize platform_slots_wanted(txMachine*);
 		txSize wanted = platform_slots_wanted(the);
@@ -159,6 +163,13 @@ set(XS_PATCH_cells_clean_to "					*address = slot->next;
 						registry->value.finalizationRegistry.callback->value.list.last = C_NULL;
 					mxPushUndefined();
 					mxPushSlot(callback);")
+
+set(XS_PATCH_not_from "			*current0++ = begin;
+			character = end;
+		}")
+set(XS_PATCH_not_to "			*current0++ = begin;
+		}
+		character = end;")
 
 function(xs_patch from to)
   file(READ ${from} text)

@@ -92,6 +92,15 @@ void hash_expand(const uint8_t seed[32], uint64_t label, uint8_t *ret, size_t n)
     memcpy(ret, all, n);
 }
 
+void hash_sha256(bin_t bin, uint8_t ret[32])
+{
+    must(crypto_hash_sha256(ret, bin.at, bin.len) == 0);
+}
+void hash_sha512(bin_t bin, uint8_t ret[64])
+{
+    must(crypto_hash_sha512(ret, bin.at, bin.len) == 0);
+}
+
 bool hash_same(hash_t a, hash_t b) { return sodium_memcmp(a.b, b.b, sizeof a.b) == 0; }
 bool hash_none(hash_t h) { return sodium_is_zero(h.b, sizeof h.b) == 1; }
 bool id_same(id128_t a, id128_t b) { return sodium_memcmp(a.b, b.b, sizeof a.b) == 0; }

@@ -20,6 +20,10 @@ hash_t hash_store_write(hash_t digest, text_t key, text_t value);
  * their chance from an input's entropy with it. */
 void hash_expand(const uint8_t seed[32], uint64_t label, uint8_t *ret, size_t n);
 
+/* SHA-2 of BIN, for those outside who know no other: vats, through Web Crypto. */
+void hash_sha256(bin_t bin, uint8_t ret[32]);
+void hash_sha512(bin_t bin, uint8_t ret[64]);
+
 /* Constant time. */
 bool hash_same(hash_t a, hash_t b);
 bool hash_none(hash_t h);

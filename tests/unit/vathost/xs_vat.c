@@ -29,6 +29,8 @@ struct xs_vat {
     bool refuses, is_replay;
     msg_tag_t refused;
     unsigned asked;
+    uint64_t stamp_ms;
+    uint8_t seed;
 };
 
 /* ---- pages ---- */
@@ -260,9 +262,12 @@ err_t xs_vat_renew(xs_vat_t *self, const char *name)
 
 /* ---- deliveries ---- */
 
-static const engine_report_t *run(xs_vat_t *self, const vdelivery_t *delivery)
+static const engine_report_t *run(xs_vat_t *self, const vdelivery_t *given)
 {
-    self->engine->run(self->engine, delivery, &self->host, self->is_replay, &self->report);
+    vdelivery_t delivery = *given;
+    delivery.stamp_ms = self->stamp_ms;
+    delivery.seed = (id128_t){{self->seed}};
+    self->engine->run(self->engine, &delivery, &self->host, self->is_replay, &self->report);
     return &self->report;
 }
 
@@ -288,8 +293,13 @@ static vref_t ref_of(const char *text) { return (vref_t){text_of(text ? text : "
 
 const engine_report_t *xs_vat_start(xs_vat_t *self, const char *body)
 {
+    return xs_vat_start_with(self, body, NULL);
+}
+
+const engine_report_t *xs_vat_start_with(xs_vat_t *self, const char *body, const char *slots)
+{
     vref_t refs[REFS_MAX_HERE];
-    return run(self, &(vdelivery_t){.tag = TAG_deliver_start, .data = data_of(body, NULL, refs)});
+    return run(self, &(vdelivery_t){.tag = TAG_deliver_start, .data = data_of(body, slots, refs)});
 }
 
 const engine_report_t *xs_vat_message(xs_vat_t *self, const char *target, const char *body,
@@ -344,3 +354,9 @@ void xs_vat_refuse(xs_vat_t *self, msg_tag_t tag)
 
 unsigned xs_vat_asked(const xs_vat_t *self) { return self->asked; }
 void xs_vat_replay(xs_vat_t *self, bool is_replay) { self->is_replay = is_replay; }
+
+void xs_vat_time(xs_vat_t *self, uint64_t stamp_ms, uint8_t seed)
+{
+    self->stamp_ms = stamp_ms;
+    self->seed = seed;
+}

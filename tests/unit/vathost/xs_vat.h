@@ -14,6 +14,8 @@ CHECKED err_t xs_vat_renew(xs_vat_t *self, const char *name);
 
 /* Each runs one delivery. The report is valid until the next. */
 const engine_report_t *xs_vat_start(xs_vat_t *self, const char *body);
+/* The same with references, as a vat gets them that asks for globals which need the kernel. */
+const engine_report_t *xs_vat_start_with(xs_vat_t *self, const char *body, const char *slots);
 const engine_report_t *xs_vat_message(xs_vat_t *self, const char *target, const char *body,
                                       const char *slots, const char *result);
 /* METHARGS to the root, without slots and without result. */
@@ -38,3 +40,6 @@ unsigned xs_vat_asked(const xs_vat_t *self);
 
 /* Runs deliveries as a replay: no wall clock. */
 void xs_vat_replay(xs_vat_t *self, bool is_replay);
+
+/* Stamp and seed of the deliveries from now on; SEED fills the seed's first byte. */
+void xs_vat_time(xs_vat_t *self, uint64_t stamp_ms, uint8_t seed);

@@ -63,6 +63,19 @@ Test(hash, expand)
     cr_expect_arr_neq(some, all, sizeof some);
 }
 
+Test(hash, sha2)
+{
+    uint8_t short_one[32], long_one[64];
+
+    hash_sha256(bin_of("abc"), short_one);
+    cr_expect_str_eq(hex(short_one, sizeof short_one),
+                     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    hash_sha512(bin_of("abc"), long_one);
+    cr_expect_str_eq(hex(long_one, sizeof long_one),
+                     "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+                     "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f");
+}
+
 Test(hash, comparing)
 {
     hash_t a = hash_of(bin_of("a")), b = hash_of(bin_of("b")), none = {{0}};

@@ -1,5 +1,6 @@
-/* node build.mjs NPM OUT...: bundles the supervisor, one script per golden snapshot. NPM is the
- * directory with node_modules; each OUT/NAME.js is made from NAME.js beside this file. */
+/* node build.mjs NPM OUT...: bundles the supervisor, one script per golden snapshot, and web.js, whose
+ * value stays in a variable of its name. NPM is the directory with node_modules; each OUT/NAME.js is
+ * made from NAME.js beside this file. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { createRequire } from 'node:module';
@@ -93,6 +94,7 @@ const patch = {
 };
 
 for (const out of outs) {
+  const isWeb = path.basename(out) === 'web.js';
   patched.clear();
   await build({
     entryPoints: [path.join(here, path.basename(out))],
@@ -109,6 +111,7 @@ for (const out of outs) {
     banner: { js: '"use strict";' }, // esbuild takes the modules' strictness away
     logLevel: 'warning',
     plugins: [patch],
+    ...(isWeb && { globalName: 'web', alias: { tr46: path.join(here, 'idna.js') }, minifyWhitespace: true }),
   });
-  if (patched.size !== patches.length) throw Error(`${out}: a patch met no file`);
+  if (!isWeb && patched.size !== patches.length) throw Error(`${out}: a patch met no file`);
 }

@@ -7,6 +7,7 @@
 import { makeLiveSlots } from '@agoric/swingset-liveslots';
 import { letGo, levels, makeConsole, makeLogger } from './console.js';
 import { knownFormats, readers } from './formats.js';
+import { makeGlobals } from './globals.js';
 import { gcTools, runTurn } from './turns.js';
 import { reason } from './show.js';
 
@@ -15,7 +16,8 @@ const {
   storeGet, storeNext, storeSet, storeDelete, hostConsole, Base64, TextEncoder, TextDecoder, assert, HandledPromise,
 } = globalThis;
 const HOST = ['send', 'subscribe', 'resolve', 'exit', 'dropImports', 'retireImports', 'retireExports',
-  'abandonExports', 'storeGet', 'storeNext', 'storeSet', 'storeDelete', 'hostConsole', 'gc', 'meterOff', 'meterOn'];
+  'abandonExports', 'storeGet', 'storeNext', 'storeSet', 'storeDelete', 'hostConsole', 'gc', 'meterOff', 'meterOn',
+  'hostStamp', 'hostRandom', 'hostDigest', 'hostLibrary'];
 for (const name of HOST) delete globalThis[name];
 
 /* ---- syscalls ---- */
@@ -127,12 +129,16 @@ export const supervise = moreReaders => {
     return report;
   };
 
-  const start = (vatID, bundleText, body, slots) => {
-    const buildVatNamespace = (endowments, inescapable) => {
+  /* ASKED: names of the globals that the vat asks for, with spaces between. */
+  const start = (vatID, bundleText, body, slots, asked) => {
+    const vatConsole = makeConsole('vat');
+    const buildVatNamespace = async (endowments, inescapable) => {
+      const { globals: more, adapt } = makeGlobals(asked, e => vatConsole.error('Uncaught', e));
       const globals = {
-        console: makeConsole('vat'), assert, HandledPromise, TextEncoder, TextDecoder, Base64, ...endowments,
+        console: vatConsole, assert, HandledPromise, TextEncoder, TextDecoder, Base64, ...more, ...endowments,
       };
-      return readBundle(parseBundle(bundleText), formats, globals, inescapable);
+      const { buildRootObject } = await readBundle(parseBundle(bundleText), formats, globals, inescapable);
+      return { buildRootObject: adapt(buildRootObject) };
     };
     const testLog = (...args) => makeConsole('vat:testLog').log(...args);
     const vatPowers = harden({ testLog, logger: makeLogger() });
