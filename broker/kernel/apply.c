@@ -9,7 +9,7 @@
 typedef struct {
     kernel_t *k;
     kvat_t *vat;
-    uint64_t d;
+    uint64_t d, stated_d; /* as in check.c */
     cause_t cause; /* of what the present syscall sets off */
 } apply_t;
 
@@ -94,7 +94,7 @@ static held_t *stated(const apply_t *a, kref_t kref)
 {
     held_t *held = held_find(a->vat, kref);
     must(held);
-    return held->row.intro_d > a->d && !PLANTED(drop_of_mentioned) ? NULL : held;
+    return held->row.intro_d > a->stated_d && !PLANTED(drop_of_mentioned) ? NULL : held;
 }
 
 static void apply_drop_imports(const apply_t *a, const krefs_t *refs)
@@ -127,7 +127,7 @@ static void apply_abandon_exports(const apply_t *a, const krefs_t *refs)
     for (size_t i = 0; i < refs->count; i++) {
         held_t *held = held_find(a->vat, refs->at[i]);
         orphan(a, refs->at[i]);
-        if (held->row.intro_d > a->d)
+        if (held->row.intro_d > a->stated_d)
             held_import(a->k, held);
         else
             held_drop(a->k, held);
@@ -149,11 +149,12 @@ static void apply_call(const apply_t *a, const msg_t *call)
     }
 }
 
-/* Applies k->calls, which check_crank() found legal, as crank D of VAT, whose log row is LOG.
- * Returns the last exit among them, NULL when there is none. */
-const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, uint64_t d, const log_t *log)
+/* Applies k->calls, which check_crank() found legal, as the crank of VAT's row LOG. Returns the last exit
+ * among them, NULL when there is none. */
+const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log)
 {
-    apply_t a = {k, vat, d, {{vat->id, d, 0}, log->trace}};
+    uint64_t d = log->row.d;
+    apply_t a = {k, vat, d, stated_d(log), {{vat->id, d, 0}, log->trace}};
     const msg_exit_t *exit = NULL;
     for (size_t i = 0; i < k->call_count; i++) {
         a.cause.msg.n = (uint32_t)(i + 1);

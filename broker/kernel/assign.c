@@ -52,7 +52,8 @@ void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
     log->hash = hash_of(blob_bin(log->delivery));
 }
 
-static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
+/* A row for ENTRY, a start or an upgrade, which mentions its parameters to the vat. */
+log_t *log_parameters(kernel_t *k, kvat_t *vat, const entry_t *entry)
 {
     capdata_t parameters = value_data(entry->value);
     log_t *log = log_new(k, vat, entry, parameters.slots.count);
@@ -62,7 +63,13 @@ static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
         introduce(k, vat, kref, log->row.d);
         ref_up(k, kref);
     }
-    msg_deliver_start_t msg = {stamp(k, vat), draw_id(k), parameters};
+    return log;
+}
+
+static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
+{
+    log_t *log = log_parameters(k, vat, entry);
+    msg_deliver_start_t msg = {stamp(k, vat), draw_id(k), value_data(entry->value)};
     log_bytes(k, log, TAG_deliver_start, &msg);
     return log;
 }
@@ -264,6 +271,7 @@ static next_t next_of(kernel_t *k, kvat_t *vat)
         if (gc) return NEXT_GC;
         if (reap) return NEXT_REAP;
     }
+    if (vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE && vat->log) return NEXT_NOTHING;
     return vat->queue.head ? NEXT_HEAD : NEXT_NOTHING;
 }
 
@@ -299,6 +307,8 @@ static void assign_head(kernel_t *k, kvat_t *vat)
         log = assign_message(k, vat, entry);
     } else if (entry->row.kind == ENTRY_NOTIFY) {
         log = assign_notify(k, vat, entry);
+    } else if (entry->row.kind == ENTRY_UPGRADE) {
+        log = upgrade_assign(k, vat, entry);
     } else {
         log = assign_start(k, vat, entry);
     }

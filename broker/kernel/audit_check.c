@@ -186,6 +186,7 @@ static bool may_run(const kvat_t *vat)
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     bool stands = reap_due(vat) || (gc_listed(vat) && !gc_waits(vat));
     if (vat->log && (vat->log->kind >= ENTRY_REAP || stands)) return false;
+    if (vat->log && vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE) return false;
     return vat->row.state == VAT_RUNNING && vat->row.assigned - vat->row.applied < vat->row.window;
 }
 
@@ -323,7 +324,7 @@ static void check_host(recount_t *a, const khost_t *host)
               a->k->counters[COUNTER_next_host].value);
 }
 
-/* A request without an answer is the LAUNCH of a cluster that starts. */
+/* A request without an answer is the LAUNCH of a cluster that starts, or an UPGRADE that is under way. */
 static void check_requests(recount_t *a)
 {
     size_t waiting = 0, starting = 0, count = 0;
@@ -347,6 +348,16 @@ static void check_requests(recount_t *a)
         else
             found(a, "K48", (which_t){"cluster", 's', 0, cluster->row.cluster, 0},
                   "its LAUNCH should be among the requests that wait");
+    }
+    for (size_t i = 0; i < a->k->pendings.room; i++) {
+        const pending_t *pending = map_cell(&a->k->pendings, i);
+        if (!pending || !pending->has_request) continue;
+        const request_t *request = request_find(a->k, pending->request);
+        if (request && !request->reply)
+            starting++;
+        else
+            found(a, "K48", (which_t){"pending", 'k', 0, pending->row.promise, 0},
+                  "its UPGRADE should be among the requests that wait");
     }
     which_t all = {"requests", '#', 0, a->k->request_count, 0};
     found_count(a, "K48", all, "how many wait for an answer", waiting, starting);

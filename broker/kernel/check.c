@@ -13,7 +13,7 @@
 typedef struct {
     kernel_t *k;
     const kvat_t *vat;
-    uint64_t d;
+    uint64_t d, stated_d; /* the crank; the last delivery that its drops and retires know of */
 } check_t;
 
 /* The scratch row of KREF, made from the state when it is named for the first time. Valid until
@@ -157,7 +157,7 @@ static err_t check_statement(const check_t *c, kref_t kref, bool exported, seen_
     if (!kref_is_object(kref)) return ERR_REF_KIND;
     seen_t *row = seen(c, kref);
     if (!row->held) return ERR_NOT_HELD;
-    if (row->intro_d > c->d && !PLANTED(flags_before_intro)) return ERR_OK;
+    if (row->intro_d > c->stated_d && !PLANTED(flags_before_intro)) return ERR_OK;
     if (row->exported != exported) return ERR_NOT_HELD;
     *ret = row;
     return ERR_OK;
@@ -195,7 +195,8 @@ static err_t check_abandon_exports(const check_t *c, const krefs_t *refs)
         if (!kref_is_object(refs->at[i])) return ERR_REF_KIND;
         seen_t *row = seen(c, refs->at[i]);
         if (!row->held || !row->exported) return ERR_NOT_HELD;
-        row->held = false;
+        row->exported = false;
+        row->held = row->intro_d > c->stated_d; /* it comes back as an import */
     }
     return ERR_OK;
 }
@@ -215,13 +216,32 @@ static err_t check_call(const check_t *c, const msg_t *call)
     }
 }
 
-/* Checks k->calls as crank D of VAT. RET_AT: position of the syscall that is illegal, from 1. The
- * scratch table stays until check_clear(). */
-err_t check_crank(kernel_t *k, const kvat_t *vat, uint64_t d, size_t *ret_at)
+/* The last delivery that crank LOG's drops and retires know of. The old half of an upgrade makes them
+ * before the new half sees the parameters. */
+uint64_t stated_d(const log_t *log)
 {
-    check_t c = {k, vat, d};
+    return log->kind == ENTRY_UPGRADE ? log->row.d - 1 : log->row.d;
+}
+
+/* What the old incarnation decided is rejected before anything of this crank counts. */
+static void check_forgotten(const check_t *c)
+{
+    for (const promise_t *at = c->vat->decides; at; at = at->decided_next) {
+        seen_t *row = seen(c, kref_of(at->row.kref));
+        const held_t *held = held_find(c->vat, row->kref);
+        row->mine = row->exported = false;
+        row->held = held->row.flags & HELD_SUBSCRIBED || row->intro_d > c->stated_d;
+    }
+}
+
+/* Checks k->calls as the crank of LOG. RET_AT: position of the syscall that is illegal, from 1. The
+ * scratch table stays until check_clear(). */
+err_t check_crank(kernel_t *k, const kvat_t *vat, const log_t *log, size_t *ret_at)
+{
+    check_t c = {k, vat, log->row.d, stated_d(log)};
     k->next_object = vat->row.objects;
     k->next_promise = vat->row.promises;
+    if (log->kind == ENTRY_UPGRADE) check_forgotten(&c);
     for (size_t i = 0; i < k->call_count; i++) {
         err_t err = check_call(&c, &k->calls[i]);
         if (!err) continue;

@@ -354,6 +354,7 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_quiet: on_quiet(k, client, &msg->body.quiet); return;
     case TAG_kill: on_kill(k, client, &msg->body.kill); return;
     case TAG_restart: on_restart(k, client, &msg->body.restart); return;
+    case TAG_upgrade: on_upgrade(k, client, &msg->body.upgrade); return;
     case TAG_release: on_release(k, client, &msg->body.release); return;
     case TAG_reap: on_reap(k, client, &msg->body.reap); return;
     case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;

@@ -23,6 +23,15 @@ bool text_same(text_t a, text_t b)
     return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
 }
 
+/* VAT is about to be forgotten. */
+void cluster_without(kcluster_t *cluster, const kvat_t *vat)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < cluster->vat_count; i++)
+        if (cluster->vats[i] != vat) cluster->vats[n++] = cluster->vats[i];
+    cluster->vat_count = n;
+}
+
 /* ---- launch: everything is checked first ---- */
 
 typedef struct {

@@ -495,8 +495,13 @@ void channels_open(kernel_t *k, const kcluster_t *cluster);
 void channels_close(kernel_t *k, const kcluster_t *cluster);
 
 /* ---- upgrade.c ---- */
-void upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
-                  kref_t result, cause_t cause);
+pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
+                        kref_t result, cause_t cause);
+log_t *upgrade_assign(kernel_t *k, kvat_t *vat, const entry_t *entry);
+void upgrade_apply(kernel_t *k, kvat_t *vat, const log_t *log, cause_t cause);
+void upgrade_done(kernel_t *k, kvat_t *vat, cause_t cause);
+void upgrade_failed(kernel_t *k, kvat_t *vat, text_t why, cause_t cause);
+void on_upgrade(kernel_t *k, uint32_t client, const msg_upgrade_t *msg);
 
 /* ---- vat.c ---- */
 kvat_t *vat_find(const kernel_t *k, uint64_t n);
@@ -533,6 +538,7 @@ void on_reap(kernel_t *k, uint32_t client, const msg_reap_t *msg);
 
 /* ---- assign.c: from queues to logs ---- */
 log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count);
+log_t *log_parameters(kernel_t *k, kvat_t *vat, const entry_t *entry);
 void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body);
 void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry);
 uint64_t stamp(const kernel_t *k, const kvat_t *vat);
@@ -543,9 +549,10 @@ void deliver(kernel_t *k, const kvat_t *vat, const log_t *log);
 /* ---- result.c, check.c, apply.c: a crank comes back ---- */
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg);
 void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg);
-err_t check_crank(kernel_t *k, const kvat_t *vat, uint64_t d, size_t *ret_at);
+err_t check_crank(kernel_t *k, const kvat_t *vat, const log_t *log, size_t *ret_at);
+uint64_t stated_d(const log_t *log);
 void check_clear(kernel_t *k);
-const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, uint64_t d, const log_t *log);
+const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log);
 
 /* ---- cluster.c ---- */
 void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg);
@@ -557,6 +564,7 @@ kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster
 kcluster_t *cluster_find(const kernel_t *k, uint64_t n);
 kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, uint64_t host,
                  value_t *parameters, bool dynamic, cause_t cause);
+void cluster_without(kcluster_t *cluster, const kvat_t *vat);
 bool bundle_hash(text_t text);
 bool bundle_named(const kcluster_t *cluster, text_t name, char *out, size_t room);
 

@@ -54,14 +54,14 @@ static void retire_told(kernel_t *k, kvat_t *vat, const log_t *log)
     }
 }
 
-static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint64_t outcome)
 {
     log_t *log = vat->log;
     vat->log = log->next;
     if (!vat->log) vat->log_tail = NULL;
     vat_busy(k, vat, false);
 
-    log->row.outcome = LOG_OK;
+    log->row.outcome = outcome;
     log->result_hash = hash_result(msg->outcome, msg->calls, msg->store_digest);
     log->chain = hash_chain(vat->chain, log->hash,
                             PLANTED(chain_of_wrong_bytes) ? log->hash : log->result_hash);
@@ -117,12 +117,15 @@ static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 {
     log_t *log = vat->log;
     cause_t cause = log_cause(vat, log);
-    const msg_exit_t *exit = apply_calls(k, vat, log->row.d, log);
+    bool upgraded = log->kind == ENTRY_UPGRADE;
+    if (upgraded) upgrade_apply(k, vat, log, cause);
+    const msg_exit_t *exit = apply_calls(k, vat, log);
     console(k, vat, log, msg->console);
     event_done(k, vat, log, msg, k->call_count);
     bool started = vat->row.state == VAT_STARTING;
-    log_applied(k, vat, msg);
+    log_applied(k, vat, msg, LOG_OK);
 
+    if (upgraded) upgrade_done(k, vat, cause);
     if (exit) {
         end_exit(k, vat, exit, cause);
         return;
@@ -143,7 +146,7 @@ static void crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     log_t *log = vat->log;
     size_t at = 0;
     err_t err = calls_decode(k, msg->calls);
-    if (!err) err = check_crank(k, vat, log->row.d, &at);
+    if (!err) err = check_crank(k, vat, log, &at);
     check_clear(k);
     const msg_exit_t *exit = err ? NULL : exit_of(k);
     if (!err && !(exit && exit->failure)) {
@@ -169,6 +172,22 @@ static void failed(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     vat_end(k, vat, known ? row->err : ERR_OUTCOME_UNKNOWN, text_blob(why), log_cause(vat, log));
 }
 
+/* The upgrade in flight did not happen, and the vat goes on as it is: MSG says why. Its worker is of no
+ * more use, a fresh one runs the log again and steps over this row. */
+static void upgrade_undone(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
+{
+    cause_t cause = log_cause(vat, vat->log);
+    console(k, vat, vat->log, msg->console);
+    event_done(k, vat, vat->log, msg, 0);
+    log_applied(k, vat, msg, LOG_FAILED);
+    vat->row.run++; /* what the old worker still says is dropped */
+    vat->attached = false;
+    touch(k, &vat->head);
+    upgrade_failed(k, vat, msg->reason, cause);
+    vat_ready(k, vat);
+    serial_next(k, vat->cluster);
+}
+
 /* A result of a row that is applied: only the newest can be compared without reading the store. */
 static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 {
@@ -192,7 +211,9 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
         vat_quarantine(k, vat, "the worker ran another history than the log's");
         return;
     }
-    if (msg->outcome)
+    if (msg->outcome && vat->log->kind == ENTRY_UPGRADE)
+        upgrade_undone(k, vat, msg);
+    else if (msg->outcome)
         failed(k, vat, msg);
     else
         crank(k, vat, msg);
@@ -221,5 +242,11 @@ void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
     bool known = (uint64_t)row->err == msg->error && msg->error != ERR_OK;
     err_t error = known ? row->err : ERR_VAT_CRASHED;
     text_t why = msg->reason.len ? msg->reason : text_of(err_text(error));
+    if (vat->log->kind == ENTRY_UPGRADE) {
+        msg_result_t result = {.d = msg->d, .outcome = (uint64_t)error, .reason = why};
+        upgrade_undone(k, vat, &result);
+        vat->asked = false;
+        return;
+    }
     vat_end(k, vat, error, text_blob(why), log_cause(vat, vat->log));
 }

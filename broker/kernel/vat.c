@@ -279,6 +279,7 @@ void vat_forget(kernel_t *k, kvat_t *vat)
     must(vat->row.state == VAT_TERMINATED && !vat->ready && !vat->cleaning);
     vat->forget = false;
     if (named_left(k, vat)) return;
+    if (vat->cluster) cluster_without(vat->cluster, vat);
     map_remove(&k->vats, vat->row.vat);
     bury(k, &vat->head);
     vat_free(vat);

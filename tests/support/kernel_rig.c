@@ -244,7 +244,7 @@ static void on_rows(rig_t *self, const effect_t *effect)
             row_t row = row_read(&self->rows[i]);
             if (row.body.log.vat != effect->vat.n || row.body.log.d != d) continue;
             found = true;
-            must(row.body.log.outcome == 1 && d == worker->last + 1);
+            must(row.body.log.outcome != 0 && d == worker->last + 1);
             must(row.body.log.chain.len == 32 && row.body.log.result_hash.len == 32);
             hash_t result;
             memcpy(result.b, row.body.log.result_hash.at, sizeof result.b);
@@ -410,20 +410,35 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
                                 .window = options->window,
                                 .reap_deliveries = options->reap_deliveries,
                                 .critical = options->critical >> count & 1,
+                                .dialect = options->ocap,
+                                .globals = text_of(options->globals ? options->globals : ""),
+                                .hosts = text_of(options->hosts ? options->hosts : ""),
                                 .host = text_of(options->host ? options->host : "")};
         must(!msg_encode(TAG_launch_vat, &row, &vats));
         at += len + (at[len] == ' ');
         count++;
     }
-    char name[32];
+    char name[32], hash[64];
     snprintf(name, sizeof name, "c%llu", (unsigned long long)self->ids);
+    buf_t bundles = buf_of(LAUNCH_NAMES_BYTES_MAX), channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    if (options->bundle) {
+        snprintf(hash, sizeof hash, "b1-%.50s", options->bundle);
+        msg_launch_bundle_t row = {text_of(options->bundle), text_of(hash)};
+        must(!msg_encode(TAG_launch_bundle, &row, &bundles));
+    }
+    if (options->channel) must(!msg_encode(TAG_launch_channel, options->channel, &channels));
     msg_launch_t msg = {.request = rig_id(self),
                         .name = text_of(name),
                         .serial = options->serial,
                         .vats = {vats.at, vats.len},
-                        .services = text_of(options->services ? options->services : "")};
+                        .services = text_of(options->services ? options->services : ""),
+                        .system = options->system,
+                        .bundles = {bundles.at, bundles.len},
+                        .channels = {channels.at, channels.len}};
     const msg_t *reply = rig_ask(self, TAG_launch, &msg);
     buf_clear(&vats);
+    buf_clear(&bundles);
+    buf_clear(&channels);
     if (reply || options->no_start) return reply;
 
     for (uint32_t vat = 1; !reply && vat < 1000; vat++) {
@@ -470,13 +485,20 @@ msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls)
 void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg)
 {
     worker_t *worker = worker_of(self, vat);
+    msg_tag_t was = worker->head->inner.tag;
     hash_t result = hash_result(msg->outcome, msg->calls, msg->store_digest);
     worker->chain = hash_chain(worker->chain, msg->delivery_hash, result);
     worker->last = msg->d;
     worker->head = worker->head->next;
     if (!worker->head) worker->tail = NULL;
     worker->pending--;
+    bool renew = msg->outcome && was == TAG_deliver_upgrade;
     rig_from_host(self, worker->host, TAG_result, msg);
+    if (!renew) return;
+    /* After an upgrade that failed the worker is of no more use: a fresh one comes. */
+    worker->run = worker->last = 0;
+    worker->chain = (hash_t){{0}};
+    attach(self, worker);
 }
 
 void rig_result(rig_t *self, uint32_t vat, buf_t *calls)

@@ -14,6 +14,10 @@ typedef struct {
     unsigned critical; /* bit i: the i-th vat */
     const char *services, *host;
     bool no_start; /* leave the start deliveries to the test */
+    bool system, ocap;            /* a system cluster; of ocap-kernel's dialect */
+    const char *globals, *hosts;  /* of all its vats */
+    const char *bundle;           /* a bundle's name for it, its hash is b1-<name> */
+    const msg_launch_channel_t *channel;
 } rig_launch_t;
 
 rig_t *rig_new(void);

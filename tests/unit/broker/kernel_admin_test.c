@@ -1,0 +1,271 @@
+/* vatAdmin: a vat makes vats, hears of their end, ends them. */
+#define _GNU_SOURCE
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "tests/support/kernel_rig.h"
+
+static rig_t *rig;
+static kref_t admin_root;
+static buf_t calls;
+
+static const kref_t nothing;
+static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
+
+/* boot (v1) has had its bootstrap message and not answered it. */
+static void set_up(void)
+{
+    rig_launch_t options = {.services = "vatAdmin", .bundle = "worker"};
+    calls = buf_of(CRANK_BYTES_MAX);
+    rig = rig_new();
+    rig_host(rig, 1);
+    rig_host(rig, 2);
+    cr_assert_eq(rig_launch(rig, "boot", &options)->tag, TAG_launched);
+    const msg_deliver_message_t *message = &rig_delivery(rig, 1)->body.deliver_message;
+    cr_assert(rig_body_is(&message->methargs,
+                          "#[\"bootstrap\",[{\"boot\":\"$0.Alleged: vatRoot\","
+                          "\"vatAdmin\":\"$1.Alleged: vatAdminRoot\"},{\"vatAdmin\":\"$1\"}]]"));
+    admin_root = message->methargs.slots.at[1];
+}
+
+static void tear_down(void)
+{
+    buf_clear(&calls);
+    rig_destroy(&rig);
+}
+
+TestSuite(admin, .init = set_up, .fini = tear_down);
+
+/* Calls TARGET from outside; the promise of its answer. */
+static kref_t send(kref_t target, const char *body, const kref_t *slots, size_t count)
+{
+    msg_call_t call = {rig_id(rig), target, rig_data(body, slots, count), 0};
+    const msg_t *reply = rig_ask(rig, TAG_call, &call);
+    cr_assert_eq(reply->tag, TAG_sent, "%s", body);
+    return reply->body.sent.result;
+}
+
+/* What PROMISE became; NULL: nothing yet. */
+static const msg_settled_t *settled(kref_t promise)
+{
+    msg_await_t await = {rig_id(rig), promise};
+    const msg_t *reply = rig_ask(rig, TAG_await, &await);
+    return reply ? &reply->body.settled : NULL;
+}
+
+static const msg_settled_t *ask(kref_t target, const char *body, const kref_t *slots, size_t count)
+{
+    const msg_settled_t *answer = settled(send(target, body, slots, count));
+    cr_assert_not_null(answer, "%s", body);
+    return answer;
+}
+
+static void expect_error(kref_t target, const char *body, const char *text)
+{
+    const msg_settled_t *answer = ask(target, body, NULL, 0);
+    char *expect = NULL;
+    cr_assert(asprintf(&expect, "#{\"#error\":\"%s\",\"name\":\"Error\"}", text) > 0);
+    cr_expect(answer->rejected && rig_body_is(&answer->value, expect), "%s: %.*s", body,
+              (int)answer->value.body.len, (const char *)answer->value.body.at);
+    free(expect);
+}
+
+static kref_t slot(const msg_settled_t *answer, size_t i)
+{
+    cr_assert(!answer->rejected && answer->value.slots.count > i);
+    return answer->value.slots.at[i];
+}
+
+static kref_t service(void)
+{
+    return slot(ask(admin_root, "#[\"createVatAdminService\",[null]]", NULL, 0), 0);
+}
+
+/* A vat is made, its start answered: its number. */
+static kref_t made(uint32_t vat, const char *options)
+{
+    char body[512];
+    snprintf(body, sizeof body, "#[\"createVat\",[\"worker\"%s]]", options);
+    kref_t promise = send(service(), body, NULL, 0);
+    cr_assert_null(settled(promise), "not before it runs");
+    cr_assert_eq(rig_delivery(rig, vat)->tag, TAG_deliver_start);
+    rig_empty(rig, vat);
+    const msg_t *late = rig_reply(rig, 1);
+    cr_assert_not_null(late);
+    cr_assert(rig_body_is(&late->body.settled.value, "#{\"adminNode\":\"$0.Alleged: adminNode\","
+                                                     "\"root\":\"$1.Alleged: vatRoot\"}"));
+    cr_assert(kref_same(slot(&late->body.settled, 1), root(vat)));
+    return slot(&late->body.settled, 0);
+}
+
+Test(admin, the_service_is_one_and_the_same)
+{
+    cr_expect(kref_same(service(), service()));
+    const msg_settled_t *names = ask(service(), "#[\"__getMethodNames__\",[]]", NULL, 0);
+    cr_expect(rig_body_is(&names->value,
+                          "#[\"__getMethodNames__\",\"createMeter\",\"createUnlimitedMeter\",\"createVat\","
+                          "\"createVatByName\",\"getBundleCap\",\"getBundleIDByName\",\"getNamedBundleCap\","
+                          "\"waitForBundleCap\"]"));
+    expect_error(service(), "#[\"nope\",[]]",
+                 "target has no method \\\"nope\\\", has "
+                 "[\\\"__getMethodNames__\\\",\\\"createMeter\\\",\\\"createUnlimitedMeter\\\",\\\"createVat\\\","
+                 "\\\"createVatByName\\\",\\\"getBundleCap\\\",\\\"getBundleIDByName\\\","
+                 "\\\"getNamedBundleCap\\\",\\\"waitForBundleCap\\\"]");
+}
+
+Test(admin, bundles_are_named_by_name_or_hash)
+{
+    kref_t cap = slot(ask(service(), "#[\"getNamedBundleCap\",[\"worker\"]]", NULL, 0), 0);
+    cr_expect(rig_body_is(&ask(cap, "#[\"getBundleID\",[]]", NULL, 0)->value, "#\"b1-worker\""));
+    cap = slot(ask(service(), "#[\"getBundleCap\",[\"b1-abc123\"]]", NULL, 0), 0);
+    cr_expect(rig_body_is(&ask(cap, "#[\"getBundleID\",[]]", NULL, 0)->value, "#\"b1-abc123\""));
+    cr_expect(rig_body_is(&ask(service(), "#[\"getBundleIDByName\",[\"worker\"]]", NULL, 0)->value,
+                          "#\"b1-worker\""));
+    expect_error(service(), "#[\"getBundleCap\",[\"/etc/passwd\"]]",
+                 "bundleID not yet installed: /etc/passwd");
+    expect_error(service(), "#[\"getNamedBundleCap\",[\"moon\"]]", "bundle name \\\"moon\\\" is not known");
+}
+
+Test(admin, a_vat_is_made_with_what_it_is_given)
+{
+    kref_t gift = root(1);
+    kref_t cap = slot(ask(service(), "#[\"getNamedBundleCap\",[\"worker\"]]", NULL, 0), 0);
+    kref_t slots[] = {cap, gift};
+    kref_t promise = send(service(),
+                          "#[\"createVat\",[\"$0.Alleged: bundlecap\",{\"name\":\"w\","
+                          "\"vatParameters\":{\"n\":\"+5\",\"who\":\"$1.Alleged: vatRoot\"}}]]",
+                          slots, 2);
+    const msg_t *start = rig_delivery(rig, 2);
+    cr_assert_eq(start->tag, TAG_deliver_start);
+    cr_assert(rig_body_is(&start->body.deliver_start.parameters,
+                          "#{\"n\":\"+5\",\"who\":\"$0.Alleged: vatRoot\"}"));
+    cr_assert(kref_same(start->body.deliver_start.parameters.slots.at[0], gift));
+    rig_restart(rig, true); /* whoever waits, waits on */
+    rig_empty(rig, 2);
+    cr_assert_not_null(settled(promise));
+    char *list = rig_list(rig, 0, nothing);
+    cr_expect(strstr(list, "name: \"w\"") && strstr(list, "bundle: \"b1-worker\""), "%s", list);
+    free(list);
+}
+
+Test(admin, vats_stand_where_there_is_room)
+{
+    made(2, "");
+    made(3, "");
+    char *hosts = rig_list(rig, 2, nothing);
+    cr_expect(strstr(hosts, "vats: 2") && strstr(hosts, "vats: 1"), "%s", hosts);
+    free(hosts);
+}
+
+Test(admin, options_are_checked)
+{
+    struct {
+        const char *options, *text;
+    } bad[] = {
+        {"{\"nope\":1,\"odd\":2}", "CreateVatOptions: unknown options \\\"nope,odd\\\""},
+        {"{\"name\":5}", "CreateVatOptions(name)"},
+        {"{\"name\":\"a b\"}", "CreateVatOptions: bad vat name \\\"a b\\\""},
+        {"{\"managerType\":\"moon\"}", "CreateVatOptions: bad managerType moon"},
+        {"{\"enablePipelining\":\"yes\"}", "CreateVatOptions(enablePipelining)"},
+        {"{\"critical\":true}", "invalid criticalVatKey"},
+        {"{\"reapInterval\":0}", "invalid reapInterval value"},
+        {"{\"globals\":[\"Date\",\"Moon\"]}",
+         "Vat Creation Error: Vat \\\"v2\\\" requested unknown global \\\"Moon\\\""},
+        {"{\"globals\":[\"fetch\"]}", "Vat Creation Error: Vat \\\"v2\\\" requested \\\"fetch\\\" but no "
+                                      "network.allowedHosts was specified"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char body[256];
+        snprintf(body, sizeof body, "#[\"createVat\",[\"worker\",%s]]", bad[i].options);
+        expect_error(service(), body, bad[i].text);
+    }
+    expect_error(service(), "#[\"createVat\",[[]]]",
+                 "Vat Creation Error: createVat() requires a bundlecap");
+    expect_error(service(), "#[\"createVatByName\",[5]]",
+                 "createVatByName() requires bundleName to be a string");
+    cr_expect_null(rig_delivery(rig, 2), "nothing was made");
+}
+
+Test(admin, a_vat_whose_start_fails_is_no_vat)
+{
+    kref_t promise = send(service(), "#[\"createVat\",[\"worker\"]]", NULL, 0);
+    rig_fail(rig, 2, ERR_BUILD_ROOT_THREW, "Error: not today");
+    const msg_settled_t *answer = settled(promise);
+    cr_assert(answer->rejected);
+    cr_expect(rig_body_is(&answer->value, "#{\"#error\":\"Vat Creation Error: Error: not today\","
+                                          "\"name\":\"Error\"}"));
+    char *list = rig_list(rig, 0, nothing);
+    cr_expect_null(strstr(list, "v2"), "%s", list);
+    free(list);
+}
+
+Test(admin, done_tells_how_a_vat_ended)
+{
+    kref_t node = made(2, ""), other = made(3, "");
+    kref_t done = send(node, "#[\"done\",[]]", NULL, 0), twice = send(node, "#[\"done\",[]]", NULL, 0);
+    kref_t failing = send(other, "#[\"done\",[]]", NULL, 0);
+    send(root(2), "#[\"bye\",[]]", NULL, 0);
+    call_exit(&calls, false, "#\"so long\"");
+    rig_result(rig, 2, &calls);
+    cr_expect(rig_body_is(&settled(done)->value, "#\"so long\""));
+    cr_expect(!settled(twice)->rejected);
+    send(root(3), "#[\"bye\",[]]", NULL, 0);
+    rig_fail(rig, 3, ERR_VAT_LIMIT_COMPUTE, "Compute meter exceeded (limit 5 computrons)");
+    const msg_settled_t *answer = settled(failing);
+    cr_expect(answer->rejected);
+    cr_expect(rig_body_is(&answer->value,
+                          "#{\"#error\":\"[KERNEL:VAT_FATAL:INTERNAL_ERROR] Compute meter exceeded\","
+                          "\"name\":\"Error\"}"));
+    expect_error(node, "#[\"done\",[]]",
+                 "vatAdminService rejecting attempt to perform \\\"done\\\"() on non-running vat \\\"v2\\\"");
+}
+
+Test(admin, terminate_with_failure_gives_its_reason)
+{
+    kref_t node = made(2, ""), gift = root(1);
+    kref_t done = send(node, "#[\"done\",[]]", NULL, 0);
+    send(root(2), "#[\"never\",[]]", NULL, 0);
+    cr_expect(!ask(node, "#[\"terminateWithFailure\",[{\"why\":\"$0.Alleged: vatRoot\"}]]", &gift, 1)
+                   ->rejected);
+    const msg_settled_t *answer = settled(done);
+    cr_assert(answer->rejected && answer->value.slots.count == 1);
+    cr_expect(kref_same(answer->value.slots.at[0], gift));
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 1);
+}
+
+Test(admin, only_the_key_makes_a_critical_vat)
+{
+    kref_t key = slot(ask(admin_root, "#[\"getCriticalVatKey\",[]]", NULL, 0), 0);
+    kref_t promise = send(service(), "#[\"createVat\",[\"worker\",{\"critical\":\"$0.Alleged: key\"}]]",
+                          &key, 1);
+    rig_empty(rig, 2);
+    kref_t node = slot(settled(promise), 0);
+    ask(node, "#[\"terminateWithFailure\",[\"x\"]]", NULL, 0);
+    char *list = rig_list(rig, 1, nothing);
+    cr_expect_str_eq(list, "", "the cluster went with it: %s", list);
+    free(list);
+}
+
+Test(admin, who_waits_when_the_cluster_goes_is_told)
+{
+    kref_t node = made(2, "");
+    kref_t done = send(node, "#[\"done\",[]]", NULL, 0);
+    kref_t making = send(service(), "#[\"createVat\",[\"worker\"]]", NULL, 0);
+    msg_await_t awaits[] = {{rig_id(rig), done}, {rig_id(rig), making}};
+    for (size_t i = 0; i < 2; i++) cr_assert_null(rig_ask(rig, TAG_await, &awaits[i]));
+    msg_cluster_rm_t rm = {rig_id(rig), {1}};
+    const msg_t *first = rig_ask(rig, TAG_cluster_rm, &rm), *second = rig_reply(rig, 1);
+    cr_assert(first->tag == TAG_settled && first->body.settled.rejected);
+    cr_assert(second->tag == TAG_settled && second->body.settled.rejected);
+    cr_expect_eq(rig_rows(rig, ROW_pending), 0);
+    cr_expect_eq(rig_rows(rig, ROW_config), 0);
+}
+
+Test(admin, what_nobody_holds_goes)
+{
+    size_t before = rig_rows(rig, ROW_service);
+    ask(service(), "#[\"getNamedBundleCap\",[\"worker\"]]", NULL, 0);
+    msg_release_t release = {rig_id(rig), {0}};
+    cr_assert_eq(rig_ask(rig, TAG_release, &release)->tag, TAG_done);
+    cr_expect_eq(rig_rows(rig, ROW_service), before);
+}
