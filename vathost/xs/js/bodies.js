@@ -73,7 +73,7 @@ const methodOf = value => {
   const name = String(value);
   const upper = name.toUpperCase();
   if (!TOKEN.test(name) || ['CONNECT', 'TRACE', 'TRACK'].includes(upper)) {
-    throw TypeError(`${JSON.stringify(name)} is no method for a request`);
+    throw TypeError(`not the method of a request: ${JSON.stringify(name)}`);
   }
   return METHODS.includes(upper) ? upper : name;
 };

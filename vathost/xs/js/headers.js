@@ -4,13 +4,13 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 export const nameOf = name => {
   const text = String(name);
-  if (!NAME.test(text)) throw TypeError(`${JSON.stringify(text)} is no name of a header`);
+  if (!NAME.test(text)) throw TypeError(`not the name of a header: ${JSON.stringify(text)}`);
   return text.toLowerCase();
 };
 
 export const valueOf = value => {
   const text = String(value).replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, '');
-  if (/[\u0000\n\r]|[^\u0000-\u00FF]/.test(text)) throw TypeError(`${JSON.stringify(text)} is no value of a header`);
+  if (/[\u0000\n\r]|[^\u0000-\u00FF]/.test(text)) throw TypeError(`not the value of a header: ${JSON.stringify(text)}`);
   return text;
 };
 
