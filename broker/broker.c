@@ -286,6 +286,17 @@ static err_t drain(broker_t *self, bool *ret_empty, bool *ret_silent)
     return err ? store_error(self, err) : ERR_OK;
 }
 
+/* No longer than to the kernel's next timer. */
+static int timer_wait_ms(const broker_t *self, int most_ms)
+{
+    uint64_t wake = kernel_wake_us(self->kernel), now = now_us();
+    if (wake <= now) return 0;
+    uint64_t left_ms = (wake - now + 999) / 1000;
+    return left_ms < (uint64_t)most_ms ? (int)left_ms : most_ms;
+}
+
+static int least(int a, int b) { return a < b ? a : b; }
+
 err_t broker_turn(broker_t *self, int timeout_ms)
 {
     const port_t *port = &self->is.port;
@@ -298,8 +309,9 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         peers_each(self->peers, end_if_gone, self);
     } else {
         int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
-        most_ms = outside_wait_ms(self, most_ms);
-        port->wait(port->self, kernel_chores(self->kernel) ? CHORE_PAUSE_MS : most_ms);
+        most_ms = timer_wait_ms(self, outside_wait_ms(self, most_ms));
+        if (kernel_chores(self->kernel)) most_ms = least(most_ms, CHORE_PAUSE_MS);
+        port->wait(port->self, most_ms);
     }
     bool empty = false, silent = false;
     err_t err = drain(self, &empty, &silent);
@@ -307,6 +319,8 @@ err_t broker_turn(broker_t *self, int timeout_ms)
     if (outside_turn(self)) silent = false;
     if (empty) check_links(self);
     bool chore = (silent && kernel_chores(self->kernel)) || kernel_overdue(self->kernel, now_us());
-    if (empty && chore) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
+    /* Timers do not wait until nobody says anything. */
+    bool due = kernel_wake_us(self->kernel) <= now_us();
+    if (due || (empty && chore)) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
     return commit(self);
 }

@@ -113,4 +113,4 @@ void clean_all(kernel_t *k, kvat_t *vat)
     clean_end(k, vat);
 }
 
-bool kernel_chores(const kernel_t *k) { return k->clean || k->ready; }
+bool kernel_chores(const kernel_t *k) { return k->clean || k->ready || timers_due(k, k->now_us); }

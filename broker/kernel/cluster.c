@@ -479,6 +479,7 @@ static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool a
         vat_end(k, vat, ERR_VAT_KILLED, text_blob(text_of(why)), cause);
         vat->forget = forget && vat_forgettable(vat);
     }
+    timers_without_cluster(k, cluster->row.cluster);
     if (forget) k->forget = true;
     k->idle_check = true;
     drop_holds(k, cluster->row.cluster, asked || forget);

@@ -61,6 +61,7 @@ void kernel_destroy(kernel_t **self_p)
     map_free(&k->timers, free);
     map_free(&k->errands, give_errand);
     free(k->heap);
+    map_clear(&k->timer_chains);
     blob_destroy(&k->globals);
     map_clear(&k->waited);
     map_clear(&k->requests);
@@ -163,7 +164,7 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     case INPUT_HOST_GONE: on_host_gone(k, input->from); break;
     case INPUT_CLIENT: on_client(k, input->from, input->msg); break;
     case INPUT_CLIENT_GONE: on_client_gone(k, input->from); break;
-    case INPUT_CHORE:
+    case INPUT_CHORE: timers_fire(k); break;
     case INPUT_AGENT:
     case INPUT_AGENT_GONE: break;
     }

@@ -285,8 +285,7 @@ static bool load_service(kernel_t *k, const row_service_t *row)
     service->text = text_blob(row->text);
     service->row.text = blob_text(service->text);
     map_put(&k->services, row->kref, service);
-    kvat_t *vat = vat_find(k, row->vat);
-    if (row->kind == SERVICE_outside && vat) vat->outside = service;
+    service_link(k, service);
     return true;
 }
 
@@ -311,9 +310,8 @@ static bool load_timer(kernel_t *k, const row_timer_t *row)
     ktimer_t *timer = take(sizeof *timer);
     timer->head = (head_t){.table = ROW_timer, .stored = true};
     timer->row = *row;
-    map_put(&k->timers, row->timer, timer);
     timer_link(k, timer);
-    return kref_known(k, kref_of(row->target));
+    return kref_known(k, kref_of(row->target ? row->target : row->number));
 }
 
 static bool load_errand(kernel_t *k, const row_errand_t *row)

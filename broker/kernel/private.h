@@ -55,6 +55,9 @@ enum { PARAMETERS_BYTES_MAX = CAPDATA_BYTES_MAX - 1024, PARAMETERS_SLOTS_MAX = S
  * hardly notice, and so many with a step that has nothing else to do. */
 enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 128 };
 
+/* Timers that fire with one step: those that are due with them wait for the next. */
+enum { TIMERS_FIRED_MAX = 64 };
+
 /* clang-format off */
 #define COUNTERS(X) X(epoch) X(kernel_hi) X(kernel_lo) X(next_vat) X(next_cluster) X(next_host) \
     X(next_input) X(next_promise) X(next_object) X(next_timer) X(next_errand) X(time_ms) X(messages) X(cranks) X(splats)
@@ -153,6 +156,8 @@ typedef struct {
     kvat_t **vats; /* in the order of the file, then those that vats made */
     size_t vat_count;
     size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
+    size_t timer_count;
+    struct service *known[SERVICE_KINDS]; /* of the kinds that a cluster has one of */
 } kcluster_t;
 
 struct kvat {
@@ -171,6 +176,7 @@ struct kvat {
     struct promise *decides; /* unresolved promises that it decides */
     struct pending *owed;    /* answers that wait for something of it */
     struct service *outside; /* what its own globals use; NULL: it has none */
+    struct ktimer *timeouts;
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
@@ -253,10 +259,12 @@ typedef struct pending {
     struct pending *next, **at; /* among those that wait for the same vat or promise; NULL: for neither */
 } pending_t;
 
-typedef struct {
+typedef struct ktimer {
     head_t head;
     row_timer_t row;
-    size_t place; /* in the heap, from 1; 0: not there */
+    size_t place;                    /* in the heap, from 1; 0: not there */
+    struct ktimer *next, *prev;      /* of the same token, or with the same number for its vat */
+    struct ktimer *vat_next, *vat_prev; /* a vat's own timeouts */
 } ktimer_t;
 
 typedef struct {
@@ -293,6 +301,7 @@ struct kernel {
     map_t services, pendings, timers, errands; /* by kref, promise, number, number */
     ktimer_t **heap;                           /* timers that are due some time: the first one first */
     size_t heap_count, heap_room;
+    map_t timer_chains; /* token, or vat and number -> the first of them */
     blob_t *globals; /* names that vats may ask for; NULL: all */
     map_t waited; /* promises that a client awaits */
     uint64_t next_entry, next_hold, next_request;
@@ -433,6 +442,8 @@ extern const method_t admin_root_methods[], admin_methods[], key_methods[], bund
 service_t *service_find(const kernel_t *k, kref_t kref);
 service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *cluster,
                        const kvat_t *vat, text_t text);
+service_t *service_known(kernel_t *k, service_kind_t kind, const kcluster_t *cluster);
+void service_link(kernel_t *k, service_t *service);
 kref_t service_kref(const service_t *service);
 const char *service_iface(service_kind_t kind);
 void service_text(kernel_t *k, service_t *service, text_t text);
@@ -474,12 +485,28 @@ text_t node_copy(node_t node, char *out, size_t room);
 
 /* ---- timer.c ---- */
 void timer_link(kernel_t *k, ktimer_t *timer);
+ktimer_t *timer_new(kernel_t *k, row_timer_t row);
+ktimer_t *timer_find(const kernel_t *k, uint64_t number);
+void timer_schedule(kernel_t *k, ktimer_t *timer, uint64_t due_ms);
+void timer_release(kernel_t *k, ktimer_t *timer);
+void timer_settle(kernel_t *k, ktimer_t *timer, bool rejected, value_t *value, cause_t cause);
+void timer_repeat(kernel_t *k, ktimer_t *timer, cause_t cause);
+uint64_t *timers_of_token(kernel_t *k, kref_t token, size_t *ret_count);
+ktimer_t *timeout_find(const kernel_t *k, const kvat_t *vat, uint64_t number);
+bool timers_full(const kcluster_t *cluster);
 void timers_fire(kernel_t *k);
 bool timers_due(const kernel_t *k, uint64_t now_us);
 void timers_without_vat(kernel_t *k, const kvat_t *vat);
 void timers_without_cluster(kernel_t *k, uint64_t cluster);
+void timer_without_notifier(kernel_t *k, const service_t *notifier);
 void timer_woken(kernel_t *k, uint64_t timer, bool rejected);
 uint64_t time_ms(kernel_t *k);
+uint64_t time_after(uint64_t ms, uint64_t more);
+uint64_t interval_latest(const row_service_t *row, uint64_t now, uint64_t *ret_count);
+uint64_t interval_next(uint64_t start, uint64_t interval, uint64_t now);
+value_t *time_value(kernel_t *k, uint64_t cluster, uint64_t ms);
+value_t *update_value(kernel_t *k, const service_t *notifier, uint64_t now);
+void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cause_t cause);
 kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
 
 /* ---- service_facet.c ---- */

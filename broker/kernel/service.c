@@ -47,6 +47,38 @@ void service_text(kernel_t *k, service_t *service, text_t text)
     touch(k, &service->head);
 }
 
+/* Those that a cluster has one of are found again while somebody holds them. */
+static bool one_per_cluster(uint64_t kind)
+{
+    switch (kind) {
+    case SERVICE_vat_admin_root:
+    case SERVICE_vat_admin:
+    case SERVICE_critical_key:
+    case SERVICE_timer_root:
+    case SERVICE_timer:
+    case SERVICE_timer_brand:
+    case SERVICE_clock:
+    case SERVICE_kernel_facet: return true;
+    default: return false;
+    }
+}
+
+void service_link(kernel_t *k, service_t *service)
+{
+    kcluster_t *cluster = cluster_find(k, service->row.cluster);
+    kvat_t *vat = vat_find(k, service->row.vat);
+    if (service->row.kind == SERVICE_outside && vat) vat->outside = service;
+    if (cluster && one_per_cluster(service->row.kind)) cluster->known[service->row.kind] = service;
+}
+
+/* The object of KIND that CLUSTER has, or a new one. */
+service_t *service_known(kernel_t *k, service_kind_t kind, const kcluster_t *cluster)
+{
+    must(one_per_cluster(kind));
+    return cluster->known[kind] ? cluster->known[kind]
+                                : service_new(k, kind, cluster, NULL, (text_t){0});
+}
+
 /* Makes an object of KIND for CLUSTER, about VAT; either may be NULL. Nobody refers to it yet: it is
  * gone at the end of the step, unless it is put into a value. */
 service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *cluster,
@@ -62,6 +94,7 @@ service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *clust
                                 .vat = vat ? vat->row.vat : 0};
     service_text(k, self, text);
     map_put(&k->services, kref.n, self);
+    service_link(k, self);
     return self;
 }
 
@@ -75,7 +108,11 @@ void service_free(service_t *service)
 void service_bury(kernel_t *k, service_t *service)
 {
     kvat_t *vat = vat_find(k, service->row.vat);
+    kcluster_t *cluster = cluster_find(k, service->row.cluster);
     if (service->row.kind == SERVICE_outside && vat && vat->outside == service) vat->outside = NULL;
+    if (cluster && cluster->known[service->row.kind] == service)
+        cluster->known[service->row.kind] = NULL;
+    if (service->row.kind == SERVICE_notifier) timer_without_notifier(k, service);
     map_remove(&k->services, service->row.kref);
     bury(k, &service->head);
     service_free(service);

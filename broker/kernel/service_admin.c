@@ -16,13 +16,9 @@ static kcluster_t *own_cluster(const call_t *call)
 /* The object of KIND that the cluster has already, or a new one. */
 static service_t *one_of(const call_t *call, service_kind_t kind)
 {
-    kcluster_t *cluster = own_cluster(call);
-    for (size_t i = 0; cluster && i < call->k->services.room; i++) {
-        service_t *service = map_cell(&call->k->services, i);
-        if (service && service->row.kind == kind && service->row.cluster == cluster->row.cluster)
-            return service;
-    }
-    return service_new(call->k, kind, cluster, NULL, (text_t){0});
+    const kcluster_t *cluster = own_cluster(call);
+    return cluster ? service_known(call->k, kind, cluster)
+                   : service_new(call->k, kind, NULL, NULL, (text_t){0});
 }
 
 /* ---- the root ---- */

@@ -38,7 +38,7 @@ struct rig {
     map_t workers;
     stored_t *rows;
     size_t row_count;
-    uint64_t now_us, ids;
+    uint64_t now_us, step_us, ids;
     size_t frames[256];
     blob_t **events;
     size_t event_count;
@@ -281,7 +281,7 @@ static void finding(void *context, const char *rule, const char *row, const char
 
 static void step_one(rig_t *self, input_t *input)
 {
-    self->now_us += 1500;
+    self->now_us += self->step_us;
     input->now_us = self->now_us;
     random_words(self, input->entropy);
     effects_t effects = {0};
@@ -315,6 +315,13 @@ void rig_chore(rig_t *self)
 }
 
 void rig_no_chores(rig_t *self) { self->no_chores = true; }
+
+void rig_at(rig_t *self, uint64_t now_ms)
+{
+    self->now_us = now_ms * 1000;
+    self->step_us = 0;
+    while (!self->no_chores && kernel_overdue(self->kernel, self->now_us)) rig_chore(self);
+}
 
 /* ---- inputs ---- */
 
@@ -582,6 +589,7 @@ rig_t *rig_new(void)
     rig_t *self = calloc(1, sizeof *self);
     must(self);
     self->now_us = UINT64_C(1700000000000000);
+    self->step_us = 1500;
     self->kernel = kernel_new();
     uint8_t entropy[32] = {42};
     must(!kernel_loaded(self->kernel, entropy));

@@ -66,6 +66,8 @@ char *rig_list(rig_t *self, unsigned what, kref_t kref);
 /* From now on chores (INPUT_CHORE) are done only by rig_chore(), one step of them at a time. */
 void rig_no_chores(rig_t *self);
 void rig_chore(rig_t *self);
+/* It is NOW_MS, and stays so until the next call: fires the timers that are due then. */
+void rig_at(rig_t *self, uint64_t now_ms);
 /* The value of one counter. */
 uint64_t rig_counter(rig_t *self, const char *name);
 /* What the host was told last by VAT_END, VAT_NEW, ...: how many frames of TAG so far. */

@@ -6,6 +6,7 @@
 #include "wire/base/must.h"
 
 unsigned fake_inputs[INPUT_AGENT_GONE + 1], fake_watched;
+uint64_t fake_wake_us = UINT64_MAX;
 bool fake_damaged;
 char fake_name[NAME_BYTES_MAX + 1];
 
@@ -109,6 +110,7 @@ static void tell_agent(effects_t *out, uint64_t channel)
 void kernel_step(kernel_t *self, const input_t *input, effects_t *out)
 {
     fake_inputs[input->kind]++;
+    if (input->kind == INPUT_CHORE) fake_wake_us = UINT64_MAX;
     if (input->kind == INPUT_AGENT && !input->msg) tell_agent(out, 50);
     if (input->kind == INPUT_AGENT_GONE && self->agent_wanted) effect(out, EFFECT_AGENT, 0);
     if (!input->msg) return;
@@ -170,6 +172,12 @@ bool kernel_overdue(const kernel_t *self, uint64_t now_us)
     (void)self;
     (void)now_us;
     return false;
+}
+
+uint64_t kernel_wake_us(const kernel_t *self)
+{
+    (void)self;
+    return fake_wake_us;
 }
 
 uint64_t kernel_epoch(const kernel_t *self) { return self->epoch; }

@@ -7,6 +7,9 @@
 /* Inputs of each kind since the last reset. */
 extern unsigned fake_inputs[INPUT_AGENT_GONE + 1];
 
+/* When it wants to be woken; a chore sets it to never. */
+extern uint64_t fake_wake_us;
+
 /* The name in the last HELLO. */
 extern char fake_name[NAME_BYTES_MAX + 1];
 

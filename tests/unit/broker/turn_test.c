@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
@@ -26,7 +27,13 @@ static size_t sent_count;
 static uint8_t gone_route, revoked_key;
 static unsigned takes;
 
-static void port_wait(void *self, int ms) { (void)self, (void)ms; }
+static int waited_ms;
+
+static void port_wait(void *self, int ms)
+{
+    (void)self;
+    waited_ms = ms;
+}
 
 static bool port_take(void *self, arrival_t *ret)
 {
@@ -201,6 +208,33 @@ static void connect_both(void)
     cr_assert_eq(count_sent(10, TAG_welcome), 1);
     cr_assert_eq(count_sent(20, TAG_client_welcome), 1);
     forget_sent();
+}
+
+/* ---- the kernel's alarm ---- */
+
+Test(turn, no_longer_than_to_the_next_timer)
+{
+    struct timespec at;
+    connect_both();
+    turn();
+    int usual = waited_ms;
+    clock_gettime(CLOCK_REALTIME, &at);
+    uint64_t now_us = (uint64_t)at.tv_sec * 1000000 + (uint64_t)at.tv_nsec / 1000;
+    fake_wake_us = now_us + 60 * 1000000;
+    turn();
+    cr_expect_eq(waited_ms, usual);
+    fake_wake_us = now_us + 400000;
+    turn();
+    cr_expect(waited_ms > 0 && waited_ms <= 400);
+    cr_expect_eq(fake_inputs[INPUT_CHORE], 0);
+    fake_wake_us = now_us;
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    turn();
+    cr_expect_eq(waited_ms, 0);
+    cr_expect_eq(fake_inputs[INPUT_CHORE], 1, "also when there is something to take in");
+    turn();
+    cr_expect_eq(waited_ms, usual);
+    cr_expect_eq(fake_inputs[INPUT_CHORE], 1);
 }
 
 /* ---- B1, B3: the gate ---- */
