@@ -9,7 +9,8 @@
  *   ["testLog", TEXT]
  *
  * and then ["done", OUTCOME, REASON, COMPUTRONS, [[KEY, VALUE]...]] with the whole vat store, as it was
- * before the delivery if that failed. */
+ * before the delivery if that failed. A line ["renew", BUNDLE] gives no answer: the engine begins anew
+ * with the bundle in that file, and the store stays. */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -252,6 +253,16 @@ static void deliver(run_t *self, const json_t *line)
     fflush(stdout);
 }
 
+static void take_line(run_t *self, const json_t *line)
+{
+    if (strcmp(json_string_value(json_array_get(line, 0)), "renew") == 0) {
+        const char *path = json_string_value(json_array_get(line, 1));
+        must(path && !self->engine->renew(self->engine, path));
+    } else {
+        deliver(self, line);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3) {
@@ -277,7 +288,7 @@ int main(int argc, char **argv)
             fprintf(stderr, "engine_run: %s: %s\n", error.text, text);
             return 3;
         }
-        deliver(&self, line);
+        take_line(&self, line);
         json_decref(line);
     }
     free(text);

@@ -2,6 +2,7 @@
 supervisor bundles). Each delivery goes to both; whatever they ask of their host, in order, and the vat store
 afterwards must be equal. normal.py says in which narrow cases it need not."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -43,6 +44,9 @@ class Ours:
         self.process.stdin.write(json.dumps(delivery).encode() + b"\n")
         self.process.stdin.flush()
 
+    def renew(self, vat):
+        self.begin(["renew", bundle(vat)])
+
     def end(self):
         asked = []
         for line in self.process.stdout:
@@ -65,11 +69,15 @@ class Published:
 
     def __init__(self, vat, snapshot=None):
         arguments = ["-r", snapshot] if snapshot else []
-        down, self.down = os.pipe()
-        self.up, up = os.pipe()
-        # xsnap_worker wants 3 and 4 themselves; the shell can put them there without touching our own.
+        near_down, self.down = os.pipe()
+        self.up, near_up = os.pipe()
+        # xsnap_worker wants 3 and 4 themselves; a shell can put them there without touching our own. It does so one
+        # after the other, so that neither may be the other's source.
+        down, up = (fcntl.fcntl(fd, fcntl.F_DUPFD, 10) for fd in (near_down, near_up))
+        os.close(near_down)
+        os.close(near_up)
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{down} 4>&{up}', os.path.join(FILES, "xsnap_worker"), *arguments],
+            ["bash", "-c", f'exec "$0" "$@" 3<&{down} 4>&{up}', os.path.join(FILES, "xsnap_worker"), *arguments],
             pass_fds=(down, up), env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         os.close(down)
         os.close(up)
@@ -213,6 +221,16 @@ class Pair:
         ended = self.ours.close(), self.published.close()
         if not failure and ended != (0, 0):
             raise Differs(f"engine_run and xsnap_worker ended with {ended}")
+
+    def renew(self, vat):
+        """Both workers begin anew with VAT, on the store that is there."""
+        self.history.append(["renew", vat])
+        self.ours.renew(vat)
+        old, self.published = self.published, Published(vat, golden())
+        self.published.store = dict(old.store)
+        ended = old.close()
+        if ended:
+            raise Differs(f"xsnap_worker ended with {ended}")
 
     def deliver(self, *delivery):
         """Returns (outcome, asked): the outcome is None or a text."""

@@ -3,7 +3,10 @@
 workers. A model of what the vat holds keeps the choices sensible and the kernel honest; at the end everything is
 let go, and then the vat store must be as it was after the start.
 
-    random_test.py [--seeds FIRST LAST] [--deliveries N]
+    random_test.py [--seeds FIRST LAST] [--deliveries N] [--upgrades]
+
+With --upgrades the vat is upgraded now and then; what the heaps of its old incarnations held stays in the store and
+with the kernel for ever, so that the end is not looked at.
 """
 
 import argparse
@@ -295,8 +298,12 @@ class Life:
     DELIVERIES = (("steps", 40), ("hold", 12), ("give", 12), ("wait", 3), ("to_export", 6), ("notify", 6),
                   ("drop_exports", 6), ("retire_exports", 4), ("retire_imports", 4), ("reap", 8))
 
-    def run(self, deliveries):
-        names, weights = zip(*self.DELIVERIES)
+    def deliver_upgrade(self):
+        self.vat.upgrade()
+        self.cells, self.local = {}, {}
+
+    def run(self, deliveries, upgrades):
+        names, weights = zip(*self.DELIVERIES, ("upgrade", 1 if upgrades else 0))
         while self.vat.pair.deliveries < deliveries:
             getattr(self, f"deliver_{self.random.choices(names, weights)[0]}")()
 
@@ -321,12 +328,13 @@ class Life:
         assert not vat.left(), f"the store still holds {vat.left()}"
 
 
-def play(seed, deliveries):
+def play(seed, deliveries, upgrades):
     """Returns what happened: {word: how often}."""
     with Vat() as vat:
         life = Life(vat, seed)
-        life.run(deliveries)
-        life.let_go()
+        life.run(deliveries, upgrades)
+        if not upgrades:
+            life.let_go()
         return life.said + vat.counts
 
 
@@ -334,14 +342,16 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--seeds", type=int, nargs=2, default=(1, 5), metavar=("FIRST", "LAST"))
     arguments.add_argument("--deliveries", type=int, default=500)
+    arguments.add_argument("--upgrades", action="store_true")
     options = arguments.parse_args()
     total = collections.Counter()
     for seed in range(options.seeds[0], options.seeds[1] + 1):
         try:
-            total += play(seed, options.deliveries)
+            total += play(seed, options.deliveries, options.upgrades)
         except Exception:
             traceback.print_exc()
-            print(f"FAILED: {sys.argv[0]} --seeds {seed} {seed} --deliveries {options.deliveries}")
+            print(f"FAILED: {sys.argv[0]} --seeds {seed} {seed} --deliveries {options.deliveries}"
+                  f"{' --upgrades' if options.upgrades else ''}")
             sys.exit(1)
     print(f"{options.seeds[1] - options.seeds[0] + 1} seeds, no difference:", dict(sorted(total.items())))
     missing = [word for word in ("ok", "threw", *WORDS) if not total[word]]

@@ -74,6 +74,7 @@ GC = ("dropImports", "retireImports", "retireExports")
 
 class Vat:
     def __init__(self, name="bench", parameters=None):
+        self.name, self.incarnation = name, 0
         self.pair = Pair(name, fresh=parameters is not None)
         self.objects = {"o+0": "reachable"}  # or "recognizable"; exports and imports alike
         self.promises = {}  # vpid: "vat" or "kernel", who decides it
@@ -202,6 +203,29 @@ class Vat:
         """bringOutYourDead; returns its GC calls."""
         self.deliver("bringOutYourDead")
         return self.gc()
+
+    def upgrade(self, name=None, parameters=None, fails=False):
+        """The next incarnation, in SwingSet's order: a last reap; all that the vat decides is rejected, and what it does not
+        wait for itself is forgotten; exports that are not durable are given up; a start on the same store; the news
+        of what it waits for."""
+        self.reap()
+        told = []
+        for vpid in sorted(vpid for vpid, decider in self.promises.items() if decider == "vat"):
+            if vpid in self.subscribed:
+                self.promises[vpid] = "kernel"
+                told.append(vpid)
+            else:
+                del self.promises[vpid]
+            self.answers.pop(vpid, None)
+        for ref in list(self.objects):
+            if ref[1] == "+" and ref != "o+0" and ref[2] != "d":
+                del self.objects[ref]
+        self.pair.renew(name or self.name)
+        self.deliver("startVat", capdata(parameters or {}), fails=fails)
+        disconnected = {"incarnationNumber": self.incarnation, "name": "vatUpgraded", "upgradeMessage": "vat upgraded"}
+        self.incarnation += 1
+        if told and not fails:
+            self.notify(*((vpid, True, disconnected) for vpid in told))
 
     # ---- syscalls: what a kernel would refuse fails here ----
 

@@ -46,8 +46,9 @@ export const buildRootObject = (vatPowers, parameters, baggage) => {
 
   const handles = {};
   for (const name of ['dbox', 'dkit', 'dstate', 'dwatcher']) {
-    handles[name] = makeKindHandle(name);
-    baggage.init(`${name} handle`, handles[name]);
+    const key = `${name} handle`;
+    if (!baggage.has(key)) baggage.init(key, makeKindHandle(name));
+    handles[name] = baggage.get(key);
   }
   const makers = {
     heap: () => Far('heap', { get: () => 'heap' }),
@@ -67,7 +68,7 @@ export const buildRootObject = (vatPowers, parameters, baggage) => {
     }),
     vmarker: defineKindMulti('vmarker', () => ({}), { a: { noOp: () => 0 }, b: { noOp: () => 1 } }),
     vwatcher: defineKind('vwatcher', boxState, watched),
-    dwatcher: defineDurableKind(handles.dwatcher, boxState, watched),
+    dwatcher: parameters.forget ? undefined : defineDurableKind(handles.dwatcher, boxState, watched),
   };
   for (const [letter, options] of [['v', {}], ['d', { durable: true }]]) {
     makers[`${letter}map`] = () => makeScalarBigMapStore('map', options);
