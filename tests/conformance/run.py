@@ -9,7 +9,8 @@ import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+sys.path.insert(0, HERE)
+from conform import Row, record  # noqa: E402
 from yard import Yard  # noqa: E402
 
 
@@ -40,15 +41,20 @@ def main():
         scenarios = json.load(file)
     if sys.argv[1:]:
         scenarios = [s for s in scenarios if s["name"] in sys.argv[1:]]
+    rows = {name: Row("liveslots", name, "same", "") for name in dict.fromkeys(s["scenario"] for s in scenarios)}
     failed = 0
     for number, scenario in enumerate(scenarios):
         hosts = 3 if number % 3 == 2 else 1  # where vats stand must make no difference
         differ = play(scenario, hosts)
         print(f"{'FAILED' if differ else 'passed'}  {scenario['name']}  on {hosts} host(s)")
+        row = rows[scenario["scenario"]]
+        row.passed = not differ and row.passed is not False
         if differ:
             print(f"  {differ}", flush=True)
             failed += 1
     print(f"{len(scenarios) - failed} of {len(scenarios)} scenarios passed")
+    if not sys.argv[1:]:
+        record()
     sys.exit(1 if failed or not scenarios else 0)
 
 

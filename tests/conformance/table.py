@@ -25,6 +25,10 @@ SWINGSET = {
     "abandon-export": "abandon-export.test.js",
 }
 OCAP = {
+    **{name: f"kernel-test/src/{name}.test.ts" for name in (
+        "liveslots", "vat-lifecycle", "rejection", "syscall-validation", "persistence", "resume", "orphaned-ephemeral-exo", "service",
+        "subclusters", "endowments", "endowment-globals", "io", "vatstore", "exo", "cluster-launch")},
+    "system-subcluster": "kernel-node-runtime/test/e2e/system-subcluster.test.ts",
 }
 SUITES = {**{suite: f"agoric-sdk, `packages/SwingSet/test/{path}`" for suite, path in SWINGSET.items()},
           **{suite: f"ocap-kernel, `packages/{path}`" for suite, path in OCAP.items()}}
