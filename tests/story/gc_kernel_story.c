@@ -9,14 +9,17 @@
 
 #define VATS "alice bob carol"
 #define TAKE "message o+0 #[\"take\",[\"$0\"]] {o-52}\n"
-#define VAT_TERMINATED "rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat terminated\",\"name\":\"Error\"} {}\n"
+#define VAT_TERMINATED \
+    "rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat terminated\",\"name\":\"Error\"} {}\n"
 
 static kref_t amy_of(const world_t *world) { return puppet_export(world, "alice", 1); }
 
 static void is(const world_t *world, const char *amy, const char *bob, const char *carol)
 {
     cr_expect_str_eq(puppet_object(world, amy_of(world)), amy);
-    cr_expect_str_eq(puppet_holds(world, "alice", amy_of(world)), strncmp(amy, "v1", 2) ? "" : amy[3] == '0' ? "_" : "R");
+    cr_expect_str_eq(puppet_holds(world, "alice", amy_of(world)), strncmp(amy, "v1", 2) ? ""
+                                                                  : amy[3] == '0'       ? "_"
+                                                                                        : "R");
     cr_expect_str_eq(puppet_holds(world, "bob", amy_of(world)), bob);
     cr_expect_str_eq(puppet_holds(world, "carol", amy_of(world)), carol);
 }
@@ -54,8 +57,8 @@ static void heard(world_t *world, const char *alice, const char *bob, const char
     puppet_heard(world, "carol", carol);
 }
 
-#define GC_STORY(name) \
-    static void name(world_t *world, const void *context); \
+#define GC_STORY(name)                                               \
+    static void name(world_t *world, const void *context);           \
     Test(gc_kernel, name) { puppets_in_all_ways(VATS, name, NULL); } \
     static void name(world_t *world, __attribute__((unused)) const void *context)
 
@@ -113,7 +116,10 @@ GC_STORY(retire_before_drop_is_illegal)
     give_bob(world);
     puppet_tell(world, "bob", "retire o-52");
     const char *state = world_state(world, "bob");
-    cr_expect(strstr(state, "illegal syscall retire_imports: a reference is retired that is still reachable"), "%s", state);
+    cr_expect(
+        strstr(state,
+               "illegal syscall retire_imports: a reference is retired that is still reachable"),
+        "%s", state);
     heard(world, "drop_exports o+7\nretire_exports o+7\n", "", "");
     is(world, "gone", "", "");
 }
@@ -148,7 +154,8 @@ GC_STORY(two_importers_and_back_again)
     fate(world, "carol", "drop o-52 ; retire o-52", "v1 2,2 > v1 1,1");
     is(world, "v1 1,1", "R", "");
     puppet_tell(world, "bob", "send o-51 take o-52 -");
-    heard(world, "", "", "message o+0 #[\"take\",[\"$0\"]] {o-53}\n"); /* a new name: the old one was retired */
+    heard(world, "", "",
+          "message o+0 #[\"take\",[\"$0\"]] {o-53}\n"); /* a new name: the old one was retired */
     is(world, "v1 2,2", "R", "R");
     fate(world, "bob", "drop o-52 ; retire o-52", "v1 2,2 > v1 1,1");
     is(world, "v1 1,1", "", "R");
@@ -183,7 +190,8 @@ GC_STORY(a_message_to_a_promise_holds_it_until_delivered)
     fate(world, "bob", "send p+6 queued o-52 - ; drop o-52 ; retire o-52", "v1 1,1");
     heard(world, "", "", "");
     is(world, "v1 1,1", "", "");
-    fate(world, "carol", "ok p-61 o+0", "v1 1,1 > v1 2,2 > v1 1,1"); /* a delivery counts until its result is there */
+    fate(world, "carol", "ok p-61 o+0",
+         "v1 1,1 > v1 2,2 > v1 1,1"); /* a delivery counts until its result is there */
     heard(world, "", "", "message o+0 #[\"queued\",[\"$0\"]] {o-52}\n");
     is(world, "v1 1,1", "", "R");
     fate(world, "carol", "drop o-52 ; retire o-52", "v1 1,1 > v1 0,0 > gone");
@@ -205,7 +213,8 @@ GC_STORY(a_message_to_oneself)
     puppet_ask(world, "alice", "send o+0 take o+7 -");
     while (strcmp(puppet_object(world, amy_of(world)), "gone") == 0) cr_assert(world_move(world));
     cr_expect_str_eq(puppet_fate(world, amy_of(world)), "v1 1,1 > v1 0,0 > gone");
-    heard(world, "message o+0 #[\"take\",[\"$0\"]] {o+7}\ndrop_exports o+7\nretire_exports o+7\n", "", "");
+    heard(world, "message o+0 #[\"take\",[\"$0\"]] {o+7}\ndrop_exports o+7\nretire_exports o+7\n",
+          "", "");
 }
 
 /* ---- a vat that ends: what it imported is dropped; its exports are orphans ---- */
@@ -223,7 +232,8 @@ GC_STORY(a_vat_that_ends)
     puppet_tell(world, "bob", "drop o-53");
     puppet_heard(world, "alice", "drop_exports o+9\n");
     pin = puppet_export(world, "bob", 1);
-    one = puppet_export(world, "alice", 1), three = puppet_export(world, "alice", 2), two = puppet_export(world, "alice", 3);
+    one = puppet_export(world, "alice", 1), three = puppet_export(world, "alice", 2),
+    two = puppet_export(world, "alice", 3);
     cr_expect_str_eq(puppet_object(world, pin), "v2 1,1");
     cr_expect_str_eq(puppet_object(world, one), "v1 1,1");
     cr_expect_str_eq(puppet_object(world, two), "v1 1,1");
@@ -251,14 +261,15 @@ GC_STORY(a_vat_that_ends)
 /* ---- orphans: alice gives amy up, or ends, before or after bob let go of her ---- */
 
 typedef struct {
-    const char *cause;  /* abandon, terminate */
-    bool before;        /* alice goes first */
-    const char *letgo;  /* what bob does; NULL: nothing */
+    const char *cause; /* abandon, terminate */
+    bool before;       /* alice goes first */
+    const char *letgo; /* what bob does; NULL: nothing */
 } orphan_t;
 
 static void goes(world_t *world, const orphan_t *o)
 {
-    puppet_tell(world, "alice", strcmp(o->cause, "abandon") == 0 ? "abandon o+7" : "exit terminated");
+    puppet_tell(world, "alice",
+                strcmp(o->cause, "abandon") == 0 ? "abandon o+7" : "exit terminated");
 }
 
 static void orphan(world_t *world, const void *context)
@@ -275,8 +286,10 @@ static void orphan(world_t *world, const void *context)
         if (drops) is(world, "v1 0,1", "_", "");
         goes(world, o);
     }
-    if (!o->letgo) is(world, "orphan 1,1", "R", "");
-    else is(world, "gone", "", "");
+    if (!o->letgo)
+        is(world, "orphan 1,1", "R", "");
+    else
+        is(world, "gone", "", "");
     puppet_heard(world, "bob", drops ? "retire_imports o-52\n" : "");
 }
 
@@ -300,13 +313,21 @@ static void ends_when_it_hears(world_t *world, const void *context)
 {
     bool retires = context != NULL;
     give_bob(world);
-    fate(world, "bob", retires ? "send o-52 !exit^reason - - ; drop o-52 ; retire o-52" : "send o-52 !exit^reason - - ; drop o-52",
+    fate(world, "bob",
+         retires ? "send o-52 !exit^reason - - ; drop o-52 ; retire o-52"
+                 : "send o-52 !exit^reason - - ; drop o-52",
          retires ? "v1 1,1 > gone" : "v1 1,1 > v1 1,2 > gone");
     is(world, "gone", "", "");
     puppet_heard(world, "bob", retires ? "" : "retire_imports o-52\n");
 }
-Test(gc_kernel_orphan, it_ends_when_the_last_message_comes_dropped) { puppets_in_all_ways(VATS, ends_when_it_hears, NULL); }
-Test(gc_kernel_orphan, it_ends_when_the_last_message_comes_retired) { puppets_in_all_ways(VATS, ends_when_it_hears, ""); }
+Test(gc_kernel_orphan, it_ends_when_the_last_message_comes_dropped)
+{
+    puppets_in_all_ways(VATS, ends_when_it_hears, NULL);
+}
+Test(gc_kernel_orphan, it_ends_when_the_last_message_comes_retired)
+{
+    puppets_in_all_ways(VATS, ends_when_it_hears, "");
+}
 
 /* ---- a vat gives an export up ---- */
 

@@ -41,7 +41,8 @@ static void say_send(const engine_host_t *host, const command_t *c)
         snprintf(slots, sizeof slots, "%s", c->word[3]);
         for (char *at = slots, *next; at; at = next, n++) {
             if ((next = strchr(at, ','))) *next++ = ' ';
-            len += snprintf(body + len, sizeof body - (size_t)len, "%s\"%c%u\"", n ? "," : "", *at == 'o' ? '$' : '&', n);
+            len += snprintf(body + len, sizeof body - (size_t)len, "%s\"%c%u\"", n ? "," : "",
+                            *at == 'o' ? '$' : '&', n);
         }
     }
     snprintf(body + len, sizeof body - (size_t)len, "]]");
@@ -92,13 +93,20 @@ static void run(const engine_host_t *host, const command_t *c)
         (void)script_refs(host, refs[i].tag, c->word[1]);
         return;
     }
-    if (strcmp(verb, "send") == 0 || strcmp(verb, "ask") == 0) say_send(host, c);
-    else if (strcmp(verb, "sub") == 0) (void)script_subscribe(host, c->word[1]);
-    else if (strcmp(verb, "ok") == 0) say_resolve(host, c, false);
-    else if (strcmp(verb, "no") == 0) say_resolve(host, c, true);
-    else if (strcmp(verb, "exit") == 0) say_exit(host, c, false);
-    else if (strcmp(verb, "exit-bad") == 0) say_exit(host, c, true);
-    else cr_assert_fail("no command %s", verb);
+    if (strcmp(verb, "send") == 0 || strcmp(verb, "ask") == 0)
+        say_send(host, c);
+    else if (strcmp(verb, "sub") == 0)
+        (void)script_subscribe(host, c->word[1]);
+    else if (strcmp(verb, "ok") == 0)
+        say_resolve(host, c, false);
+    else if (strcmp(verb, "no") == 0)
+        say_resolve(host, c, true);
+    else if (strcmp(verb, "exit") == 0)
+        say_exit(host, c, false);
+    else if (strcmp(verb, "exit-bad") == 0)
+        say_exit(host, c, true);
+    else
+        cr_assert_fail("no command %s", verb);
 }
 
 static void run_all(const engine_host_t *host, char *text)
@@ -109,28 +117,32 @@ static void run_all(const engine_host_t *host, char *text)
             *next = '\0';
             next += 3;
         }
-        cr_assert_geq(sscanf(at, "%47s %47s %47s %47s %47s", c.word[0], c.word[1], c.word[2], c.word[3], c.word[4]), 2,
-                      "not a command: %s", at);
+        cr_assert_geq(sscanf(at, "%47s %47s %47s %47s %47s", c.word[0], c.word[1], c.word[2],
+                             c.word[3], c.word[4]),
+                      2, "not a command: %s", at);
         run(host, &c);
     }
 }
 
 /* What a vat is told begins with !, so that it is not taken for what other vats send. */
-static void puppet(void *context, const vdelivery_t *delivery, const engine_host_t *host, engine_report_t *ret)
+static void puppet(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                   engine_report_t *ret)
 {
     const puppet_t *self = context;
     char method[METHOD], result[WORD];
     (void)ret;
     if (delivery->tag == TAG_deliver_drop_exports && self->retires) {
         for (size_t i = 0; i < delivery->refs.count; i++) {
-            snprintf(method, sizeof method, "%.*s", (int)delivery->refs.at[i].s.len, delivery->refs.at[i].s.at);
+            snprintf(method, sizeof method, "%.*s", (int)delivery->refs.at[i].s.len,
+                     delivery->refs.at[i].s.at);
             (void)script_refs(host, TAG_retire_exports, method);
         }
     }
     if (delivery->tag != TAG_deliver_message) return;
     bool boot = script_method(delivery, "bootstrap");
     cr_assert_lt(delivery->data.body.len, sizeof method);
-    snprintf(method, sizeof method, "%.*s", (int)delivery->data.body.len - 3, (const char *)delivery->data.body.at + 3);
+    snprintf(method, sizeof method, "%.*s", (int)delivery->data.body.len - 3,
+             (const char *)delivery->data.body.at + 3);
     *strchr(method, '"') = '\0';
     if (method[0] != '!' && !boot) return;
     bool from_puppet = !strchr(method, ' ');
@@ -228,7 +240,8 @@ const char *puppet_object(const world_t *world, kref_t kref)
     const row_object_t *object = &row->body.object;
     int len = object->owner ? snprintf(text, sizeof text, "v%u", (unsigned)object->owner)
                             : snprintf(text, sizeof text, "orphan");
-    snprintf(text + len, sizeof text - (size_t)len, " %u,%u", (unsigned)object->reachable, (unsigned)object->recognizable);
+    snprintf(text + len, sizeof text - (size_t)len, " %u,%u", (unsigned)object->reachable,
+             (unsigned)object->recognizable);
     return text;
 }
 

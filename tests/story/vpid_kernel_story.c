@@ -23,17 +23,17 @@ typedef struct {
 
 enum { MODES = 6 };
 static const settle_t settles[MODES] = {
-    {"ok", "o-50", "ok #\"$0\" {o+0}"},           /* an object of the other one */
-    {"ok", "o+7", "ok #\"$0\" {o-51}"},           /* an object of the decider's */
-    {"ok", "4", "ok #\"4\" {}"},                  /* data */
-    {"ok", "[p+9]", "ok #[\"&0\"] {NEW}"},        /* data with a promise */
-    {"no", "error", "rejected #\"error\" {}"},    /* rejected */
-    {"no", "p+9", "rejected #\"&0\" {NEW}"},      /* rejected, with a promise */
+    {"ok", "o-50", "ok #\"$0\" {o+0}"},        /* an object of the other one */
+    {"ok", "o+7", "ok #\"$0\" {o-51}"},        /* an object of the decider's */
+    {"ok", "4", "ok #\"4\" {}"},               /* data */
+    {"ok", "[p+9]", "ok #[\"&0\"] {NEW}"},     /* data with a promise */
+    {"no", "error", "rejected #\"error\" {}"}, /* rejected */
+    {"no", "p+9", "rejected #\"&0\" {NEW}"},   /* rejected, with a promise */
 };
 
 /* LISTENER names the promise VREF; DECIDER settles it as OWN. NEW is what the next promise is named by LISTENER. */
-static void settle(world_t *world, const char *decider, const char *own, const char *listener, const char *vref,
-                   const char *new, const settle_t *how)
+static void settle(world_t *world, const char *decider, const char *own, const char *listener,
+                   const char *vref, const char *new, const settle_t *how)
 {
     char commands[64], expect[96], *at;
     snprintf(commands, sizeof commands, "%s %s %s", how->word, own, how->value);
@@ -62,7 +62,9 @@ static void argument(world_t *world, const char *maker, const char *taker, const
     kref_t promise = puppet_promise(world, maker, 1);
     puppet_tell(world, maker, "send o-50 one p+5 -");
     bool alice = strcmp(taker, "alice") == 0; /* she was told more before */
-    puppet_heard(world, taker, alice ? "message o+0 #[\"one\",[\"&0\"]] {p-62}\n" : "message o+0 #[\"one\",[\"&0\"]] {p-60}\n");
+    puppet_heard(world, taker,
+                 alice ? "message o+0 #[\"one\",[\"&0\"]] {p-62}\n"
+                       : "message o+0 #[\"one\",[\"&0\"]] {p-60}\n");
     puppet_tell(world, taker, alice ? "sub p-62" : "sub p-60");
     both_name(world, promise);
     settle(world, maker, "p+5", taker, alice ? "p-62" : "p-60", alice ? "p-64" : "p-62", how);
@@ -70,14 +72,18 @@ static void argument(world_t *world, const char *maker, const char *taker, const
 }
 
 /* 2 and 5: an answer. MORE: who asks sends it on as an argument, 6. */
-static void answer(world_t *world, const char *asker, const char *owner, bool more, const settle_t *how)
+static void answer(world_t *world, const char *asker, const char *owner, bool more,
+                   const settle_t *how)
 {
     kref_t promise = puppet_promise(world, asker, 1);
     bool alice = strcmp(owner, "alice") == 0;
-    puppet_tell(world, asker, more ? "ask o-50 one - p+5 ; send o-50 two p+5 -" : "ask o-50 one - p+5");
-    puppet_heard(world, owner, more    ? "message o+0 #[\"one\",[]] {} p-60\nmessage o+0 #[\"two\",[\"&0\"]] {p-60}\n"
-                               : alice ? "message o+0 #[\"one\",[]] {} p-62\n"
-                                       : "message o+0 #[\"one\",[]] {} p-60\n");
+    puppet_tell(world, asker,
+                more ? "ask o-50 one - p+5 ; send o-50 two p+5 -" : "ask o-50 one - p+5");
+    puppet_heard(world, owner,
+                 more
+                     ? "message o+0 #[\"one\",[]] {} p-60\nmessage o+0 #[\"two\",[\"&0\"]] {p-60}\n"
+                 : alice ? "message o+0 #[\"one\",[]] {} p-62\n"
+                         : "message o+0 #[\"one\",[]] {} p-60\n");
     both_name(world, promise);
     settle(world, owner, alice ? "p-62" : "p-60", asker, "p+5", alice ? "p-61" : "p-63", how);
     nobody_names(world, promise);
@@ -117,9 +123,10 @@ static void play(world_t *world, const void *context)
 
 #define CASE(n, mode, name) \
     Test(vpid_kernel, case##n##_##name) { puppets_in_all_ways(VATS, play, &(case_t){n, mode}); }
-#define CASES(n) \
-    CASE(n, 0, presence) \
-    CASE(n, 1, local_object) CASE(n, 2, data) CASE(n, 3, promise_data) CASE(n, 4, reject) CASE(n, 5, promise_reject)
+#define CASES(n)             \
+    CASE(n, 0, presence)     \
+    CASE(n, 1, local_object) \
+    CASE(n, 2, data) CASE(n, 3, promise_data) CASE(n, 4, reject) CASE(n, 5, promise_reject)
 CASES(1)
 CASES(2)
 CASES(3)
@@ -134,9 +141,15 @@ static void crossing(world_t *world, __attribute__((unused)) const void *context
 {
     kref_t of_bob = puppet_promise(world, "alice", 1), of_carol = puppet_promise(world, "alice", 2);
     puppets_meet(world);
-    puppet_tell(world, "alice", "ask o-50 make - p+5 ; ask o-51 make - p+6 ; ask o-50 use p+6 p+7 ; ask o-51 use p+5 p+8");
-    puppet_heard(world, "bob", "message o+0 #[\"make\",[]] {} p-60\nmessage o+0 #[\"use\",[\"&0\"]] {p-61} p-62\n");
-    puppet_heard(world, "carol", "message o+0 #[\"make\",[]] {} p-60\nmessage o+0 #[\"use\",[\"&0\"]] {p-61} p-62\n");
+    puppet_tell(
+        world, "alice",
+        "ask o-50 make - p+5 ; ask o-51 make - p+6 ; ask o-50 use p+6 p+7 ; ask o-51 use p+5 p+8");
+    puppet_heard(
+        world, "bob",
+        "message o+0 #[\"make\",[]] {} p-60\nmessage o+0 #[\"use\",[\"&0\"]] {p-61} p-62\n");
+    puppet_heard(
+        world, "carol",
+        "message o+0 #[\"make\",[]] {} p-60\nmessage o+0 #[\"use\",[\"&0\"]] {p-61} p-62\n");
 
     puppet_tell(world, "bob", "sub p-61 ; ok p-62 used ; ok p-60 [p-61]");
     puppet_heard(world, "alice", "notify p+7 ok #\"used\" {}\nnotify p+5 ok #[\"&0\"] {p+6}\n");
@@ -148,7 +161,9 @@ static void crossing(world_t *world, __attribute__((unused)) const void *context
 
     puppet_tell(world, "carol", "sub p-61 ; ok p-62 used ; ok p-60 [p-61]");
     /* Each is told both: the one it waits for, and under a new name the other, which it had forgotten. */
-    puppet_heard(world, "alice", "notify p+8 ok #\"used\" {}\nnotify p+6 ok #[\"&0\"] {p-64}; p-64 ok #[\"&0\"] {p+6}\n");
+    puppet_heard(
+        world, "alice",
+        "notify p+8 ok #\"used\" {}\nnotify p+6 ok #[\"&0\"] {p-64}; p-64 ok #[\"&0\"] {p+6}\n");
     puppet_heard(world, "carol", "notify p-61 ok #[\"&0\"] {p-64}; p-64 ok #[\"&0\"] {p-61}\n");
     puppet_heard(world, "bob", "notify p-61 ok #[\"&0\"] {p-64}; p-64 ok #[\"&0\"] {p-61}\n");
     static const char *names[] = {"alice", "bob", "carol"};
@@ -184,7 +199,9 @@ static void imported_result(world_t *world, __attribute__((unused)) const void *
     puppet_heard(world, "bob", "message o+0 #[\"one\",[]] {} p-60\n");
     puppet_tell(world, "bob", "send o-50 two - p-60");
     cr_expect(strstr(world_state(world, "bob"), "terminated"), "%s", world_state(world, "bob"));
-    puppet_heard(world, "alice", "notify p+5 rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat terminated\",\"name\":\"Error\"} {}\n");
+    puppet_heard(world, "alice",
+                 "notify p+5 rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat "
+                 "terminated\",\"name\":\"Error\"} {}\n");
 }
 Test(vpid_kernel, an_imported_result_promise) { puppets_in_all_ways(VATS, imported_result, NULL); }
 
@@ -195,4 +212,7 @@ static void exported_result(world_t *world, __attribute__((unused)) const void *
     cr_expect(strstr(world_state(world, "alice"), "terminated"), "%s", world_state(world, "alice"));
     puppet_heard(world, "bob", "");
 }
-Test(vpid_kernel, a_result_promise_that_was_sent) { puppets_in_all_ways(VATS, exported_result, NULL); }
+Test(vpid_kernel, a_result_promise_that_was_sent)
+{
+    puppets_in_all_ways(VATS, exported_result, NULL);
+}
