@@ -67,3 +67,6 @@ tally_t *tally(recount_t *a, uint64_t kref);
 
 /* audit_check.c: each record against what was counted. */
 void check_all(recount_t *a);
+
+/* audit_timer.c */
+void check_timers(recount_t *a);

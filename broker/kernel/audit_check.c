@@ -414,6 +414,7 @@ void check_all(recount_t *a)
         if (map_cell(&k->clusters, i)) check_cluster(a, map_cell(&k->clusters, i));
     for (size_t i = 0; i < k->hosts.room; i++)
         if (map_cell(&k->hosts, i)) check_host(a, map_cell(&k->hosts, i));
+    check_timers(a);
     check_requests(a);
     check_places(a);
     check_kernel(a);

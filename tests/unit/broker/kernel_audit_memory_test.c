@@ -254,3 +254,72 @@ Test(memory, k48_requests)
     EXPECT("K48  requests #8: how many there are is 8, should be 7");
     k->request_count--;
 }
+
+/* ---- timers ---- */
+
+static ktimer_t *timer(unsigned kind, uint64_t due, kref_t target)
+{
+    return timer_new(k, (row_timer_t){.kind = kind, .due_ms = due, .cluster = 1, .target = target.n});
+}
+
+static kref_t promise(void)
+{
+    kref_t kref = kref_promise((vat_t){0}, count_up(k, COUNTER_next_promise));
+    promise_new(k, kref);
+    return kref;
+}
+
+Test(memory, k45_k55_k56_timers_in_order)
+{
+    ktimer_t *first = timer(TIMER_WAKE, 100, ko(2, 0)), *second = timer(TIMER_WAKE, 90, ko(2, 0));
+    timer(TIMER_WAKE, 95, ko(2, 0));
+    collect(k);
+    EXPECT(NULL);
+    second->row.due_ms = 96;
+    EXPECT("K55  timer 3: stands behind timer 2, should stand before it");
+    second->row.due_ms = 90;
+    second->place = 0;
+    EXPECT("K55  timer 2: should be in the heap when it is due");
+    second->place = 1;
+    k->counters[COUNTER_next_timer].value = 2;
+    EXPECT("K45  timer 3: its number should be at most next_timer, 2");
+    k->counters[COUNTER_next_timer].value = 3;
+    cluster_find(k, 1)->timer_count = 4;
+    EXPECT("K56  cluster s1: the number of its timers is 4, should be 3");
+    cluster_find(k, 1)->timer_count = 3;
+    first->row.cluster = 7;
+    EXPECT("K54  timer 1: of cluster s7, which should be there and is not",
+           "K56  cluster s1: the number of its timers is 3, should be 2");
+    first->row.cluster = 1;
+    timer_schedule(k, first, 0);
+    EXPECT("K54  timer 1: should be due some time");
+}
+
+Test(memory, k54_what_timers_are_for)
+{
+    kref_t kref = promise();
+    ktimer_t *wake = timer(TIMER_WAKE, 100, ko(2, 0)), *settle = timer(TIMER_PROMISE, 100, kref);
+    collect(k);
+    EXPECT(NULL);
+    wake->row.kind = TIMER_PROMISE;
+    EXPECT("K54  timer 1: should have a promise");
+    wake->row.kind = TIMER_REPEAT;
+    EXPECT("K54  timer 1: repeats, should have an interval");
+    wake->row.interval_ms = 10;
+    EXPECT(NULL);
+    timer_schedule(k, wake, 0);
+    EXPECT("K54  timer 1: the number of answers it waits for is 0, should be 1");
+    timer_schedule(k, wake, 100);
+    wake->row.kind = TIMER_WAKE;
+    settle->row.kind = TIMER_WAKE;
+    EXPECT("K54  timer 2: should have a handler");
+    settle->row.kind = TIMER_UPDATE;
+    EXPECT("K54  timer 2: should belong to a notifier that runs");
+    settle->row.kind = TIMER_TIMEOUT;
+    EXPECT("K54  timer 2: a timeout, should be of a live vat and nothing else");
+    settle->row.vat = 1;
+    EXPECT("K54  timer 2: should be the only one of its vat with that number");
+    settle->row.vat = 0;
+    settle->row.kind = TIMER_PROMISE;
+    EXPECT(NULL);
+}
