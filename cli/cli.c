@@ -33,7 +33,7 @@ static bool color_wanted(const args_t *args)
     return isatty(STDERR_FILENO) == 1;
 }
 
-static err_t dispatch(cli_t *cli)
+err_t cli_dispatch(cli_t *cli)
 {
     switch (cli->args.command->id) {
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \
@@ -67,7 +67,7 @@ int cli_main(int argc, char **argv)
         else if (args_yes(&cli.args, "help"))
             help_show(&cli, cli.args.command);
         else
-            err = dispatch(&cli);
+            err = cli_dispatch(&cli);
     }
     if (fflush(stdout) != 0 && !err) err = fail(&cli.f, ERR_STORE, "stdout cannot be written");
     if (!err) return cli.exit;

@@ -14,6 +14,9 @@ typedef struct {
 
 int cli_main(int argc, char **argv);
 
+/* Runs the command of CLI->args. */
+err_t cli_dispatch(cli_t *cli);
+
 /* A line on stderr unless -q. */
 void say(const cli_t *cli, const char *format, ...) LIKE_PRINTF(2);
 

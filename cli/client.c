@@ -22,12 +22,29 @@ link_t *client_link(cli_t *cli)
     return link_new(endpoint, ms < ANSWER_MS ? (unsigned)ms : ANSWER_MS, &cli->f);
 }
 
-static err_t wait_settled(cli_t *cli, link_t *link, kref_t promise, const msg_t **ret)
+err_t client_send(link_t *link, kref_t target, const capdata_t *methargs, bool no_result,
+                  kref_t *ret, fail_t *f)
+{
+    msg_call_t call = {request_id(), target, *methargs, no_result};
+    char kref[KREF_TEXT_MAX];
+    const msg_t *msg;
+    err_t err = link_ask(link, TAG_call, &call, TAG_sent, ANSWER_MS, &msg, f);
+
+    if (err == ERR_REF_UNKNOWN && methargs->slots.count)
+        fail(f, err, "no object or promise %s, or one of the arguments", kref_text(target, kref));
+    else if (err == ERR_REF_UNKNOWN)
+        fail(f, err, "no object or promise %s", kref_text(target, kref));
+    if (!err) *ret = msg->body.sent.result;
+    return err;
+}
+
+err_t client_settle(cli_t *cli, link_t *link, kref_t promise, const msg_settled_t **ret)
 {
     msg_await_t await = {request_id(), promise};
     uint64_t ms = args_ms(&cli->args, "timeout", FOREVER_MS);
+    const msg_t *msg;
     err_t err = link_ask(link, TAG_await, &await, TAG_settled,
-                         ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, ret, &cli->f);
+                         ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS, &msg, &cli->f);
     char kref[KREF_TEXT_MAX];
 
     if (err == ERR_REF_UNKNOWN) {
@@ -39,14 +56,36 @@ static err_t wait_settled(cli_t *cli, link_t *link, kref_t promise, const msg_t 
         fail_why(&cli->f, "--timeout is over; the message goes on");
         fail_try(&cli->f, "vatctl await %s", kref);
     }
+    if (!err) *ret = &msg->body.settled;
     return err;
+}
+
+json_t *client_settled_json(kref_t promise, bool rejected, const capdata_t *value)
+{
+    char kref[KREF_TEXT_MAX];
+
+    return json_pack("{s:s?, s:s, s:o, s:o}", "promise",
+                     kref_none(promise) ? NULL : kref_text(promise, kref), "status",
+                     rejected ? "rejected" : "fulfilled", "result", value_raw(value), "value",
+                     value_json(value));
+}
+
+err_t client_show(cli_t *cli, bool rejected, const capdata_t *value, FILE *out)
+{
+    buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
+    err_t err = value_show(&shown, value);
+
+    if (rejected) fputs("rejected: ", out);
+    put_safely(out, (text_t){(const char *)shown.at, shown.len});
+    buf_clear(&shown);
+    return err ? fail(&cli->f, err, "the value is too large to show") : ERR_OK;
 }
 
 err_t client_await(cli_t *cli, link_t *link, kref_t promise, json_t **ret_json)
 {
-    const msg_t *msg;
+    const msg_settled_t *settled;
     char kref[KREF_TEXT_MAX];
-    err_t err = wait_settled(cli, link, promise, &msg);
+    err_t err = client_settle(cli, link, promise, &settled);
 
     *ret_json = NULL;
     if (err && signal_caught()) {
@@ -55,19 +94,12 @@ err_t client_await(cli_t *cli, link_t *link, kref_t promise, json_t **ret_json)
         return ERR_OK;
     }
     if (err) return err;
-    const msg_settled_t *settled = &msg->body.settled;
     if (settled->rejected) cli->exit = err_row(ERR_REJECTED)->exit;
     if (cli->json) {
-        *ret_json = json_pack("{s:s, s:s, s:o, s:o}", "promise", kref_text(promise, kref), "status",
-                              settled->rejected ? "rejected" : "fulfilled", "result",
-                              value_raw(&settled->value), "value", value_json(&settled->value));
+        *ret_json = client_settled_json(promise, settled->rejected, &settled->value);
         return ERR_OK;
     }
-    buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
-    err = value_show(&shown, &settled->value);
-    if (settled->rejected) fputs("rejected: ", stdout);
-    put_safely(stdout, (text_t){(const char *)shown.at, shown.len});
+    err = client_show(cli, settled->rejected, &settled->value, stdout);
     putchar('\n');
-    buf_clear(&shown);
-    return err ? fail(&cli->f, err, "the value is too large to show") : ERR_OK;
+    return err;
 }

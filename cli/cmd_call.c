@@ -26,7 +26,6 @@ static err_t message(cli_t *cli, link_t *link, bool no_result, kref_t *ret)
     finder_t finder = {link};
     names_t names = {find_name, &finder};
     value_t value = value_of();
-    const msg_t *msg;
     kref_t target;
 
     err_t err = ref_named(link, words[0], &target, &cli->f);
@@ -35,10 +34,8 @@ static err_t message(cli_t *cli, link_t *link, bool no_result, kref_t *ret)
                              &cli->f);
     }
     if (!err) {
-        msg_call_t call = {request_id(), target, value_capdata(&value), no_result};
-        err = link_ask(link, TAG_call, &call, TAG_sent, ANSWER_MS, &msg, &cli->f);
-        if (err == ERR_REF_UNKNOWN) fail(&cli->f, err, "no object or promise %.200s", words[0]);
-        if (!err) *ret = msg->body.sent.result;
+        capdata_t methargs = value_capdata(&value);
+        err = client_send(link, target, &methargs, no_result, ret, &cli->f);
     }
     value_clear(&value);
     return err;

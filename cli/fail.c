@@ -38,6 +38,32 @@ void fail_try(fail_t *self, const char *format, ...)
     va_end(list);
 }
 
+enum { CARET_BEFORE = 60, CARET_BEHIND = 30 };
+
+static bool starts_character(char c) { return ((unsigned char)c & 0xc0) != 0x80; }
+
+void fail_caret(fail_t *self, const char *whole, size_t at)
+{
+    const char *here = whole + at, *from = here, *end = here;
+    size_t before = 0, behind = 0;
+    char under[CARET_BEFORE + 8];
+
+    while (from > whole && from[-1] != '\n' && before < CARET_BEFORE)
+        before += starts_character(*--from);
+    while (from > whole && !starts_character(*from)) from--;
+    while (*end && *end != '\n' && behind < CARET_BEHIND) behind += starts_character(*++end);
+    while (*end && !starts_character(*end)) end++;
+    bool cut = from > whole && from[-1] != '\n';
+
+    /* A tab keeps its width: the same stands under it. */
+    size_t i = 0;
+    for (const char *c = from; c < here && i < CARET_BEFORE; c++)
+        if (starts_character(*c)) under[i++] = *c == '\t' ? '\t' : ' ';
+    under[i] = 0;
+    fail_why(self, "%s%.*s%s\n%s%s^", cut ? "..." : "", (int)(end - from), from,
+             *end && *end != '\n' ? "..." : "", cut ? "   " : "", under);
+}
+
 void fail_at(fail_t *self, const char *file, unsigned line, unsigned column, const char *pointer)
 {
     snprintf(self->file, sizeof self->file, "%s", file);

@@ -34,6 +34,8 @@ err_t fail(fail_t *self, err_t err, const char *format, ...) LIKE_PRINTF(3);
  * table's hint stands there. */
 void fail_why(fail_t *self, const char *format, ...) LIKE_PRINTF(2);
 void fail_try(fail_t *self, const char *format, ...) LIKE_PRINTF(2);
+/* WHY becomes the line of WHOLE that has the byte AT, and under it a mark at that place. */
+void fail_caret(fail_t *self, const char *whole, size_t at);
 void fail_at(fail_t *self, const char *file, unsigned line, unsigned column, const char *pointer);
 
 /* `error E2104: ...` and its where, why, try and more lines. */

@@ -33,6 +33,8 @@ struct link {
     void *context;
     link_silence_t *silence;
     void *silence_context;
+    link_answer_t *answer;
+    void *answer_context;
     char version[NAME_BYTES_MAX + 1], key[NAME_BYTES_MAX + 1], hosts[PATH_BYTES_MAX + 1];
 };
 
@@ -50,6 +52,7 @@ void signals_catch(void)
 }
 
 int signal_caught(void) { return caught; }
+void signal_forget(void) { caught = 0; }
 
 uint64_t now_ms(void)
 {
@@ -276,6 +279,12 @@ void link_on_silence(link_t *self, link_silence_t *call, void *context)
     self->silence_context = context;
 }
 
+void link_on_answer(link_t *self, link_answer_t *call, void *context)
+{
+    self->answer = call;
+    self->answer_context = context;
+}
+
 const char *link_version(const link_t *self) { return self->version; }
 const char *link_hosts_endpoint(const link_t *self) { return self->hosts; }
 const char *link_key(const link_t *self) { return self->key; }
@@ -402,6 +411,30 @@ err_t link_failed(const msg_failed_t *failed, fail_t *f)
     return err;
 }
 
+static void nobodys(const link_t *self, const msg_t *msg)
+{
+    if (self->answer) self->answer(self->answer_context, msg);
+}
+
+void link_drain(link_t *self)
+{
+    const msg_t *msg;
+    fail_t ignored;
+
+    while (!link_next(self, 0, &msg, &ignored)) nobodys(self, msg);
+}
+
+/* Nobody waits for its answer any more. What a promise is settled with is wanted all the same. */
+static void give_up(link_t *self, msg_tag_t tag, id128_t id)
+{
+    if (tag == TAG_await) return;
+    for (asked_t **at = &self->asked; *at; at = &(*at)->next) {
+        if (memcmp(&(*at)->id, &id, sizeof id) != 0) continue;
+        asked_drop(at);
+        return;
+    }
+}
+
 err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, unsigned ms,
                const msg_t **ret, fail_t *f)
 {
@@ -414,8 +447,14 @@ err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, un
         uint64_t now = now_ms();
         const msg_t *msg;
         err_t err = link_next(self, now < end ? (unsigned)(end - now) : 0, &msg, f);
-        if (err) return err;
-        if (memcmp(&msg->body, &id, sizeof id) != 0) continue;
+        if (err) {
+            give_up(self, tag, id);
+            return err;
+        }
+        if (memcmp(&msg->body, &id, sizeof id) != 0) {
+            nobodys(self, msg);
+            continue;
+        }
         if (msg->tag == TAG_failed) return link_failed(&msg->body.failed, f);
         if (msg->tag != want)
             return fail(f, ERR_WIRE_TURN, "the broker gave another answer than asked");

@@ -22,6 +22,13 @@ void link_on_event(link_t *self, link_event_t *call, void *context);
 typedef err_t link_silence_t(void *context, fail_t *f);
 void link_on_silence(link_t *self, link_silence_t *call, void *context);
 
+/* Who gets answers to requests that nobody waits for any more; without one they are dropped. */
+typedef void link_answer_t(void *context, const msg_t *answer);
+void link_on_answer(link_t *self, link_answer_t *call, void *context);
+
+/* Takes in what has come already: events, and answers that nobody waits for. */
+void link_drain(link_t *self);
+
 /* What the broker said of itself; the texts live as long as the link. */
 const char *link_version(const link_t *self);
 const char *link_hosts_endpoint(const link_t *self);
@@ -39,7 +46,8 @@ void link_send(link_t *self, msg_tag_t tag, const void *body);
 CHECKED err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f);
 
 /* Sends a request, whose first field is its id, and waits for the answer that repeats the id and
- * has the tag WANT. Fails as the FAILED that came instead says, or with TIMED_OUT. */
+ * has the tag WANT. Fails as the FAILED that came instead says, or with TIMED_OUT: then it is not repeated
+ * to a broker that comes back, except that AWAIT goes on to wait, its answer being nobody's. */
 CHECKED err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, unsigned ms,
                        const msg_t **ret, fail_t *f);
 
@@ -50,6 +58,8 @@ err_t link_failed(const msg_failed_t *failed, fail_t *f);
 void signals_catch(void);
 /* The signal that came in; 0 when none did. */
 int signal_caught(void);
+/* It was answered, and the program goes on. */
+void signal_forget(void);
 
 /* Milliseconds of a clock that never goes back. */
 uint64_t now_ms(void);

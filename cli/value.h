@@ -20,6 +20,15 @@ typedef struct {
 value_t value_of(void);
 void value_clear(value_t *self);
 capdata_t value_capdata(const value_t *self);
+/* A copy of DATA. */
+value_t value_copy(const capdata_t *data);
+
+/* Which of SELF's references KREF is; it becomes one of them when it was none. Fails with WIRE_LIMIT. */
+CHECKED err_t value_slot(value_t *self, kref_t kref, size_t *ret);
+/* Appends to OUT, which becomes a part of SELF's body, BODY (without '#'), in which references are by
+ * position in SLOTS; in OUT they are by position in SELF's. BODY may be a piece of a body that begins and
+ * ends outside of strings. Fails with WIRE_LIMIT, and with BODY_BROKEN when a reference is not in SLOTS. */
+CHECKED err_t value_add(value_t *self, buf_t *out, bin_t body, krefs_t slots);
 
 /* Finds the object that NAME (without '@': "alice" or "shop/alice") stands for. */
 typedef struct {
@@ -38,6 +47,10 @@ CHECKED err_t value_add_json(buf_t *out, const json_t *value);
 /* Appends to OUT what people read: 42n, <ko44 Alleged: Mint>, TypeError: m. Of a body that is not
  * smallcaps, the body itself. */
 CHECKED err_t value_show(buf_t *out, const capdata_t *data);
+
+/* Appends to OUT a literal that reads back as the value: objects as ko3.7, without their interface;
+ * an error whose name has no literal as Error. Fails with BODY_BROKEN when the body is not smallcaps. */
+CHECKED err_t value_literal(buf_t *out, const capdata_t *data);
 
 /* The same as a JSON value: "42n", "<ko44> (Alleged: Mint)", "[TypeError: m]". Never NULL. */
 json_t *value_json(const capdata_t *data);

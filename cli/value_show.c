@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "cli/json.h"
+#include "cli/value_read.h"
 #include "wire/base/must.h"
 
 typedef struct {
     const capdata_t *data;
     char **ifaces; /* one per slot; NULL until its first mention */
     buf_t *out;
+    bool literal; /* what reads back, not what people read best */
 } show_t;
 
 static err_t put(show_t *s, const char *text) { return buf_add(s->out, text, strlen(text)); }
@@ -172,7 +174,9 @@ static err_t show_slot(show_t *s, const char *text)
     size_t index;
     const char *iface;
 
-    if (!slot_read(s->data, text, &slot, &index, &iface)) return put(s, "<?>");
+    if (!slot_read(s->data, text, &slot, &index, &iface))
+        return s->literal ? ERR_BODY_BROKEN : put(s, "<?>");
+    if (s->literal) return put(s, kref_text(slot, kref));
     if (iface && !s->ifaces[index]) s->ifaces[index] = strdup(iface);
     err_t err = put(s, "<");
     if (!err) err = put(s, kref_text(slot, kref));
@@ -225,12 +229,19 @@ static err_t show_key(show_t *s, const char *key)
 /* An error as JavaScript prints one: name and message, without quotes. */
 static err_t show_error(show_t *s, const json_t *encoded)
 {
-    const json_t *name = json_object_get(encoded, "name");
     json_t *text = json_of_string(s->data, json_object_get(encoded, "#error"));
-    err_t err = put(s, json_is_string(name) ? unescaped(json_string_value(name)) : "Error");
+    const char *name = json_string_value(json_object_get(encoded, "name"));
+    bool known = name && (!s->literal || word_is_error(name));
+    err_t err = put(s, known ? unescaped(name) : "Error");
 
-    if (!err && json_string_length(text)) err = put(s, ": ");
-    if (!err) err = buf_add(s->out, json_string_value(text), json_string_length(text));
+    if (s->literal) {
+        if (!err) err = put(s, "(");
+        if (!err) err = json_add_string(s->out, text_from(text, 0));
+        if (!err) err = put(s, ")");
+    } else {
+        if (!err && json_string_length(text)) err = put(s, ": ");
+        if (!err) err = buf_add(s->out, json_string_value(text), json_string_length(text));
+    }
     json_decref(text);
     return err;
 }
@@ -278,16 +289,33 @@ static err_t show(show_t *s, const json_t *encoded)
     return err ? err : put(s, "]");
 }
 
+static err_t show_all(buf_t *out, const capdata_t *data, const json_t *encoded, bool literal)
+{
+    show_t s = {data, calloc(data->slots.count + 1, sizeof(char *)), out, literal};
+
+    must(s.ifaces);
+    err_t err = show(&s, encoded);
+    for (size_t i = 0; i < data->slots.count; i++) free(s.ifaces[i]);
+    free(s.ifaces);
+    return err;
+}
+
 err_t value_show(buf_t *out, const capdata_t *data)
 {
     json_t *encoded = parse(data);
     if (!encoded) return buf_add(out, data->body.at, data->body.len);
 
-    show_t s = {data, calloc(data->slots.count + 1, sizeof(char *)), out};
-    must(s.ifaces);
-    err_t err = show(&s, encoded);
-    for (size_t i = 0; i < data->slots.count; i++) free(s.ifaces[i]);
-    free(s.ifaces);
+    err_t err = show_all(out, data, encoded, false);
+    json_decref(encoded);
+    return err;
+}
+
+err_t value_literal(buf_t *out, const capdata_t *data)
+{
+    json_t *encoded = parse(data);
+    if (!encoded) return ERR_BODY_BROKEN;
+
+    err_t err = show_all(out, data, encoded, true);
     json_decref(encoded);
     return err;
 }

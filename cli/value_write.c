@@ -22,6 +22,88 @@ capdata_t value_capdata(const value_t *self)
     return (capdata_t){{self->body.at, self->body.len}, {self->slots, self->slot_count}};
 }
 
+value_t value_copy(const capdata_t *data)
+{
+    value_t self = value_of();
+
+    must(!buf_add(&self.body, data->body.at, data->body.len));
+    if (data->slots.count) {
+        self.slots = malloc(data->slots.count * sizeof *self.slots);
+        must(self.slots);
+        memcpy(self.slots, data->slots.at, data->slots.count * sizeof *self.slots);
+        self.slot_count = data->slots.count;
+    }
+    return self;
+}
+
+err_t value_slot(value_t *self, kref_t kref, size_t *ret)
+{
+    size_t i = 0;
+
+    while (i < self->slot_count && !kref_same(self->slots[i], kref)) i++;
+    if (i == SLOTS_MAX) return ERR_WIRE_LIMIT;
+    if (i == self->slot_count) {
+        self->slots = realloc(self->slots, (i + 1) * sizeof *self->slots);
+        must(self->slots);
+        self->slots[self->slot_count++] = kref;
+    }
+    *ret = i;
+    return ERR_OK;
+}
+
+/* Bytes of the '$' or '&' that the string at AT begins with, escaped or not; 0 when with another. */
+static size_t slot_mark(const uint8_t *at, const uint8_t *end, char *ret)
+{
+    static const char *const marks[] = {"$", "&", "\\u0024", "\\u0026"};
+
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        size_t len = strlen(marks[i]);
+        if ((size_t)(end - at) < len || memcmp(at, marks[i], len) != 0) continue;
+        *ret = i % 2 ? '&' : '$';
+        return len;
+    }
+    return 0;
+}
+
+/* The reference that begins behind the quote at *AT; moves *AT behind its number. */
+static err_t slot_move(value_t *self, buf_t *out, const uint8_t **at, const uint8_t *end,
+                       krefs_t slots)
+{
+    char mark, text[32];
+    const uint8_t *digits = *at + slot_mark(*at, end, &mark);
+    size_t from = 0, to, len = 0;
+
+    for (; digits < end && *digits >= '0' && *digits <= '9' && len < 9; digits++, len++)
+        from = from * 10 + (size_t)(*digits - '0');
+    if (!len || from >= slots.count) return ERR_BODY_BROKEN;
+    err_t err = value_slot(self, slots.at[from], &to);
+    if (err) return err;
+    *at = digits;
+    snprintf(text, sizeof text, "%c%zu", mark, to);
+    return body_put(out, text);
+}
+
+err_t value_add(value_t *self, buf_t *out, bin_t body, krefs_t slots)
+{
+    const uint8_t *at = body.at, *end = at + body.len;
+    bool in_string = false;
+    err_t err = ERR_OK;
+
+    while (at < end && !err) {
+        char mark;
+        const uint8_t *from = at;
+        while (at < end && *at != '"') at += *at == '\\' && in_string && end - at > 1 ? 2 : 1;
+        bool quote = at < end;
+        at += quote;
+        err = buf_add(out, from, (size_t)(at - from));
+        if (!quote) continue;
+        in_string = !in_string;
+        if (in_string && !err && slot_mark(at, end, &mark))
+            err = slot_move(self, out, &at, end, slots);
+    }
+    return err;
+}
+
 err_t body_put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
 
 err_t body_put_string(buf_t *out, text_t text)
