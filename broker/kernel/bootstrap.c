@@ -118,15 +118,12 @@ static void add_service(kernel_t *k, const kcluster_t *cluster, parts_t *p, text
     }
 }
 
-static void add_channels(kernel_t *k, const kcluster_t *cluster, parts_t *p, bin_t channels)
+static void add_channels(const kcluster_t *cluster, parts_t *p)
 {
-    while (channels.len > 0) {
-        msg_t row;
-        must(msg_next(&channels, &row) == ERR_OK);
-        text_t name = row.body.launch_channel.name; /* borrowed from the cluster's LAUNCH */
-        const service_t *service = service_new(k, SERVICE_channel, cluster, NULL, name);
-        add_other(p, name, add_slot(p, service_kref(service), service_iface(SERVICE_channel)));
-        msg_clear(&row);
+    for (size_t i = 0; i < cluster->channel_count; i++) {
+        const service_t *channel = cluster->channels[i];
+        size_t slot = add_slot(p, service_kref(channel), service_iface(SERVICE_channel));
+        add_other(p, channel->row.text, slot);
     }
 }
 
@@ -159,13 +156,11 @@ value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)
     for (size_t i = 0; i < cluster->vat_count; i++)
         p.vats[p.vat_count++] = (member_t){cluster->vats[i]->row.name,
                                            add_slot(&p, kref_root(cluster->vats[i]->id), "vatRoot")};
-    msg_t launch;
-    must(msg_decode(blob_bin(cluster->config->launch), &launch) == ERR_OK);
     bool swingset = vat_find(k, cluster->row.bootstrap)->row.dialect == 0;
     text_t name;
     for (size_t at = 0; word_next(cluster->row.services, &at, &name);)
         add_service(k, cluster, &p, name, swingset);
-    add_channels(k, cluster, &p, launch.body.launch.channels);
+    add_channels(cluster, &p);
 
     bool *described = take(p.slot_count * sizeof *described);
     buf_reset(&k->frame);
@@ -175,7 +170,6 @@ value_t *bootstrap_value(kernel_t *k, const kcluster_t *cluster)
     add_record(&k->frame, &p, p.others, p.other_count, described);
     add(&k->frame, "]]");
     value_t *value = value_new((bin_t){k->frame.at, k->frame.len}, p.slots, p.slot_count);
-    msg_clear(&launch);
     free(described);
     free(p.vats);
     free(p.others);

@@ -113,4 +113,7 @@ void clean_all(kernel_t *k, kvat_t *vat)
     clean_end(k, vat);
 }
 
-bool kernel_chores(const kernel_t *k) { return k->clean || k->ready || timers_due(k, k->now_us); }
+bool kernel_chores(const kernel_t *k)
+{
+    return k->clean || k->ready || k->agent_lost || timers_due(k, k->now_us);
+}

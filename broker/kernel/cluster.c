@@ -14,6 +14,7 @@ void cluster_free(kcluster_t *cluster)
     blob_destroy(&cluster->services);
     if (cluster->config) blob_destroy(&cluster->config->launch);
     free(cluster->config);
+    free(cluster->channels);
     free(cluster->vats);
     free(cluster);
 }
@@ -422,6 +423,7 @@ void cluster_started(kernel_t *k, kcluster_t *cluster)
     cluster->row.result = result.n;
 
     kref_t root = kref_root((vat_t){(uint32_t)cluster->row.bootstrap});
+    channels_open(k, cluster);
     AUTO(value) value = bootstrap_value(k, cluster);
     entry_t *entry = entry_new(k, ENTRY_MESSAGE, root, result, value, cause_input(k));
     event_send(k, NULL, 0, entry);
@@ -472,6 +474,7 @@ bool vat_forgettable(const kvat_t *vat)
 static void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool asked,
                            const char *why, cause_t cause)
 {
+    channels_close(k, cluster);
     map_remove(&k->clusters, cluster->row.cluster);
     for (size_t i = 0; i < cluster->vat_count; i++) cluster->vats[i]->cluster = NULL;
     for (size_t i = 0; i < cluster->vat_count; i++) {

@@ -136,6 +136,7 @@ static void clean_forgotten(kernel_t *k)
  * deliveries. Assigning can splat and let go of references, and then there is more to assign. */
 static void follow(kernel_t *k)
 {
+    agent_resume(k);
     clean_some(k);
     clean_forgotten(k);
     route_all(k);
@@ -164,9 +165,9 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     case INPUT_HOST_GONE: on_host_gone(k, input->from); break;
     case INPUT_CLIENT: on_client(k, input->from, input->msg); break;
     case INPUT_CLIENT_GONE: on_client_gone(k, input->from); break;
+    case INPUT_AGENT: on_agent(k, input->msg); break;
+    case INPUT_AGENT_GONE: on_agent_gone(k); break;
     case INPUT_CHORE: timers_fire(k); break;
-    case INPUT_AGENT:
-    case INPUT_AGENT_GONE: break;
     }
     follow(k);
     k->out = NULL;

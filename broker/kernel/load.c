@@ -452,6 +452,7 @@ err_t kernel_loaded(kernel_t *k, const uint8_t entropy[32])
     uint64_t *vats = map_sorted(&k->vats, &count);
     for (size_t i = 0; i < count; i++) good = link_vat(k, vat_find(k, vats[i])) && good;
     free(vats);
+    errands_loaded(k);
     if (!PLANTED(gc_not_resumed)) gc_look_all(k);
     return !good || kernel_audit(k, NULL, NULL) ? ERR_STORE_DAMAGED : ERR_OK;
 }

@@ -4,10 +4,13 @@
 #include "broker/kernel/private.h"
 
 /* Pins that the kernel itself has on OBJECT, and no client takes: the root of a vat that its cluster's
- * file made is pinned while the vat lives. */
+ * file made is pinned while the vat lives, an IO channel while its cluster does. */
 uint64_t object_own_pins(const kernel_t *k, const object_t *object)
 {
     kref_t kref = {object->row.kref};
+    const service_t *service = service_find(k, kref);
+    if (service)
+        return service->row.kind == SERVICE_channel && cluster_find(k, service->row.cluster);
     const kvat_t *vat = kref_serial(kref) ? NULL : vat_find(k, kref_issuer(kref).n);
     return vat && vat_alive(vat) && !vat->row.dynamic;
 }

@@ -158,6 +158,10 @@ typedef struct {
     size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
     size_t timer_count;
     struct service *known[SERVICE_KINDS]; /* of the kinds that a cluster has one of */
+    struct service **channels; /* IO channels, in the order of its LAUNCH */
+    size_t channel_count, channel_room;
+    struct errand *errands; /* what was asked of its channels */
+    size_t errand_count;    /* and of the agent for its vats, all together */
 } kcluster_t;
 
 struct kvat {
@@ -177,6 +181,7 @@ struct kvat {
     struct pending *owed;    /* answers that wait for something of it */
     struct service *outside; /* what its own globals use; NULL: it has none */
     struct ktimer *timeouts;
+    struct errand *errands;  /* what the agent does for it */
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
@@ -267,10 +272,13 @@ typedef struct ktimer {
     struct ktimer *vat_next, *vat_prev; /* a vat's own timeouts */
 } ktimer_t;
 
-typedef struct {
+typedef struct errand {
     head_t head;
     row_errand_t row;
     blob_t *what, *body;
+    pending_t *pending; /* who waits for it; NULL: nobody */
+    bool asked;         /* an agent heard of it */
+    struct errand *next, **at; /* among those of its vat, or of its cluster's channels */
 } errand_t;
 
 typedef struct request {
@@ -303,6 +311,9 @@ struct kernel {
     size_t heap_count, heap_room;
     map_t timer_chains; /* token, or vat and number -> the first of them */
     blob_t *globals; /* names that vats may ask for; NULL: all */
+    enum { AGENT_NONE, AGENT_WANTED, AGENT_HERE } agent;
+    bool agent_lost;      /* the one before the start went with its broker, and that is to be looked at */
+    size_t channel_count; /* of all clusters */
     map_t waited; /* promises that a client awaits */
     uint64_t next_entry, next_hold, next_request;
     unsigned topics;
@@ -512,14 +523,28 @@ kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
 /* ---- service_facet.c ---- */
 void facet_launched(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);
 
-/* ---- errand.c ---- */
+/* ---- errand.c: what the agent does outside ---- */
+typedef enum { ERRAND_READ, ERRAND_WRITE, ERRAND_FETCH } errand_what_t;
+errand_t *errand_find(const kernel_t *k, uint64_t n);
 void errand_free(errand_t *errand);
-void errand_new(call_t *call, const char *what, uint64_t channel, text_t hosts, bool again);
+void errand_new(call_t *call, errand_what_t what, bool again);
+void outside_fetch(call_t *call);
+void agent_want(kernel_t *k);
+void agent_send(kernel_t *k, msg_tag_t tag, const void *body);
+void agent_resume(kernel_t *k);
 void on_agent(kernel_t *k, const msg_t *msg);
 void on_agent_gone(kernel_t *k);
 void errands_without_vat(kernel_t *k, const kvat_t *vat);
-void channels_open(kernel_t *k, const kcluster_t *cluster);
-void channels_close(kernel_t *k, const kcluster_t *cluster);
+void errands_without_channels(kernel_t *k, const kcluster_t *cluster);
+void errands_loaded(kernel_t *k);
+
+/* ---- service_channel.c: IO channels ---- */
+enum { CHANNEL_TEXT_MAX = NAME_BYTES_MAX + 32 };
+char *channel_text(const service_t *service, char out[CHANNEL_TEXT_MAX]);
+void channels_open(kernel_t *k, kcluster_t *cluster);
+void channels_close(kernel_t *k, kcluster_t *cluster);
+void channels_tell(kernel_t *k);
+void channels_loaded(kernel_t *k);
 
 /* ---- upgrade.c ---- */
 pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,

@@ -51,4 +51,4 @@ static void clear(call_t *call)
     timer_settle(call->k, timer, false, no, call->cause);
 }
 
-const method_t outside_methods[] = {{"after", after}, {"clear", clear}, {NULL, NULL}};
+const method_t outside_methods[] = {{"after", after}, {"clear", clear}, {"fetch", outside_fetch}, {NULL, NULL}};

@@ -35,6 +35,8 @@ struct rig {
     bool no_chores;
     letter_t *made; /* all letters, to free them */
     letter_t *replies, *replies_tail;
+    letter_t *asked, *asked_tail; /* frames to the agent */
+    bool agent_late, agent_wanted, agent_runs;
     map_t workers;
     stored_t *rows;
     size_t row_count;
@@ -263,14 +265,26 @@ static void on_watch(rig_t *self, const effect_t *effect)
     self->events[self->event_count++] = blob_ref(effect->frame);
 }
 
+static void letter_add(letter_t **head, letter_t **tail, letter_t *letter)
+{
+    *(*tail ? &(*tail)->next : head) = letter;
+    *tail = letter;
+}
+
 static void on_client_effect(rig_t *self, const effect_t *effect)
 {
-    letter_t *letter = letter_new(self, effect);
-    if (self->replies_tail)
-        self->replies_tail->next = letter;
-    else
-        self->replies = letter;
-    self->replies_tail = letter;
+    letter_add(&self->replies, &self->replies_tail, letter_new(self, effect));
+}
+
+static void on_agent_effect(rig_t *self, const effect_t *effect)
+{
+    if (!effect->frame) {
+        must(!self->agent_runs && !self->agent_wanted);
+        self->agent_wanted = true;
+        return;
+    }
+    must(self->agent_runs); /* what is said to no agent is not said at all */
+    letter_add(&self->asked, &self->asked_tail, letter_new(self, effect));
 }
 
 static void finding(void *context, const char *rule, const char *row, const char *should)
@@ -294,8 +308,8 @@ static void step_one(rig_t *self, input_t *input)
         case EFFECT_CLIENT: on_client_effect(self, &effects.items[i]); break;
         case EFFECT_WATCH: on_watch(self, &effects.items[i]); break;
         case EFFECT_ROWS: on_rows(self, &effects.items[i]); break;
-        case EFFECT_STOP:
-        case EFFECT_AGENT: break;
+        case EFFECT_AGENT: on_agent_effect(self, &effects.items[i]); break;
+        case EFFECT_STOP: break;
         }
     }
     effects_clear(&effects);
@@ -306,12 +320,44 @@ static void step(rig_t *self, input_t *input)
 {
     step_one(self, input);
     while (!self->no_chores && kernel_chores(self->kernel)) rig_chore(self);
+    if (self->agent_wanted && !self->agent_late) rig_agent_start(self);
 }
 
 void rig_chore(rig_t *self)
 {
     input_t chore = {.kind = INPUT_CHORE};
     step_one(self, &chore);
+}
+
+void rig_agent_late(rig_t *self) { self->agent_late = true; }
+bool rig_agent_wanted(const rig_t *self) { return self->agent_wanted; }
+
+void rig_agent_start(rig_t *self)
+{
+    must(self->agent_wanted);
+    self->agent_wanted = false;
+    self->agent_runs = true;
+    self->asked = self->asked_tail = NULL;
+    input_t input = {.kind = INPUT_AGENT};
+    step(self, &input);
+}
+
+void rig_agent_gone(rig_t *self)
+{
+    must(self->agent_runs);
+    self->agent_runs = false;
+    self->asked = self->asked_tail = NULL;
+    input_t input = {.kind = INPUT_AGENT_GONE};
+    step(self, &input);
+}
+
+const msg_t *rig_agent_frame(rig_t *self)
+{
+    letter_t *letter = self->asked;
+    if (!letter) return NULL;
+    self->asked = letter->next;
+    if (!self->asked) self->asked_tail = NULL;
+    return &letter->msg;
 }
 
 void rig_no_chores(rig_t *self) { self->no_chores = true; }
@@ -335,6 +381,13 @@ static void step_frame(rig_t *self, input_t *input, msg_tag_t tag, const void *b
     step(self, input);
     msg_clear(&msg);
     buf_clear(&frame);
+}
+
+void rig_agent_told(rig_t *self, uint64_t errand, bool rejected, const char *body)
+{
+    msg_agent_told_t msg = {errand, rejected, {(const uint8_t *)body, strlen(body)}};
+    input_t input = {.kind = INPUT_AGENT};
+    step_frame(self, &input, TAG_agent_told, &msg);
 }
 
 void rig_from_host(rig_t *self, uint32_t host, msg_tag_t tag, const void *body)
@@ -407,7 +460,7 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
 {
     static const rig_launch_t none = {0};
     if (!options) options = &none;
-    buf_t vats = buf_of(LAUNCH_BYTES_MAX);
+    buf_t vats = buf_of(LAUNCH_BYTES_MAX), channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
     unsigned count = 0;
     for (const char *at = names; *at;) {
         size_t len = strcspn(at, " ");
@@ -425,9 +478,11 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
         at += len + (at[len] == ' ');
         count++;
     }
+    for (unsigned i = 0; i < options->channel_count; i++)
+        must(!msg_encode(TAG_launch_channel, &options->channels[i], &channels));
     char name[32], hash[64];
     snprintf(name, sizeof name, "c%llu", (unsigned long long)self->ids);
-    buf_t bundles = buf_of(LAUNCH_NAMES_BYTES_MAX), channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    buf_t bundles = buf_of(LAUNCH_NAMES_BYTES_MAX);
     if (options->bundle) {
         snprintf(hash, sizeof hash, "b1-%.50s", options->bundle);
         msg_launch_bundle_t row = {text_of(options->bundle), text_of(hash)};
@@ -564,6 +619,8 @@ void rig_restart(rig_t *self, bool replay)
     must(!err);
     kernel_watched(self->kernel, TOPIC_CONSOLE | TOPIC_TRAFFIC);
     kernel_flush(self->kernel, store_row, self);
+    self->agent_wanted = self->agent_runs = false;
+    self->asked = self->asked_tail = NULL;
 
     size_t count;
     uint64_t *vats = map_sorted(&self->workers, &count);

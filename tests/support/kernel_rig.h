@@ -17,7 +17,8 @@ typedef struct {
     bool system, ocap;            /* a system cluster; of ocap-kernel's dialect */
     const char *globals, *hosts;  /* of all its vats */
     const char *bundle;           /* a bundle's name for it, its hash is b1-<name> */
-    const msg_launch_channel_t *channel;
+    const msg_launch_channel_t *channel, *channels; /* one; or so many */
+    unsigned channel_count;
 } rig_launch_t;
 
 rig_t *rig_new(void);
@@ -60,6 +61,15 @@ void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg);
 /* Ends the kernel and loads another one from the rows. Hosts and workers come back; workers are
  * fresh and fetch what they lack when REPLAY, else they attach where they stood. */
 void rig_restart(rig_t *self, bool replay);
+
+/* The agent: one starts when the kernel wants one, unless rig_agent_late(): then rig_agent_start() does it.
+ * rig_agent_frame() is the next frame that it got and no test took yet, or NULL. */
+void rig_agent_late(rig_t *self);
+bool rig_agent_wanted(const rig_t *self);
+void rig_agent_start(rig_t *self);
+void rig_agent_gone(rig_t *self);
+const msg_t *rig_agent_frame(rig_t *self);
+void rig_agent_told(rig_t *self, uint64_t errand, bool rejected, const char *body);
 
 /* All LIST rows of WHAT as text, one a line. The caller frees it. */
 char *rig_list(rig_t *self, unsigned what, kref_t kref);
