@@ -73,6 +73,20 @@ unsigned world_call(world_t *self, kref_t target, const char *methargs)
     return number;
 }
 
+unsigned world_upgrade(world_t *self, const char *name, const char *bundle)
+{
+    unsigned number = ++self->call_count;
+    client_call_t *call = &self->calls[number];
+
+    cr_assert_leq(number, CALLS);
+    call->request = next_request(self);
+    msg_upgrade_t msg = {.request = call->request, .vat = {vat_named(self, name)->number},
+        .bundle = text_of(bundle)};
+    call->ask = world_encode(TAG_upgrade, &msg);
+    ask(self, call->ask);
+    return number;
+}
+
 const char *world_answer(world_t *self, unsigned number)
 {
     cr_assert_leq(number, self->call_count);

@@ -59,6 +59,7 @@ static void worker_start(world_t *self, vat_story_t *vat)
 {
     vat->store = memstore_new();
     vat->engine = script_engine_new(vat->script, vat->context);
+    script_files(vat->engine, self->bundles);
     vat->supervisor = supervisor_new((vat_t){vat->number}, vat->store, vat->engine);
     host_attach(self, vat);
 }
@@ -88,7 +89,7 @@ static void take_vat_new(world_t *self, uint32_t host, const msg_vat_new_t *msg)
         if (same_name(msg->name, self->vats[i].name)) vat = &self->vats[i];
     }
     cr_assert(vat, "VAT_NEW for a vat that nobody launched");
-    if (vat->supervisor && vat->inc == msg->inc && vat->pgen == msg->pgen) return;
+    if (vat->supervisor && vat->pgen == msg->pgen) return;
     worker_end(vat);
     vat->number = msg->vat.n;
     vat->host = host;
@@ -147,6 +148,18 @@ static void diverge(world_t *self, vat_story_t *vat, const crank_t *crank)
     worker_end(vat);
 }
 
+/* An upgrade finds its code by its hash, as a worker does by the file of its host. */
+static void offer_bundle(vat_story_t *vat, const msg_deliver_t *deliver)
+{
+    msg_t msg;
+    cr_assert_eq(msg_decode(deliver->delivery, &msg), ERR_OK);
+    text_t bundle = msg.body.deliver_upgrade.bundle;
+    memcpy(vat->bundle, bundle.at, bundle.len);
+    vat->bundle[bundle.len] = '\0';
+    msg_clear(&msg);
+    supervisor_bundle(vat->supervisor, vat->bundle);
+}
+
 static void take_deliver(world_t *self, vat_story_t *vat, const msg_deliver_t *deliver)
 {
     uint64_t last = supervisor_last(vat->supervisor);
@@ -169,11 +182,18 @@ static void take_deliver(world_t *self, vat_story_t *vat, const msg_deliver_t *d
         lose(self, vat);
         return;
     }
+    bool upgrade = msg_peek(deliver->delivery) == TAG_deliver_upgrade;
+    if (upgrade && deliver->verdict != VERDICT_SKIP) offer_bundle(vat, deliver);
+    if (deliver->inc > vat->inc) vat->inc = deliver->inc;
     cr_assert_eq(supervisor_run(vat->supervisor, deliver, &crank), ERR_OK, "v%u/%" PRIu64,
                  vat->number, deliver->d);
     vat->ended = crank->ended;
     if (deliver->verdict == VERDICT_LIVE) {
         answer(self, vat, crank);
+        if (upgrade && crank->dead) { /* neither engine may go on: another worker does */
+            worker_end(vat);
+            worker_start(self, vat);
+        }
         return;
     }
     if (deliver->verdict == VERDICT_REPLAY) {

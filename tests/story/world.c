@@ -248,6 +248,14 @@ static void to_client(world_t *self, bin_t frame)
             world_await(self, i);
         }
         break;
+    case TAG_done:
+        for (unsigned i = 1; i <= self->call_count; i++) {
+            client_call_t *call = &self->calls[i];
+            if (!id_same(call->request, msg.body.done.request) || call->answer.len) continue;
+            say(&call->answer, "done");
+            blob_destroy(&call->ask);
+        }
+        break;
     case TAG_rows: audit_rows(self, &msg.body.rows); break;
     case TAG_settled:
         for (unsigned i = 0; i <= self->call_count; i++) {
@@ -393,6 +401,14 @@ void world_vat(world_t *self, const char *name, script_t *script, void *context)
 {
     must(self->vat_count < VATS && !self->launch_asked);
     self->vats[self->vat_count++] = (vat_story_t){.name = name, .script = script, .context = context};
+}
+
+void world_bundle(world_t *self, const char *bundle, script_t *script)
+{
+    size_t i = 0;
+    while (self->bundles[i].file) i++;
+    must(i < BUNDLES);
+    self->bundles[i] = (script_file_t){bundle, script};
 }
 
 void world_cut(world_t *self)

@@ -22,6 +22,9 @@ void world_window(world_t *self, unsigned window);
 /* When NAME ends its cluster ends: for the launch to come. */
 void world_critical(world_t *self, const char *name);
 
+/* Code that an upgrade may find, by its hash: b1-... */
+void world_bundle(world_t *self, const char *bundle, script_t *script);
+
 /* Moves one frame; false when none is under way. */
 bool world_move(world_t *self);
 /* Moves frames until none is left. */
@@ -56,6 +59,8 @@ const char *world_bootstrap(world_t *self);
 /* Why the launch failed, "" when it did not. */
 const char *world_launch_failure(const world_t *self);
 void world_kill_vat(world_t *self, const char *name);
+/* Asks for NAME's next incarnation. Returns a number for world_answer(), which says "done" or "failed". */
+unsigned world_upgrade(world_t *self, const char *name, const char *bundle);
 /* Asks for a bringOutYourDead to NAME, NULL: to all vats. */
 void world_reap(world_t *self, const char *name);
 void world_remove_cluster(world_t *self);

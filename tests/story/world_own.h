@@ -4,7 +4,7 @@
 #include "tests/story/world.h"
 #include "vathost/supervisor/supervisor.h"
 
-enum { HOSTS = 2, VATS = 8, CALLS = 32, CLIENT = 7 };
+enum { HOSTS = 2, VATS = 8, CALLS = 32, BUNDLES = 8, CLIENT = 7 };
 
 typedef enum { VERDICT_LIVE, VERDICT_REPLAY, VERDICT_SKIP } verdict_t;
 
@@ -49,6 +49,7 @@ typedef struct {
     supervisor_t *supervisor;
     engine_t *engine;
     vatstore_t *store;
+    char bundle[NAME_BYTES_MAX + 1]; /* that the upgrade it runs names */
     uint32_t host;
     uint64_t inc, pgen, run, applied;
     uint64_t fetched; /* last row of the FETCH that is under way */
@@ -71,6 +72,7 @@ struct world {
     host_t hosts[HOSTS];
     vat_story_t vats[VATS];
     size_t vat_count;
+    script_file_t bundles[BUNDLES + 1];
     frame_t *frames;
     size_t frame_count, frame_room;
     client_call_t calls[CALLS + 1]; /* 0 is bootstrap */
