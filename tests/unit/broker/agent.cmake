@@ -1,0 +1,4 @@
+vatyard_unit_test(broker_agent_parts_test agent_parts_test.c broker_agent)
+vatyard_unit_test(broker_agent_channel_test agent_channel_test.c broker_agent)
+vatyard_unit_test(broker_agent_process_test agent_process_test.c wire_codec wire_smallcaps wire_frames)
+add_dependencies(broker_agent_process_test vatagent)
