@@ -17,7 +17,7 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { DISK_ROOM_MIN = 64 * 1024 };
+enum { DISK_ROOM_MIN = 64 * 1024, LOOK_AGAIN_MS = 100 };
 
 typedef struct {
     cli_t *cli;
@@ -33,6 +33,7 @@ typedef struct {
     uint64_t began_ms, deadline_ms;
 
     bool settled, idle;
+    bool waiting; /* for a timer, or for something outside */
     bool rejected;
     buf_t body;
     kref_t *slots;
@@ -131,14 +132,6 @@ static err_t unsettled(const run_t *self, const msg_idle_t *idle, fail_t *f)
     return ERR_UNSETTLED;
 }
 
-static err_t take_idle(run_t *self, const msg_idle_t *idle, bool never, fail_t *f)
-{
-    self->idle = true;
-    self->messages = idle->messages;
-    self->cranks = idle->cranks;
-    return idle->state == 0 && !never ? unsettled(self, idle, f) : ERR_OK;
-}
-
 /* A broker on a full disk keeps all and says nothing until there is room. */
 static bool disk_full(const run_t *self, fail_t *f)
 {
@@ -161,6 +154,39 @@ static err_t broken(void *context, fail_t *f)
     return f->err;
 }
 
+static void ask_quiet(const run_t *self)
+{
+    msg_quiet_t quiet = {request_id(), self->launched.cluster};
+
+    link_send(self->link, TAG_quiet, &quiet);
+}
+
+/* What waits for a time, or for something outside, goes on by itself. */
+static err_t take_idle(run_t *self, const msg_idle_t *idle, bool never, fail_t *f)
+{
+    self->messages = idle->messages;
+    self->cranks = idle->cranks;
+    self->waiting = idle->state == 0 && idle->owed && !never;
+    self->idle = !self->waiting;
+    return idle->state == 0 && self->idle && !never ? unsettled(self, idle, f) : ERR_OK;
+}
+
+/* The next answer. A cluster that only waits is asked again whether it does, without haste. */
+static err_t next(run_t *self, const msg_t **ret, fail_t *f)
+{
+    unsigned left = left_ms(self), pause = left < LOOK_AGAIN_MS ? left : LOOK_AGAIN_MS;
+
+    *ret = NULL;
+    if (!self->waiting) return link_next(self->link, left, ret, f);
+    err_t err = link_next(self->link, pause, ret, f);
+    if (!err && (*ret)->tag != TAG_settled) return ERR_OK;
+    if (err && (err != ERR_TIMED_OUT || signal_caught() || left == pause)) return err;
+    if (err && broken(self, f)) return f->err;
+    self->waiting = false;
+    ask_quiet(self);
+    return ERR_OK;
+}
+
 /* Asks for the end, and waits for it. */
 static err_t wait_end(run_t *self, fail_t *f)
 {
@@ -168,14 +194,14 @@ static err_t wait_end(run_t *self, fail_t *f)
     bool result_is_end = until && strcmp(until, "result") == 0;
     bool never = until && strcmp(until, "forever") == 0;
     msg_await_t await = {request_id(), self->launched.result};
-    msg_quiet_t quiet = {request_id(), self->launched.cluster};
 
     link_send(self->link, TAG_await, &await);
-    link_send(self->link, TAG_quiet, &quiet);
+    ask_quiet(self);
     while (never || !self->settled || (!self->idle && !result_is_end)) {
         const msg_t *msg;
-        err_t err = link_next(self->link, left_ms(self), &msg, f);
+        err_t err = next(self, &msg, f);
         if (err) return err;
+        if (!msg) continue;
         if (msg->tag == TAG_settled)
             settle(self, &msg->body.settled);
         else if (msg->tag == TAG_idle)

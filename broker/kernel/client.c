@@ -153,6 +153,17 @@ static void on_await(kernel_t *k, uint32_t client, const msg_await_t *msg)
 
 /* ---- quiet ---- */
 
+/* Timers, and what the agent has not answered. */
+static uint64_t owed(const kernel_t *k, const kcluster_t *cluster)
+{
+    uint64_t count = cluster->timer_count;
+    for (size_t i = 0; i < k->errands.room; i++) {
+        const errand_t *errand = map_cell(&k->errands, i);
+        count += errand && errand->row.cluster == cluster->row.cluster;
+    }
+    return count;
+}
+
 static void idle(kernel_t *k, const waiter_t *waiter, const kcluster_t *cluster)
 {
     msg_idle_t msg = {.request = waiter->request,
@@ -162,6 +173,7 @@ static void idle(kernel_t *k, const waiter_t *waiter, const kcluster_t *cluster)
         msg.messages = cluster->row.messages;
         msg.cranks = cluster->row.cranks;
         msg.bootstrap = kref_of(cluster->row.result);
+        msg.owed = owed(k, cluster);
     }
     const promise_t *promise = promise_find(k, msg.bootstrap);
     if (promise) {
