@@ -1,47 +1,148 @@
-/* kill, restart, cluster launch, cluster rm: commands that change what a broker runs. */
+/* kill, restart, pin, unpin, revoke: what is done to one thing after the other. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/client.h"
-#include "cli/launch.h"
+#include "cli/look.h"
 #include "cli/rows.h"
 #include "wire/base/own.h"
 
-typedef err_t one_t(cli_t *cli, link_t *link, const found_t *vat);
+/* What a word named: for people "v3 bank", for programs {"vat":"v3"}. */
+typedef struct {
+    const char *key; /* "vat", "object" */
+    char id[KREF_TEXT_MAX], name[NAME_BYTES_MAX + 1];
+    bool declined; /* a person was asked, and said no */
+} named_t;
 
-static err_t kill_one(cli_t *cli, link_t *link, const found_t *vat)
+/* Finds what WORD names and does it. */
+typedef err_t one_t(cli_t *cli, link_t *link, const char *word, named_t *ret);
+
+static err_t vat_word(cli_t *cli, link_t *link, const char *word, vat_t *ret_vat, named_t *ret)
+{
+    found_t found;
+    err_t err = vat_named(link, *word == '@' ? word + 1 : word, &found, &cli->f);
+
+    if (err) return err;
+    *ret_vat = found.vat;
+    ret->key = "vat";
+    snprintf(ret->id, sizeof ret->id, "v%u", found.vat.n);
+    snprintf(ret->name, sizeof ret->name, "%s", found.name);
+    return ERR_OK;
+}
+
+static err_t kill_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
 {
     const char *reason = args_text(&cli->args, "reason");
-    msg_kill_t kill = {request_id(), vat->vat, text_of(reason ? reason : "killed by the operator")};
+    msg_kill_t kill = {.request = request_id(),
+                       .reason = text_of(reason ? reason : "killed by the operator")};
     const msg_t *msg;
+    err_t err = vat_word(cli, link, word, &kill.vat, ret);
 
-    return link_ask(link, TAG_kill, &kill, TAG_done, ANSWER_MS, &msg, &cli->f);
+    return err ? err : link_ask(link, TAG_kill, &kill, TAG_done, ANSWER_MS, &msg, &cli->f);
 }
 
-static err_t restart_one(cli_t *cli, link_t *link, const found_t *vat)
+static err_t restart_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
 {
-    msg_restart_t restart = {request_id(), vat->vat};
+    msg_restart_t restart = {.request = request_id()};
     const msg_t *msg;
+    err_t err = vat_word(cli, link, word, &restart.vat, ret);
 
-    return link_ask(link, TAG_restart, &restart, TAG_done, ANSWER_MS, &msg, &cli->f);
+    return err ? err : link_ask(link, TAG_restart, &restart, TAG_done, ANSWER_MS, &msg, &cli->f);
 }
 
-/* Does it to every vat named. Exit code 10 says that it was done to some. With --json stdout has
+static err_t object_word(cli_t *cli, link_t *link, const char *word, kref_t *ret_kref, named_t *ret)
+{
+    err_t err = ref_named(link, word, ret_kref, &cli->f);
+
+    if (err) return err;
+    ret->key = "object";
+    kref_text(*ret_kref, ret->id);
+    *ret->name = 0;
+    return ERR_OK;
+}
+
+/* The broker says which rule forbids it; of what is not there it knows only the number. */
+static err_t object_failed(cli_t *cli, err_t err, const named_t *named)
+{
+    if (err == ERR_REF_UNKNOWN) fail(&cli->f, err, "no object %s", named->id);
+    return err;
+}
+
+static err_t pin_change(cli_t *cli, link_t *link, const char *word, bool unpin, named_t *ret)
+{
+    msg_pin_t pin = {.request = request_id(), .unpin = unpin};
+    const msg_t *msg;
+    err_t err = object_word(cli, link, word, &pin.kref, ret);
+
+    if (!err) err = link_ask(link, TAG_pin, &pin, TAG_done, ANSWER_MS, &msg, &cli->f);
+    return object_failed(cli, err, ret);
+}
+
+static err_t pin_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
+{
+    return pin_change(cli, link, word, false, ret);
+}
+
+static err_t unpin_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
+{
+    return pin_change(cli, link, word, true, ret);
+}
+
+/* Nothing makes it good again: on a terminal each is asked about. */
+static bool revoke_confirmed(const cli_t *cli, link_t *link, kref_t kref, const named_t *named)
+{
+    msg_list_t list = {.request = request_id(), .what = ROWS_OBJECTS, .first = kref.n, .limit = 1};
+    char line[8];
+    rows_t rows;
+    fail_t ignored;
+
+    if (args_yes(&cli->args, "yes")) return true;
+    if (rows_ask(link, TAG_list, &list, ANSWER_MS, &rows, &ignored))
+        return true; /* REVOKE says why */
+    const msg_t *msg = rows_next(&rows);
+    const msg_object_row_t *row = msg && msg->tag == TAG_object_row ? &msg->body.object_row : NULL;
+    bool there = row && kref_same(row->kref, kref);
+    if (there) {
+        fprintf(stderr, "Revokes %s", named->id);
+        if (row->owner.n) fprintf(stderr, " of v%u %.*s", row->owner.n, TEXT(row->name));
+        if (row->holder_count) fprintf(stderr, ", held by %.*s", TEXT(row->holders));
+        fprintf(stderr, ". Messages to it are rejected from now on, for ever.\n"
+                        "Type yes to go on: ");
+    }
+    rows_clear(&rows);
+    if (!there) return true;
+    if (!fgets(line, sizeof line, stdin)) return false;
+    line[strcspn(line, "\n")] = 0;
+    return strcmp(line, "yes") == 0;
+}
+
+static err_t revoke_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
+{
+    msg_revoke_t revoke = {.request = request_id()};
+    const msg_t *msg;
+    err_t err = object_word(cli, link, word, &revoke.kref, ret);
+
+    if (err) return err;
+    ret->declined = !revoke_confirmed(cli, link, revoke.kref, ret);
+    if (ret->declined) return ERR_OK;
+    err = link_ask(link, TAG_revoke, &revoke, TAG_done, ANSWER_MS, &msg, &cli->f);
+    return object_failed(cli, err, ret);
+}
+
+/* Does it to everything named. Exit code 10 says that it was done to some. With --json stdout has
  * what became of each, as soon as it was done to one; stderr has an error only when to none. */
-static err_t each_vat(cli_t *cli, one_t *one, const char *done)
+static err_t each_word(cli_t *cli, one_t *one, const char *done)
 {
     AUTO(link) link = client_link(cli);
     json_t *json = json_array();
     err_t err = link ? ERR_OK : cli->f.err;
-    int count = 0;
+    int count = 0, declined = 0;
 
     for (int i = 0; link && i < cli->args.word_count; i++) {
         const char *word = cli->args.words[i];
-        char id[16];
-        found_t vat;
-        err_t now = vat_named(link, *word == '@' ? word + 1 : word, &vat, &cli->f);
-        if (!now) now = one(cli, link, &vat);
+        named_t named = {0};
+        err_t now = one(cli, link, word, &named);
         if (now) {
             err = now;
             json_array_append_new(json, json_pack("{s:o, s:o}", "word", json_text(text_of(word)),
@@ -51,14 +152,17 @@ static err_t each_vat(cli_t *cli, one_t *one, const char *done)
                 fail_print(&cli->f, stderr, cli->color);
             continue;
         }
-        count++;
-        snprintf(id, sizeof id, "v%u", vat.vat.n);
         json_array_append_new(json, json_pack("{s:o, s:s, s:s}", "word", json_text(text_of(word)),
-                                              "vat", id, "done", done));
-        if (!cli->json) say(cli, "%s %s %s", done, id, vat.name);
+                                              named.key, named.id, "done",
+                                              named.declined ? "declined" : done));
+        if (!cli->json && named.declined)
+            say(cli, "%s was left as it is", named.id);
+        else if (!cli->json)
+            say(cli, "%s %s%s%s", done, named.id, *named.name ? " " : "", named.name);
+        *(named.declined ? &declined : &count) += 1;
     }
-    if (count) {
-        cli->exit = err ? 10 : 0;
+    if (count || declined) {
+        cli->exit = !count ? 1 : err || declined ? 10 : 0;
         err = ERR_OK;
     }
     if (!err && cli->json) out_json(json_incref(json));
@@ -66,98 +170,17 @@ static err_t each_vat(cli_t *cli, one_t *one, const char *done)
     return err;
 }
 
-err_t cmd_kill(cli_t *cli) { return each_vat(cli, kill_one, "killed"); }
-err_t cmd_restart(cli_t *cli) { return each_vat(cli, restart_one, "restarted"); }
+err_t cmd_kill(cli_t *cli) { return each_word(cli, kill_one, "killed"); }
+err_t cmd_restart(cli_t *cli) { return each_word(cli, restart_one, "restarted"); }
+err_t cmd_pin(cli_t *cli) { return each_word(cli, pin_one, "pinned"); }
+err_t cmd_unpin(cli_t *cli) { return each_word(cli, unpin_one, "unpinned"); }
 
-/* ---- clusters ---- */
-
-/* Asks on a terminal only: a script that says `cluster rm` means it. */
-static bool confirmed(const cli_t *cli, const char *name, uint64_t vats)
+err_t cmd_revoke(cli_t *cli)
 {
-    char line[NAME_BYTES_MAX + 2];
-
-    if (args_yes(&cli->args, "yes") || !isatty(STDIN_FILENO)) return true;
-    fprintf(stderr,
-            "Removes cluster \"%s\" with %llu vats and all their state.\nType the cluster's name "
-            "to go on: ",
-            name, (unsigned long long)vats);
-    if (!fgets(line, sizeof line, stdin)) return false;
-    line[strcspn(line, "\n")] = 0;
-    return strcmp(line, name) == 0;
-}
-
-err_t cmd_cluster_rm(cli_t *cli)
-{
-    AUTO(link) link = client_link(cli);
-    const char *name = cli->args.words[0];
-    cluster_t cluster = {0};
-    uint64_t vats = 0;
-    const msg_t *msg;
-
-    if (!link) return cli->f.err;
-    err_t err = cluster_named(link, name, &cluster, &vats, &cli->f);
-    if (err) return err;
-    if (!confirmed(cli, name, vats)) {
-        say(cli, "nothing was removed");
-        cli->exit = 1;
-        return ERR_OK;
+    if (!args_yes(&cli->args, "yes") && !isatty(STDIN_FILENO)) {
+        fail(&cli->f, ERR_USAGE, "revoke asks first, and nobody is there to answer");
+        fail_try(&cli->f, "vatctl revoke %.200s --yes", cli->args.words[0]);
+        return ERR_USAGE;
     }
-    msg_cluster_rm_t rm = {request_id(), cluster};
-    err = link_ask(link, TAG_cluster_rm, &rm, TAG_done, ANSWER_MS, &msg, &cli->f);
-    if (err) return err;
-    if (cli->json)
-        out_json(json_pack("{s:s, s:I}", "removed", name, "vats", (json_int_t)vats));
-    else
-        say(cli, "removed %s", name);
-    return ERR_OK;
-}
-
-static err_t launch_show(cli_t *cli, link_t *link, const char *name, const launched_t *launched)
-{
-    char root[KREF_TEXT_MAX], result[KREF_TEXT_MAX], vat[16], cluster[16];
-    json_t *settled = NULL;
-
-    snprintf(vat, sizeof vat, "v%u", launched->bootstrap.n);
-    snprintf(cluster, sizeof cluster, "s%u", launched->cluster.n);
-    say(cli, "launched %s as %s; bootstrap's result is %s", name, cluster,
-        kref_text(launched->result, result));
-    json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:s}", "cluster", name, "id", cluster,
-                             "bootstrap", vat, "rootKref", kref_text(launched->root, root),
-                             "promise", kref_text(launched->result, result));
-    err_t err = ERR_OK;
-    if (args_yes(&cli->args, "wait")) err = client_await(cli, link, launched->result, &settled);
-    if (settled) {
-        json_object_update(json, settled);
-        json_decref(settled);
-    }
-    if (!err && cli->json) out_json(json_incref(json));
-    json_decref(json);
-    return err;
-}
-
-err_t cmd_cluster_launch(cli_t *cli)
-{
-    AUTO(plan) plan = plan_new(cli->args.words[0], false, &cli->f);
-    if (!plan) return cli->f.err;
-
-    const char *name = args_text(&cli->args, "name");
-    uint64_t window = args_count(&cli->args, "window", 0);
-    loads_t loads = {0};
-    launched_t launched;
-    if (!name) name = plan->name;
-    if (window && plan_window(plan, window, &cli->f)) return cli->f.err;
-    for (size_t i = 0; i < plan->warning_count; i++) say(cli, "warning: %s", plan->warnings[i]);
-    err_t err = loads_make(plan, &loads, &cli->f);
-    link_t *link = err ? NULL : client_link(cli);
-    if (!err && !link) err = cli->f.err;
-    if (!err) {
-        uint64_t ms = args_ms(&cli->args, "timeout", LAUNCH_MS);
-        launch_how_t how = {name, args_yes(&cli->args, "serial"), args_yes(&cli->args, "system"),
-                            ms < FOREVER_MS ? (unsigned)ms : FOREVER_MS};
-        err = launch(link, plan, &loads, how, &launched, &cli->f);
-    }
-    if (!err) err = launch_show(cli, link, name, &launched);
-    link_destroy(&link);
-    loads_clear(&loads);
-    return err;
+    return each_word(cli, revoke_one, "revoked");
 }

@@ -52,8 +52,10 @@ static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
         buf_clear(&text);
     }
     if (strcmp(json_string_value(json_object_get(found, "state")), "terminated") != 0) {
-        printf("  next         vatctl call v%u METHOD    vatctl logs v%u    vatctl restart v%u\n",
-               wanted.n, wanted.n, wanted.n);
+        bool waits = json_integer_value(json_object_get(found, "queue")) > 0;
+        printf("  next         vatctl call v%u METHOD    vatctl objects --owner v%u    vatctl %s "
+               "v%u\n",
+               wanted.n, wanted.n, waits ? "queue" : "logs", wanted.n);
     }
     json_decref(found);
     return ERR_OK;
@@ -64,6 +66,7 @@ typedef struct {
     bool object;
     vat_t owner;
     uint64_t elsewhere; /* reachable references that no vat holds */
+    uint64_t holders, recognizers;
 } ref_t;
 
 /* Its owner's row says only whether the owner was told that nobody reaches it. */
@@ -85,11 +88,28 @@ static ref_t ref_of(rows_t *rows)
             reachable = body->reachable;
         } else if (!is_export(&ref, body)) {
             by_vats += text_is(body->state, "reachable");
+            ref.holders++;
+            ref.recognizers += text_is(body->state, "recognizable");
         }
     }
     if (reachable > by_vats) ref.elsewhere = reachable - by_vats;
     rows_again(rows);
     return ref;
+}
+
+static void object_print(const ref_t *ref, const msg_ref_row_t *row)
+{
+    if (row->service.len)
+        printf("  %-10s %.*s, an object of the kernel\n", "service", TEXT(row->service));
+    printf("  %-10s reachable %" PRIu64 ", recognizable %" PRIu64 "\n", "references",
+           row->reachable, row->recognizable);
+    printf("  %-10s %" PRIu64 " vat%s", "held by", ref->holders, ref->holders == 1 ? "" : "s");
+    if (ref->recognizers)
+        printf(", of which %" PRIu64 " only recognize%s it", ref->recognizers,
+               ref->recognizers == 1 ? "s" : "");
+    printf("\n  %-10s %" PRIu64 "%s\n", "elsewhere", ref->elsewhere,
+           ref->elsewhere ? " (messages, values of promises, pins, the cluster for a root)" : "");
+    printf("  %-10s %" PRIu64 "\n", "pins", row->pins);
 }
 
 static void ref_print_head(const ref_t *ref, const msg_ref_row_t *row)
@@ -100,14 +120,10 @@ static void ref_print_head(const ref_t *ref, const msg_ref_row_t *row)
     if (row->vat.n)
         printf("  %-10s v%u %.*s\n", ref->object ? "owner" : "decider", row->vat.n,
                TEXT(row->name));
-    if (!ref->object) {
+    if (ref->object)
+        object_print(ref, row);
+    else
         printf("  %-10s %" PRIu64 "\n", "references", row->recognizable);
-    } else {
-        printf("  %-10s reachable %" PRIu64 ", recognizable %" PRIu64 "\n", "references",
-               row->reachable, row->recognizable);
-        printf("  %-10s %" PRIu64 "%s\n", "elsewhere", ref->elsewhere,
-               ref->elsewhere ? " (messages, values of promises, the cluster for a root)" : "");
-    }
     if (!row->value.body.len) return;
     buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
     if (!value_show(&shown, &row->value)) {
@@ -128,10 +144,95 @@ static json_t *ref_json(const ref_t *ref, const msg_ref_row_t *row)
                   "state", json_text(row->state), "reachable", json_number(row->reachable),
                   "recognizable", json_number(row->recognizable));
 
-    if (text_is(row->role, "object"))
+    if (text_is(row->role, "object")) {
         json_object_set_new(item, "elsewhere", json_number(ref->elsewhere));
+        json_object_set_new(item, "pins", json_number(row->pins));
+        json_object_set_new(item, "service",
+                            row->service.len ? json_text(row->service) : json_null());
+        json_object_set_new(item, "holders", json_number(ref->holders));
+        json_object_set_new(item, "recognizers", json_number(ref->recognizers));
+    }
     if (row->value.body.len) json_object_set_new(item, "value", value_json(&row->value));
     return item;
+}
+
+/* ---- a promise: when it was made, and which messages wait for it ---- */
+
+static void promise_add(cli_t *cli, const msg_promise_row_t *row, json_t *json)
+{
+    json_t *head = json_array_get(json, 0);
+    char text[32];
+
+    if (cli->json) {
+        json_object_set_new(head, "made_ms", json_number(row->made_ms));
+        json_object_set_new(head, "waiting", json_number(row->waiting));
+        json_object_set_new(head, "held", json_boolean(row->held));
+        return;
+    }
+    if (row->made_ms) printf("  %-10s %s ago\n", "made", age(row->made_ms, text));
+    if (row->held) printf("  %-10s for a client, until it is awaited\n", "held");
+    printf("  %-10s %" PRIu64 " message%s\n", "waiting", row->waiting,
+           row->waiting == 1 ? "" : "s");
+}
+
+static void message_add(cli_t *cli, const msg_entry_row_t *row, json_t *json)
+{
+    char msg[64], result[KREF_TEXT_MAX];
+
+    snprintf(msg, sizeof msg, "v%u/%" PRIu64 "#%u", row->msg.vat.n, (uint64_t)row->msg.d,
+             row->msg.n);
+    kref_text(row->result, result);
+    if (cli->json) {
+        json_array_append_new(json,
+                              json_pack("{s:s, s:s, s:o, s:o, s:o}", "role", "message", "message",
+                                        msg, "method", json_text(row->method), "result",
+                                        kref_none(row->result) ? json_null() : json_string(result),
+                                        "queued_ms", json_number(row->queued_ms)));
+        return;
+    }
+    printf("  %-10s %s  ", "message", msg);
+    put_safely(stdout, row->method);
+    printf("%s%s\n", kref_none(row->result) ? "" : "  -> ", kref_none(row->result) ? "" : result);
+}
+
+/* All queues are looked through: those of promises are not asked for by name. */
+static err_t messages_add(cli_t *cli, link_t *link, kref_t kref, uint64_t waiting, json_t *json)
+{
+    msg_list_t list = {.what = ROWS_QUEUES};
+    rows_t rows;
+
+    while (waiting) {
+        list.request = request_id();
+        err_t err = rows_ask(link, TAG_list, &list, ANSWER_MS, &rows, &cli->f);
+        if (err) return err;
+        for (const msg_t *msg; waiting && (msg = rows_next(&rows));) {
+            const msg_entry_row_t *row = &msg->body.entry_row;
+            if (msg->tag != TAG_entry_row || !kref_same(row->promise, kref)) continue;
+            message_add(cli, row, json);
+            waiting--;
+        }
+        list.first = rows.next;
+        rows_clear(&rows);
+        if (!list.first) break;
+    }
+    return ERR_OK;
+}
+
+static err_t inspect_promise(cli_t *cli, link_t *link, kref_t kref, json_t *json)
+{
+    msg_list_t list = {.request = request_id(), .what = ROWS_PROMISES, .first = kref.n, .limit = 1};
+    uint64_t waiting = 0;
+    rows_t rows;
+    err_t err = rows_ask(link, TAG_list, &list, ANSWER_MS, &rows, &cli->f);
+
+    if (err) return err;
+    const msg_t *msg = rows_next(&rows);
+    if (msg && msg->tag == TAG_promise_row && kref_same(msg->body.promise_row.kref, kref)) {
+        waiting = msg->body.promise_row.waiting;
+        promise_add(cli, &msg->body.promise_row, json);
+    }
+    rows_clear(&rows);
+    return messages_add(cli, link, kref, waiting, json);
 }
 
 static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
@@ -159,6 +260,7 @@ static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
                    TEXT(row->state));
     }
     if (!err) rows_clear(&rows);
+    if (!err && kref_is_promise(kref)) err = inspect_promise(cli, link, kref, json);
     if (!err && cli->json) out_json(json_incref(json));
     json_decref(json);
     return err;
