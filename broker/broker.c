@@ -53,6 +53,7 @@ broker_t *broker_new(const broker_options_t *options)
     self->is = *options;
     if (!self->is.clock_ms) self->is.clock_ms = system_ms;
     self->kernel = kernel_new();
+    kernel_globals(self->kernel, options->globals);
     self->peers = peers_new();
     self->frame = buf_of(FRAME_BYTES_MAX);
     return self;

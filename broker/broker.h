@@ -25,6 +25,7 @@ typedef struct {
     store_t *store;             /* bundles and log rows; borrowed */
     const char *hosts_endpoint; /* told to clients; borrowed, known when the doors open */
     const char *key;            /* the broker's public key, Z85; told to clients; borrowed */
+    const char *globals;        /* as kernel_globals(); NULL: all */
     uint64_t (*clock_ms)(void); /* monotonic; NULL: the system's */
 } broker_options_t;
 

@@ -18,7 +18,7 @@
 enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */ };
 
 typedef struct {
-    const char *state, *listen, *control;
+    const char *state, *listen, *control, *globals;
     int ready_fd;
 } options_t;
 
@@ -38,12 +38,13 @@ typedef struct {
 static const char usage[] =
     "vatbroker " VATYARD_VERSION " - the kernel of a Vatyard cluster\n"
     "\n"
-    "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH] [--ready-fd "
-    "N]\n"
+    "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH]\n"
+    "                 [--globals NAMES] [--ready-fd N]\n"
     "\n"
     "  --state DIR      keys, allow-list and database; made when it is missing\n"
     "  --listen URL     where vathosts connect; * takes a free port (tcp://127.0.0.1:*)\n"
     "  --control URL    where vatctl connects (ipc://DIR/control.sock)\n"
+    "  --globals NAMES  globals that vats may ask for, separated by blanks (all)\n"
     "  --ready-fd N     descriptor that gets one line when the broker is ready (1)\n"
     "  --version, --help\n"
     "\n"
@@ -61,17 +62,31 @@ static int wrong_use(err_t err, const char *what)
     return program_fail(err, what, "", "vatbroker --help");
 }
 
+/* A name that is misspelt would forbid what was meant to be allowed. */
+static bool known_globals(const char *names)
+{
+    static const char *const known[] = {
+#define GLOBAL(name, outside) #name,
+#include "wire/schema/global.def"
+#undef GLOBAL
+    };
+    for (names += strspn(names, " "); *names; names += strspn(names, " ")) {
+        size_t len = strcspn(names, " "), i = 0, count = sizeof known / sizeof *known;
+        while (i < count && (strlen(known[i]) != len || memcmp(known[i], names, len) != 0)) i++;
+        if (i == count) return false;
+        names += len;
+    }
+    return true;
+}
+
 /* -1: go on; otherwise the exit code. */
 static int read_options(int argc, char **argv, options_t *ret)
 {
     static const struct option table[] = {
-        {"state", required_argument, 0, 's'},
-        {"listen", required_argument, 0, 'l'},
-        {"control", required_argument, 0, 'c'},
-        {"ready-fd", required_argument, 0, 'r'},
-        {"version", no_argument, 0, 'V'},
-        {"help", no_argument, 0, 'h'},
-        {0, 0, 0, 0},
+        {"state", required_argument, 0, 's'},    {"listen", required_argument, 0, 'l'},
+        {"control", required_argument, 0, 'c'},  {"globals", required_argument, 0, 'g'},
+        {"ready-fd", required_argument, 0, 'r'}, {"version", no_argument, 0, 'V'},
+        {"help", no_argument, 0, 'h'},           {0, 0, 0, 0},
     };
     *ret = (options_t){.listen = "tcp://127.0.0.1:*", .ready_fd = STDOUT_FILENO};
     opterr = 0;
@@ -80,6 +95,10 @@ static int read_options(int argc, char **argv, options_t *ret)
         case 's': ret->state = optarg; break;
         case 'l': ret->listen = optarg; break;
         case 'c': ret->control = optarg; break;
+        case 'g':
+            if (!known_globals(optarg)) return wrong_use(ERR_BAD_VALUE, "--globals");
+            ret->globals = optarg;
+            break;
         case 'r':
             if (!program_descriptor(optarg, &ret->ready_fd))
                 return wrong_use(ERR_BAD_VALUE, "--ready-fd");
@@ -152,7 +171,7 @@ static void make_doors(process_t *self, const options_t *options)
                                                .keeper = self->keeper});
 }
 
-static err_t open_broker(process_t *self)
+static err_t open_broker(process_t *self, const options_t *options)
 {
     self->broker = broker_new(&(broker_options_t){
         .port = doors_port(self->doors),
@@ -160,6 +179,7 @@ static err_t open_broker(process_t *self)
         .store = self->store,
         .hosts_endpoint = doors_endpoint(self->doors, DOOR_HOSTS),
         .key = self->keys.public_key,
+        .globals = options->globals,
     });
     self->where = self->dir;
     err_t err = broker_load(self->broker);
@@ -183,7 +203,7 @@ static err_t start(process_t *self, const options_t *options)
     if (err) return err;
     make_keeper(self);
     make_doors(self, options);
-    err = open_broker(self);
+    err = open_broker(self, options);
     if (!err) err = open_doors(self);
     return err;
 }

@@ -8,6 +8,7 @@
 unsigned fake_inputs[INPUT_AGENT_GONE + 1], fake_watched;
 uint64_t fake_wake_us = UINT64_MAX;
 bool fake_damaged;
+const char *fake_globals = "";
 char fake_name[NAME_BYTES_MAX + 1];
 
 struct kernel {
@@ -159,6 +160,12 @@ void kernel_flush(kernel_t *self, row_visit_t *visit, void *context)
         row.body.host.key = (bin_t){self->keys[i].b, sizeof self->keys[i].b};
         visit(context, &row);
     }
+}
+
+void kernel_globals(kernel_t *self, const char *names)
+{
+    (void)self;
+    fake_globals = names;
 }
 
 void kernel_watched(kernel_t *self, unsigned topics)

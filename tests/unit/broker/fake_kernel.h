@@ -16,5 +16,8 @@ extern char fake_name[NAME_BYTES_MAX + 1];
 /* Set: the rows it loads contradict each other. */
 extern bool fake_damaged;
 
+/* What kernel_globals() was told last. */
+extern const char *fake_globals;
+
 /* What kernel_watched() was told last. */
 extern unsigned fake_watched;

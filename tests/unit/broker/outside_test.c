@@ -161,6 +161,7 @@ static void set_up(void)
         .store = store,
         .hosts_endpoint = "tcp://127.0.0.1:1",
         .key = "key",
+        .globals = "Date Math",
         .clock_ms = clock_ms,
     });
     cr_assert_eq(broker_load(broker), ERR_OK);
@@ -186,6 +187,11 @@ static void have_agent(void)
     turn();
     cr_assert_eq(fake_inputs[INPUT_AGENT], 1);
     cr_assert_eq(told_count, 1);
+}
+
+Test(outside, the_kernel_is_told_which_globals_there_are)
+{
+    cr_expect_str_eq(fake_globals, "Date Math");
 }
 
 Test(outside, none_runs_until_it_is_wanted)

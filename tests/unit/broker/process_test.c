@@ -306,9 +306,19 @@ Test(process, when_a_commit_fails_nothing_leaves_and_it_ends_with_an_error)
     zsock_destroy(&sock);
 }
 
+Test(process, globals_can_be_narrowed)
+{
+    const char *const more[] = {"--globals", " Date  Math ", NULL};
+    child_t child = start(more);
+    cr_expect_eq(stop(&child), 0);
+}
+
 Test(process, wrong_use_is_exit_2)
 {
-    const char *const bad[][3] = {{"--nonsense", NULL}, {"word", NULL}, {"--ready-fd", "77", NULL}};
+    const char *const bad[][3] = {{"--nonsense", NULL},
+                                  {"word", NULL},
+                                  {"--ready-fd", "77", NULL},
+                                  {"--globals", "Date Mat", NULL}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         child_t child = spawn(bad[i]);
         cr_expect_eq(end_of(&child), 2);
