@@ -182,9 +182,11 @@ static void rejoin(link_t *self)
 /* From now on the monitor says when the connection is made again. */
 static void monitor_start(link_t *self)
 {
+    /* Not a name that was used before: ZeroMQ closes the last link's behind our back. */
+    static unsigned links;
     char name[64];
 
-    snprintf(name, sizeof name, "inproc://link-%p", (void *)self);
+    snprintf(name, sizeof name, "inproc://link-%u", ++links);
     must(zmq_socket_monitor(zsock_resolve(self->socket), name, ZMQ_EVENT_CONNECTED) == 0);
     self->monitor = zsock_new(ZMQ_PAIR);
     must(self->monitor && zsock_connect(self->monitor, "%s", name) == 0);

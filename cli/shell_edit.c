@@ -212,9 +212,10 @@ static void keys_bind(edit_t *self)
     el_set(el, EL_SIGNAL, 0);
     el_set(el, EL_HIST, history, self->history);
     el_set(el, EL_GETCFN, key_read);
-    el_set(el, EL_ADDFN, "vatyard-complete", "completes names and methods", on_tab);
-    el_set(el, EL_ADDFN, "vatyard-stop", "forgets the line", on_stop);
-    el_set(el, EL_ADDFN, "vatyard-suspend", "stops the program until fg", on_suspend);
+    /* Wide: of narrow names libedit makes copies that nobody frees. */
+    el_wset(el, EL_ADDFN, L"vatyard-complete", L"completes names and methods", on_tab);
+    el_wset(el, EL_ADDFN, L"vatyard-stop", L"forgets the line", on_stop);
+    el_wset(el, EL_ADDFN, L"vatyard-suspend", L"stops the program until fg", on_suspend);
     el_set(el, EL_BIND, "^I", "vatyard-complete", NULL);
     el_set(el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     /* While a line is edited the terminal makes no signals of keys. */
