@@ -370,6 +370,7 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_release: on_release(k, client, &msg->body.release); return;
     case TAG_reap: on_reap(k, client, &msg->body.reap); return;
     case TAG_cluster_rm: on_cluster_rm(k, client, &msg->body.cluster_rm); return;
+    case TAG_cluster_reload: on_cluster_reload(k, client, &msg->body.cluster_reload); return;
     case TAG_pin: on_pin(k, client, &msg->body.pin); return;
     case TAG_revoke: on_revoke(k, client, &msg->body.revoke); return;
     case TAG_shutdown: on_shutdown(k, client, &msg->body.shutdown); return;

@@ -39,7 +39,8 @@ typedef struct {
     kernel_t *k;
     uint32_t client;
     const msg_launch_t *msg;
-    msg_t *rows; /* LAUNCH_VAT */
+    const kcluster_t *instead; /* a running cluster that it takes the place of; NULL: of none */
+    msg_t *rows;               /* LAUNCH_VAT */
     size_t count, room;
     uint64_t *hosts; /* of each vat */
     uint64_t *connected;
@@ -85,7 +86,7 @@ static err_t check_names(launch_t *l)
 {
     for (size_t i = 0; i < l->k->clusters.room; i++) {
         const kcluster_t *other = map_cell(&l->k->clusters, i);
-        if (other && text_same(other->row.name, l->msg->name))
+        if (other && other != l->instead && text_same(other->row.name, l->msg->name))
             return refuse(l, ERR_CLUSTER_EXISTS, err_text(ERR_CLUSTER_EXISTS));
     }
     text_t name;
@@ -164,6 +165,46 @@ static bool channel_good(const msg_t *row)
            channel->unit <= 3 && word_in(text_of("console listen network file socket"), channel->type);
 }
 
+/* Of names that were looked at: none is empty. */
+static int by_name(const void *a, const void *b)
+{
+    const text_t *x = a, *y = b;
+    size_t len = x->len < y->len ? x->len : y->len;
+    int order = memcmp(x->at, y->at, len);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static bool names_differ(text_t *names, size_t count)
+{
+    if (count) qsort(names, count, sizeof *names, by_name);
+    for (size_t i = 1; i < count; i++)
+        if (text_same(names[i - 1], names[i])) return false;
+    return true;
+}
+
+/* Services and IO channels stand in one record. */
+static err_t check_members(launch_t *l)
+{
+    text_t *names = NULL, name;
+    bin_t channels = l->msg->channels;
+    size_t count = 0, room = 0;
+    for (size_t at = 0; word_next(l->msg->services, &at, &name); count++) {
+        names = grown(names, &room, count + 1, sizeof *names);
+        names[count] = name;
+    }
+    for (; channels.len > 0; count++) {
+        msg_t row;
+        must(msg_next(&channels, &row) == ERR_OK);
+        names = grown(names, &room, count + 1, sizeof *names);
+        names[count] = row.body.launch_channel.name;
+        msg_clear(&row);
+    }
+    bool differ = names_differ(names, count);
+    free(names);
+    return differ ? ERR_OK
+                  : refuse(l, ERR_BAD_VALUE, "two services or IO channels have the same name");
+}
+
 static err_t check_extras(launch_t *l)
 {
     size_t slots = l->count; /* of the message to bootstrap */
@@ -172,10 +213,10 @@ static err_t check_extras(launch_t *l)
     if (slots > SLOTS_MAX) return refuse(l, ERR_WIRE_LIMIT, "too many vats and services");
     err_t err = check_frames(l, l->msg->bundles, TAG_launch_bundle, bundle_good, SLOTS_MAX,
                              "a bundle's row is not well-formed");
-    return err ? err
-               : check_frames(l, l->msg->channels, TAG_launch_channel, channel_good,
-                              SLOTS_MAX - slots,
-                              "an IO channel's row is not well-formed");
+    if (!err)
+        err = check_frames(l, l->msg->channels, TAG_launch_channel, channel_good, SLOTS_MAX - slots,
+                           "an IO channel's row is not well-formed");
+    return err ? err : check_members(l);
 }
 
 static err_t check_row(launch_t *l, const msg_launch_vat_t *row, size_t place)
@@ -198,15 +239,6 @@ static err_t check_row(launch_t *l, const msg_launch_vat_t *row, size_t place)
     return err ? refuse_vat(l, row, err, "its parameters are not well-formed") : ERR_OK;
 }
 
-/* Of names that check_row() took: none is empty. */
-static int by_name(const void *a, const void *b)
-{
-    const text_t *x = a, *y = b;
-    size_t len = x->len < y->len ? x->len : y->len;
-    int order = memcmp(x->at, y->at, len);
-    return order ? order : (x->len > y->len) - (x->len < y->len);
-}
-
 static err_t check_rows(launch_t *l)
 {
     text_t *names = take((l->count + 1) * sizeof *names);
@@ -215,10 +247,8 @@ static err_t check_rows(launch_t *l)
         names[i] = l->rows[i].body.launch_vat.name;
         err = check_row(l, &l->rows[i].body.launch_vat, i);
     }
-    if (!err) qsort(names, l->count, sizeof *names, by_name);
-    for (size_t i = 1; i < l->count && !err; i++)
-        if (text_same(names[i - 1], names[i]))
-            err = refuse(l, ERR_BAD_VALUE, "two vats have the same name");
+    if (!err && !names_differ(names, l->count))
+        err = refuse(l, ERR_BAD_VALUE, "two vats have the same name");
     free(names);
     return err;
 }
@@ -362,35 +392,48 @@ static void launch(launch_t *l)
     event_life(k, "launch", NULL, NULL, cluster->row.name);
 }
 
+static err_t launch_check(launch_t *l)
+{
+    err_t err = read_rows(l);
+    if (!err) err = check_names(l);
+    if (!err) err = check_extras(l);
+    if (!err) err = check_rows(l);
+    return err ? err : place(l);
+}
+
+static void launch_clear(launch_t *l)
+{
+    for (size_t i = 0; i < l->count; i++) msg_clear(&l->rows[i]);
+    free(l->rows);
+    free(l->hosts);
+    free(l->connected);
+}
+
+/* True: this request was seen before, and was answered again, or will be: what still starts answers
+ * whoever asked last. */
+static bool launch_repeated(kernel_t *k, uint32_t client, id128_t request)
+{
+    const request_t *known = request_find(k, request);
+    if (!known || known->reply) return request_repeated(k, client, request);
+    for (size_t i = 0; i < k->clusters.room; i++) {
+        kcluster_t *cluster = map_cell(&k->clusters, i);
+        if (cluster && cluster->request &&
+            memcmp(blob_bin(cluster->request).at, request.b, sizeof request.b) == 0)
+            cluster->client = client;
+    }
+    return true;
+}
+
 void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg)
 {
-    const request_t *known = request_find(k, msg->request);
-    if (known && !known->reply) {
-        /* Still starting: the answer goes to whoever asked last. */
-        for (size_t i = 0; i < k->clusters.room; i++) {
-            kcluster_t *cluster = map_cell(&k->clusters, i);
-            if (cluster && cluster->request &&
-                memcmp(blob_bin(cluster->request).at, msg->request.b, sizeof msg->request.b) == 0)
-                cluster->client = client;
-        }
-        return;
-    }
-    if (request_repeated(k, client, msg->request)) return;
-
+    if (launch_repeated(k, client, msg->request)) return;
     launch_t l = {.k = k, .client = client, .msg = msg};
-    err_t err = read_rows(&l);
-    if (!err) err = check_names(&l);
-    if (!err) err = check_extras(&l);
-    if (!err) err = check_rows(&l);
-    if (!err) err = place(&l);
+    err_t err = launch_check(&l);
     if (err)
         reply_failed(k, client, msg->request, true, err, l.what, l.why);
     else
         launch(&l);
-    for (size_t i = 0; i < l.count; i++) msg_clear(&l.rows[i]);
-    free(l.rows);
-    free(l.hosts);
-    free(l.connected);
+    launch_clear(&l);
 }
 
 /* ---- bootstrap ---- */
@@ -522,15 +565,45 @@ kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster
     return cluster;
 }
 
+/* CLUSTER goes while it starts: its LAUNCH has failed. */
+static void launch_ends(kernel_t *k, const kcluster_t *cluster)
+{
+    if (!cluster->request) return;
+    reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
+                 "the cluster was removed while it started", "");
+}
+
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)
 {
     if (request_repeated(k, client, msg->request)) return;
     kcluster_t *cluster = cluster_asked(k, client, msg->request, msg->cluster);
     if (!cluster) return;
-    if (cluster->row.state == CLUSTER_STARTING)
-        reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
-                     "the cluster was removed while it started", "");
+    launch_ends(k, cluster);
     cluster_remove(k, cluster, false, true, "its cluster was removed", cause_input(k));
     msg_done_t done = {msg->request};
     reply_recorded(k, client, msg->request, TAG_done, &done);
+}
+
+/* The same launch once more: a new cluster of the same name. When it may not begin, the old one stays. */
+void on_cluster_reload(kernel_t *k, uint32_t client, const msg_cluster_reload_t *msg)
+{
+    if (launch_repeated(k, client, msg->request)) return;
+    kcluster_t *cluster = cluster_asked(k, client, msg->request, msg->cluster);
+    if (!cluster) return;
+    blob_t *frame = blob_ref(cluster->config->launch); /* it goes with the cluster */
+    msg_t was;
+    must(msg_decode(blob_bin(frame), &was) == ERR_OK);
+    was.body.launch.request = msg->request;
+    launch_t l = {.k = k, .client = client, .msg = &was.body.launch, .instead = cluster};
+    err_t err = launch_check(&l);
+    if (err) {
+        reply_failed(k, client, msg->request, true, err, l.what, l.why);
+    } else {
+        launch_ends(k, cluster);
+        cluster_remove(k, cluster, false, true, "its cluster was reloaded", cause_input(k));
+        launch(&l);
+    }
+    launch_clear(&l);
+    msg_clear(&was);
+    blob_destroy(&frame);
 }

@@ -609,6 +609,7 @@ const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log);
 /* ---- cluster.c ---- */
 void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg);
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg);
+void on_cluster_reload(kernel_t *k, uint32_t client, const msg_cluster_reload_t *msg);
 void cluster_started(kernel_t *k, kcluster_t *cluster);
 void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat);
 void cluster_free(kcluster_t *cluster);

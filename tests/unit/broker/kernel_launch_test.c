@@ -2,6 +2,7 @@
  * refused nothing may stay but the record of its answer. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/support/kernel_rig.h"
 
@@ -319,4 +320,99 @@ Test(launch, a_promise_of_a_vat_that_goes_with_its_cluster)
     free(list);
     cr_expect_eq(rig_rows(rig, ROW_vat), 2, "the first one, and the one whose promise is left");
     rig_restart(rig, false);
+}
+
+/* ---- the same once more ---- */
+
+static void start_all(uint32_t first, uint32_t last)
+{
+    for (uint32_t vat = first; vat <= last; vat++) {
+        cr_assert_eq(rig_delivery(rig, vat)->tag, TAG_deliver_start);
+        rig_empty(rig, vat);
+    }
+}
+
+Test(launch, a_reload_is_a_new_cluster_of_the_same_name)
+{
+    const msg_launch_channel_t log = {text_of("log"), text_of("file"), text_of("/tmp/log"), 2, 0};
+    cr_assert_eq(rig_launch(rig, "alice bob", &(rig_launch_t){.channel = &log})->tag, TAG_launched);
+    msg_cluster_reload_t msg = {rig_id(rig), {1}};
+    cr_assert_null(rig_ask(rig, TAG_cluster_reload, &msg));
+    cr_assert_eq(rig_counter(rig, "vats"), 2);
+    rig_restart(rig, true);
+    rig_ask_from(rig, 7, TAG_cluster_reload, &msg);
+    start_all(3, 4);
+    const msg_t *reply = rig_reply(rig, 7);
+    cr_assert(reply && reply->tag == TAG_launched, "whoever asked last");
+    cr_assert_null(rig_reply(rig, 1));
+    cr_expect_eq(memcmp(&reply->body.launched.request, &msg.request, sizeof msg.request), 0);
+    cr_expect_eq(reply->body.launched.cluster.n, 2);
+    cr_expect_eq(reply->body.launched.bootstrap.n, 3);
+    cr_expect(kref_same(reply->body.launched.root, root(3)));
+    cr_expect_eq(rig_ask(rig, TAG_cluster_reload, &msg)->body.launched.cluster.n, 2);
+    const msg_t *bootstrap = rig_delivery(rig, 3);
+    cr_assert_eq(bootstrap->tag, TAG_deliver_message);
+    cr_expect(rig_body_is(&bootstrap->body.deliver_message.methargs,
+                          "#[\"bootstrap\",[{\"alice\":\"$0.Alleged: vatRoot\",\"bob\":\"$1.Alleged: "
+                          "vatRoot\"},{\"log\":\"$2.Alleged: ioChannel\"}]]"));
+
+    msg.request = rig_id(rig);
+    cr_expect_eq(rig_ask(rig, TAG_cluster_reload, &msg)->body.failed.error, ERR_CLUSTER_UNKNOWN);
+    msg.cluster.n = 2;
+    msg.request = rig_id(rig);
+    cr_assert_null(rig_ask(rig, TAG_cluster_reload, &msg));
+    cr_expect_eq(rig_counter(rig, "clusters"), 1);
+}
+
+Test(launch, what_cannot_be_launched_again_stays)
+{
+    cr_assert_eq(rig_launch(rig, "alice", NULL)->tag, TAG_launched);
+    rig_host_gone(rig, 1);
+    msg_cluster_reload_t msg = {rig_id(rig), {1}};
+    const msg_t *reply = rig_ask(rig, TAG_cluster_reload, &msg);
+    cr_expect_eq(reply->body.failed.error, ERR_NO_HOST);
+    rig_host(rig, 1);
+    cr_expect_eq(rig_ask(rig, TAG_cluster_reload, &msg)->body.failed.error, ERR_NO_HOST);
+    cr_expect_eq(rig_counter(rig, "vats"), 1);
+    msg_call_t call = {rig_id(rig), root(1), rig_data("#[\"x\",[]]", NULL, 0), 1};
+    cr_expect_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+}
+
+Test(launch, a_reload_that_does_not_start_leaves_nothing)
+{
+    cr_assert_eq(rig_launch(rig, "alice bob", NULL)->tag, TAG_launched);
+    msg_cluster_reload_t msg = {rig_id(rig), {1}};
+    cr_assert_null(rig_ask(rig, TAG_cluster_reload, &msg));
+    rig_fail(rig, 4, ERR_BUILD_ROOT_THREW, "no");
+    cr_expect_eq(rig_reply(rig, 1)->body.failed.error, ERR_BUILD_ROOT_THREW);
+    cr_expect_eq(rig_ask(rig, TAG_cluster_reload, &msg)->body.failed.error, ERR_BUILD_ROOT_THREW);
+    cr_expect_eq(rig_counter(rig, "clusters"), 0);
+    cr_expect_eq(rig_rows(rig, ROW_config), 0);
+}
+
+Test(launch, a_reload_ends_a_launch_that_is_under_way)
+{
+    cr_assert_null(rig_launch(rig, "alice", &(rig_launch_t){.no_start = true}));
+    msg_cluster_reload_t msg = {rig_id(rig), {1}};
+    rig_ask_from(rig, 2, TAG_cluster_reload, &msg);
+    cr_expect_eq(rig_reply(rig, 1)->body.failed.error, ERR_START_FAILED);
+    start_all(2, 2);
+    cr_expect_eq(rig_reply(rig, 2)->tag, TAG_launched);
+}
+
+Test(launch, services_and_channels_have_names_of_their_own)
+{
+    msg_launch_channel_t two[] = {{text_of("a"), text_of("console"), text_of(""), 1, 0},
+                                  {text_of("a"), text_of("console"), text_of(""), 2, 0}};
+    rig_launch_t options = {.channels = two, .channel_count = 2};
+    const char *why = "two services or IO channels have the same name";
+    const msg_t *reply = rig_launch(rig, "alice", &options);
+    cr_assert_eq(reply->tag, TAG_failed);
+    cr_expect_eq(reply->body.failed.error, ERR_BAD_VALUE);
+    cr_expect(rig_text_is(reply->body.failed.why, why));
+    two[1].name = text_of("timer");
+    options.services = "timer";
+    cr_expect(rig_text_is(rig_launch(rig, "alice", &options)->body.failed.why, why));
+    two[1].name = text_of("b");
+    cr_expect_eq(rig_launch(rig, "alice", &options)->tag, TAG_launched);
 }
