@@ -271,7 +271,9 @@ static next_t next_of(kernel_t *k, kvat_t *vat)
         if (gc) return NEXT_GC;
         if (reap) return NEXT_REAP;
     }
-    if (vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE && vat->log) return NEXT_NOTHING;
+    if (vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE && vat->log &&
+        !PLANTED(upgrade_not_alone))
+        return NEXT_NOTHING;
     return vat->queue.head ? NEXT_HEAD : NEXT_NOTHING;
 }
 

@@ -179,7 +179,7 @@ static void upgrade_undone(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     cause_t cause = log_cause(vat, vat->log);
     console(k, vat, vat->log, msg->console);
     event_done(k, vat, vat->log, msg, 0);
-    log_applied(k, vat, msg, LOG_FAILED);
+    log_applied(k, vat, msg, PLANTED(failed_upgrade_runs_again) ? LOG_OK : LOG_FAILED);
     vat->row.run++; /* what the old worker still says is dropped */
     vat->attached = false;
     touch(k, &vat->head);

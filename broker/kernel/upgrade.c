@@ -10,6 +10,7 @@
 
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
+#include "wire/base/planted.h"
 
 /* ---- queueing ---- */
 
@@ -62,7 +63,8 @@ static kref_t *forgotten(const kvat_t *vat, size_t *ret_count)
     size_t n = 0;
     for (const promise_t *at = vat->decides; at; at = at->decided_next) {
         const held_t *held = held_find(vat, kref_of(at->row.kref));
-        if (!(held->row.flags & HELD_SUBSCRIBED)) numbers[n++] = at->row.kref;
+        bool waits = held->row.flags & HELD_SUBSCRIBED && !PLANTED(upgrade_forgets_waited);
+        if (!waits) numbers[n++] = at->row.kref;
     }
     sort_numbers(numbers, n);
     kref_t *krefs = take((n + 1) * sizeof *krefs);
@@ -129,6 +131,7 @@ static void reject_promises(kernel_t *k, kvat_t *vat, uint64_t d, text_t message
     for (size_t i = 0; i < count; i++) {
         held_t *held = held_find(vat, kref_of(krefs[i]));
         bool waits = held->row.flags & HELD_SUBSCRIBED;
+        if (PLANTED(upgrade_keeps_promises)) continue;
         promise_settle(k, promise_find(k, kref_of(krefs[i])), true, why, cause);
         if (!waits) held_forget(k, held, d - 1, false);
     }

@@ -33,6 +33,14 @@ static void do_reap(sim_t *self, unsigned vat)
     if (started(self, vat)) client_ask(self, TAG_reap, &msg, REQUEST_OTHER);
 }
 
+static void do_upgrade(sim_t *self, unsigned vat, chance_t *chance)
+{
+    static const char *const bundles[] = {"b1-good", "b1-good", "b1-good", "b1-broken", "b1-gone"};
+    const char *bundle = bundles[roll(chance, 5)];
+    msg_upgrade_t msg = {.request = client_request(self), .vat = {vat}, .bundle = text_of(bundle)};
+    if (started(self, vat)) client_ask(self, TAG_upgrade, &msg, REQUEST_OTHER);
+}
+
 static void do_remove(sim_t *self, unsigned cluster)
 {
     if (!self->launched[cluster] || self->removed[cluster]) return;
@@ -66,7 +74,7 @@ static void do_client(sim_t *self) { net_cut_client(self); }
 static const unsigned often[FAULT_COUNT] = {
     [FAULT_cut] = 6,  [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
     [FAULT_lost] = 1, [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
-    [FAULT_reap] = 4, [FAULT_remove] = 1, [FAULT_audit] = 4,
+    [FAULT_reap] = 4, [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
 };
 
 static fault_t choose(const sim_t *self, chance_t *chance)
@@ -118,6 +126,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_forge: lie(self, chance); return;
     case FAULT_restart: do_restart(self, vat); return;
     case FAULT_reap: do_reap(self, vat); return;
+    case FAULT_upgrade: do_upgrade(self, vat, chance); return;
     case FAULT_audit: do_audit(self, chance); return;
     case FAULT_remove:
         if (once_in(chance, 4)) do_remove(self, roll(chance, self->config.clusters));

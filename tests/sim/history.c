@@ -420,7 +420,8 @@ void history_settled(history_t *self, kref_t kref, bool rejected, cargo_view_t c
                    kref_text(kref, text));
         return;
     }
-    if (!rejected) broken(self, "K20", "%s is fulfilled by nobody", kref_text(kref, text));
+    bool own = !kref_issuer(kref).n && !promise->wanted; /* what the kernel promised itself */
+    if (!rejected && !own) broken(self, "K20", "%s is fulfilled by nobody", kref_text(kref, text));
     settle(self, promise, 0, rejected, (kref_t){0}, cargo);
     promise->said = true;
 }

@@ -7,7 +7,7 @@
  *   F1   messages of one sender to one target arrive in the order in which they were sent
  *   F2   what was sent to a promise arrives before what was sent later to the object it became
  *   F3   subscribers are told of a promise before messages that waited for it
- *   K20  a promise is settled once, by its decider or by the kernel, which only rejects
+ *   K20  a promise is settled once, by its decider or by the kernel, which only rejects what others decide
  *   D1   deliveries of a vat are dense, each applied once
  *   G1   dropExports: no other vat reaches the object, and no message on its way leads to it
  *   G2   retireExports, retireImports: nobody recognizes it, or nobody owns it and nobody reaches it

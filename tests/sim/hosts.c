@@ -214,7 +214,7 @@ static void fetch(sim_t *self, worker_t *worker)
 static void on_vat_new(sim_t *self, unsigned host, const msg_vat_new_t *msg)
 {
     worker_t *worker = &self->workers[msg->vat.n];
-    if (worker->supervisor && worker->inc == msg->inc && worker->pgen == msg->pgen) return;
+    if (worker->supervisor && worker->pgen == msg->pgen) return;
     worker_end(self, worker);
     worker->number = msg->vat.n;
     worker->guest = true;
@@ -281,6 +281,22 @@ static void lose(sim_t *self, worker_t *worker, uint64_t d)
     worker_end(self, worker);
 }
 
+/* An upgrade: hands the supervisor the file of its bundle, unless there is none. */
+static bool find_bundle(sim_t *self, worker_t *worker, const msg_deliver_t *deliver)
+{
+    static const char *const there[] = {"b1-good", "b1-broken"};
+    msg_t msg;
+    if (msg_decode(deliver->delivery, &msg)) sim_fail(self, "codec", "a delivery cannot be read");
+    bool upgrade = msg.tag == TAG_deliver_upgrade;
+    for (size_t i = 0; upgrade && i < sizeof there / sizeof *there; i++) {
+        text_t bundle = msg.body.deliver_upgrade.bundle;
+        if (bundle.len == strlen(there[i]) && memcmp(bundle.at, there[i], bundle.len) == 0)
+            supervisor_bundle(worker->supervisor, there[i]);
+    }
+    msg_clear(&msg);
+    return upgrade;
+}
+
 static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliver)
 {
     const crank_t *crank;
@@ -299,7 +315,9 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
         lose(self, worker, deliver->d);
         return;
     }
+    bool upgrade = find_bundle(self, worker, deliver);
     err_t err = supervisor_run(worker->supervisor, deliver, &crank);
+    if (deliver->verdict == 2) model_skipped(worker->engine);
     if (err)
         sim_fail(self, "V2", "delivery v%u/%" PRIu64 " makes no sense to the supervisor: %s",
                  worker->number, deliver->d, err_name(err));
@@ -309,6 +327,11 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
         keep_result(self, worker, crank);
     else if (deliver->verdict == 1 && !hash_same(crank->result_hash, deliver->expect))
         sim_fail(self, "D3", "v%u/%" PRIu64 " replays otherwise", worker->number, deliver->d);
+    if (upgrade && crank->dead) { /* half of it has happened in the old engine: of no more use */
+        worker_end(self, worker);
+        worker_start(self, worker);
+        return;
+    }
     if (worker->fetched && supervisor_last(worker->supervisor) >= worker->fetched)
         fetch(self, worker);
 }
@@ -409,7 +432,7 @@ void host_take(sim_t *self, unsigned host, unsigned vat, blob_t *frame)
     case TAG_refuse: on_refuse(self, host, &body->refuse); break;
     case TAG_vat_new: on_vat_new(self, host, &body->vat_new); break;
     case TAG_vat_end:
-        if (worker->host != host || worker->inc > body->vat_end.inc) break;
+        if (worker->host != host || worker->pgen > body->vat_end.pgen) break;
         worker_end(self, worker);
         worker->guest = false;
         break;

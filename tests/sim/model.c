@@ -31,6 +31,11 @@ void model_call(model_t *self, const vcall_t *call)
                    err_name(err));
 }
 
+void model_own_name(name_t name, const own_t *own)
+{
+    snprintf(name, NAME_MAX, own->durable ? "o+d1/%u" : "o+%u", own->n);
+}
+
 own_t *model_own(model_t *self, uint32_t n)
 {
     for (unsigned i = 0; i < self->own_count; i++)
@@ -75,7 +80,8 @@ static ref_t ref_of(const model_t *self, vref_t vref)
 {
     char text[NAME_MAX];
     snprintf(text, sizeof text, "%.*s", (int)vref.s.len, vref.s.at);
-    ref_t ref = {text[0], text[1], (uint32_t)strtoul(text + 2, NULL, 10)};
+    const char *digits = strncmp(text, "o+d1/", 5) == 0 ? text + 5 : text + 2;
+    ref_t ref = {text[0], text[1], (uint32_t)strtoul(digits, NULL, 10)};
     bool good = (ref.kind == 'o' || ref.kind == 'p') && (ref.sign == '+' || ref.sign == '-');
     if (!good) model_fail(self, "E0", "%s is no vref", text);
     return ref;
@@ -166,7 +172,9 @@ static void on_message(model_t *self, const vdelivery_t *delivery, chance_t *cha
     if (!known && result.sign == '+') model_fail(self, "E2", "result p+%u was forgotten", result.n);
     if (known && known->decided)
         model_fail(self, "E4", "result p%c%u is decided already", result.sign, result.n);
+    bool waited = known != NULL;
     if (!known) known = model_wait(self, result.sign, result.n, true);
+    known->waited = waited;
     known->decided = true;
     known->plain = method_is(delivery, "bootstrap");
 }
@@ -283,7 +291,7 @@ static void reap_exports(model_t *self)
             i++;
             continue;
         }
-        if (own->known) snprintf(retires[retire++], NAME_MAX, "o+%u", own->n);
+        if (own->known) model_own_name(retires[retire++], own);
         *own = self->own[--self->own_count];
     }
     if (retire) qsort(retires, retire, sizeof(name_t), by_text);
@@ -325,8 +333,11 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
 
     switch (delivery->tag) {
     case TAG_deliver_start:
-        if (self->crank != 1) model_fail(self, "E9", "started twice");
-        self->own[self->own_count++] = (own_t){.rooted = true, .exported = true, .known = true};
+        if (self->started) model_fail(self, "E9", "started twice");
+        self->started = true;
+        if (!model_own(self, 0))
+            self->own[self->own_count++] = (own_t){.rooted = true, .exported = true, .known = true};
+        check_store(self);
         return;
     case TAG_deliver_message: on_message(self, delivery, &chance); break;
     case TAG_deliver_notify: on_notify(self, &delivery->resolutions, &chance); break;
@@ -346,11 +357,34 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
         model_act(self, &chance);
 }
 
+/* The next incarnation: what its durable state holds is there again, its ephemeral objects and the
+ * promises that it decided are not. It remembers whom it waits for, as a vat with watchPromise does. Reap
+ * and start are one crank. */
 static err_t renew(engine_t *port, const char *bundle)
 {
-    model_fail((model_t *)port, "E0", "nobody asked for an upgrade to %s", bundle);
-    return ERR_BUNDLE_BROKEN;
+    model_t *self = (model_t *)port;
+    if (strcmp(bundle, "b1-broken") == 0) return ERR_BUNDLE_BROKEN;
+    for (unsigned i = 0; i < self->own_count;) {
+        if (self->own[i].durable || self->own[i].n == 0)
+            i++;
+        else
+            self->own[i] = self->own[--self->own_count];
+    }
+    for (unsigned i = 0; i < self->promise_count;) {
+        vpromise_t *promise = &self->promises[i];
+        if (promise->decided && !promise->waited) {
+            *promise = self->promises[--self->promise_count];
+            continue;
+        }
+        promise->decided = false; /* it is told like others who wait for it */
+        i++;
+    }
+    self->started = false;
+    self->crank--;
+    return ERR_OK;
 }
+
+void model_skipped(engine_t *port) { ((model_t *)port)->crank++; }
 
 static void destroy(engine_t **self_p)
 {

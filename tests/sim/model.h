@@ -26,5 +26,8 @@ typedef struct {
 
 engine_t *model_new(const model_config_t *config);
 
+/* A delivery was stepped over: the crank's number counts all the same. */
+void model_skipped(engine_t *engine);
+
 /* The crank in which it did something illegal that a supervisor may let pass; 0: none. */
 unsigned model_naughty(const engine_t *engine);

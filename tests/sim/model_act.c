@@ -73,14 +73,15 @@ static void add_one(model_t *self, chance_t *chance, cargo_t *cargo)
     case 1:
         if (!(own = rooted_own(self, chance))) return;
         export_it(own);
-        snprintf(name, NAME_MAX, "o+%u", own->n);
+        model_own_name(name, own);
         break;
     case 2:
         if (self->own_count == OWN_MAX) return;
         own = &self->own[self->own_count++];
         *own = (own_t){.n = ++self->next_object, .rooted = roll(chance, 3) == 0};
+        own->durable = once_in(chance, 2);
         export_it(own);
-        snprintf(name, NAME_MAX, "o+%u", own->n);
+        model_own_name(name, own);
         break;
     case 3:
     case 6:
@@ -211,7 +212,7 @@ static void act_eager_export(model_t *self, chance_t *chance)
     own_t *own = &self->own[roll(chance, self->own_count)];
     name_t name;
     if (own->rooted || own->exported || !own->known) return;
-    snprintf(name, sizeof name, "o+%u", own->n);
+    model_own_name(name, own);
     *own = self->own[--self->own_count];
     model_gc_call(self, TAG_retire_exports, (const name_t *)&name, 1);
 }
@@ -241,7 +242,7 @@ static void act_abandon(model_t *self, chance_t *chance)
     own_t *own = &self->own[roll(chance, self->own_count)];
     name_t name;
     if (!own->n || !own->known) return;
-    snprintf(name, sizeof name, "o+%u", own->n);
+    model_own_name(name, own);
     *own = self->own[--self->own_count];
     model_gc_call(self, TAG_abandon_exports, (const name_t *)&name, 1);
 }

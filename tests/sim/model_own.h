@@ -13,7 +13,8 @@ enum {
 };
 
 typedef struct {
-    uint32_t n;    /* o+n */
+    uint32_t n;    /* o+n, or o+d1/n */
+    bool durable;  /* it outlives an upgrade */
     bool rooted;   /* its own heap holds it */
     bool exported; /* the kernel reaches it: the export pillar */
     bool known;    /* the kernel recognizes it */
@@ -30,6 +31,7 @@ typedef struct {
     char sign;
     uint32_t n;
     bool decided; /* by this vat; otherwise it waits for it */
+    bool waited;  /* it waited for it before it had to decide it: a message to itself */
     bool plain;   /* to be settled without references */
 } vpromise_t;
 
@@ -40,6 +42,7 @@ typedef struct {
     /* What follows is the vat's memory. */
     unsigned crank, tokens, budget, naughty;
     bool quiet; /* it was told to let go of everything */
+    bool started;
     own_t own[OWN_MAX];
     import_t imports[IMPORTS_MAX];
     vpromise_t promises[PROMISES_MAX];
@@ -60,6 +63,7 @@ typedef char name_t[NAME_MAX];
 void model_fail(const model_t *self, const char *rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void model_call(model_t *self, const vcall_t *call);
+void model_own_name(name_t name, const own_t *own);
 own_t *model_own(model_t *self, uint32_t n);
 import_t *model_import(model_t *self, uint32_t n);
 vpromise_t *model_promise(model_t *self, char sign, uint32_t n);

@@ -191,6 +191,11 @@ static void on_event(sim_t *self, const msg_event_t *event)
     } else if (text_is(event->type, "send") && event->from.n == 0) {
         history_send(self->history, id_of(event->msg), event->target, event->promise,
                      view(&event->data));
+    } else if (text_is(event->type, "done") && !event->ok) {
+        /* An upgrade that failed: its row is stepped over. */
+        const row_t *row = rows_find(&self->rows, ROW_log, event->vat.n, event->d);
+        if (row && row->body.log.outcome == 2)
+            history_applied(self->history, event->vat.n, event->d);
     } else if (text_is(event->type, "vat-exit")) {
         self->over[event->vat.n] = true;
         history_ended(self->history, event->vat.n);

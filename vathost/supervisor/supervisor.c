@@ -6,6 +6,7 @@
 
 #include "vathost/supervisor/translate.h"
 #include "wire/base/must.h"
+#include "wire/base/planted.h"
 
 enum {
     VERDICT_LIVE,
@@ -290,6 +291,7 @@ static void abandon_mortals(supervisor_t *self)
     err_t err = ERR_OK;
 
     clist_each(self->clist, add_mortal, &list);
+    if (PLANTED(sup_upgrade_keeps_mortals)) return;
     for (size_t i = 0; i < list.count && !err; i += SLOTS_MAX) {
         size_t rest = list.count - i;
         vcall_t call = {.tag = TAG_abandon_exports};
