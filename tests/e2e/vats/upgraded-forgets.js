@@ -1,0 +1,3 @@
+import { makeBuild } from './upgraded.js';
+
+export const buildRootObject = makeBuild('forgets', { forgets: true });
