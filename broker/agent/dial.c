@@ -35,7 +35,7 @@ static CURLU *parse(const char *place)
     char text[PATH_BYTES_MAX + 16], *port = NULL, *path = NULL, *user = NULL, *query = NULL;
     CURLU *url = curl_url();
     must(url);
-    snprintf(text, sizeof text, "http://%s/", place);
+    snprintf(text, sizeof text, "http://%s%s/", *place == ':' ? "localhost" : "", place);
     bool good = curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK &&
                 curl_url_get(url, CURLUPART_PORT, &port, 0) == CURLUE_OK &&
                 curl_url_get(url, CURLUPART_PATH, &path, 0) == CURLUE_OK && path[1] == '\0' &&

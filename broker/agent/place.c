@@ -63,7 +63,7 @@ static bool cut(const char *place, char host[HOST_BYTES_MAX], const char **ret_p
 {
     const char *colon = strrchr(place, ':');
     size_t len = colon ? (size_t)(colon - place) : 0;
-    if (len == 0 || len >= HOST_BYTES_MAX || !colon[1]) return false;
+    if (!colon || len >= HOST_BYTES_MAX || !colon[1]) return false;
     if (place[0] == '[' && place[len - 1] == ']') {
         place++;
         len -= 2;
@@ -96,7 +96,7 @@ int place_listen(const char *place, char why[PLACE_WHY_BYTES])
                              .ai_socktype = SOCK_STREAM};
 
     if (!cut(place, host, &port)) return failed(why, -1, "it is no host:port");
-    const char *name = strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
+    const char *name = !*host || strcmp(host, "localhost") == 0 ? "127.0.0.1" : host;
     int error = getaddrinfo(strcmp(host, "*") == 0 ? NULL : name, port, &hints, &info);
     if (error) return failed(why, -1, gai_strerror(error));
     int fd = listen_at(info, why);

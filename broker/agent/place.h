@@ -8,7 +8,7 @@ enum { PLACE_WHY_BYTES = 256 };
  * one's is not, and no other kind of file is. -1: failed, WHY says how. */
 int place_socket(const char *path, char why[PLACE_WHY_BYTES]);
 
-/* A TCP socket that listens at HOST:PORT; HOST is a number, localhost, or * for all. */
+/* A TCP socket that listens at HOST:PORT; HOST is a number, localhost (or nothing), or * for all. */
 int place_listen(const char *place, char why[PLACE_WHY_BYTES]);
 
 /* The regular file at PATH, for reading, for appending, or both; what is to be written is made with mode
