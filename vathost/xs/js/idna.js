@@ -27,6 +27,7 @@ const labelToASCII = label => {
 };
 
 export const toASCII = domain => {
+  if (isAscii(domain) && !/xn--/iu.test(domain)) return domain.toLowerCase();
   const labels = map(domain).split('.').map(labelToASCII);
   return labels.includes(null) ? null : labels.join('.');
 };
