@@ -23,6 +23,14 @@ SWINGSET = {
     "gc-kernel": "gc-kernel.test.js",
     "gc-kernel-orphan": "gc-kernel-orphan.test.js",
     "abandon-export": "abandon-export.test.js",
+    "create-vat": "vat-admin/create-vat.test.js",
+    "terminate": "vat-admin/terminate/terminate.test.js",
+    "external-termination": "external-termination/external-termination.test.js",
+    "replay": "vat-admin/replay.test.js",
+    "upgrade": "upgrade/upgrade.test.js",
+    "promise-watcher": "promise-watcher/promise-watcher.test.js",
+    "timer": "timer/timer.test.js",
+    "vat-timer": "vat-timer.test.js",
 }
 OCAP = {
     **{name: f"kernel-test/src/{name}.test.ts" for name in (
