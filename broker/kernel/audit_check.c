@@ -280,6 +280,18 @@ static void check_config(recount_t *a, const kcluster_t *cluster)
     msg_clear(&msg);
 }
 
+/* A starting cluster that no client waits for: the answer to launchSubcluster is owed. */
+static bool launched_by_vat(const recount_t *a, const kcluster_t *cluster)
+{
+    bool owed = false;
+    for (size_t i = 0; i < a->k->pendings.room && !owed; i++) {
+        const pending_t *pending = map_cell(&a->k->pendings, i);
+        owed = pending && pending->row.kind == PENDING_LAUNCH && !pending->row.watched &&
+               pending->row.cluster == cluster->row.cluster;
+    }
+    return owed;
+}
+
 static void check_cluster(recount_t *a, const kcluster_t *cluster)
 {
     which_t row = {"cluster", 's', 0, cluster->row.cluster, 0};
@@ -303,7 +315,7 @@ static void check_cluster(recount_t *a, const kcluster_t *cluster)
     bool running = cluster->row.state == CLUSTER_RUNNING;
     if (running && !map_get(&a->k->holds, cluster->row.result))
         found(a, "K42", row, "it runs: bootstrap's promise should be held, and is not");
-    if (running == (cluster->request != NULL))
+    if (running == (cluster->request != NULL || launched_by_vat(a, cluster)))
         found(a, "K42", row, "%s",
               running ? "it runs: its LAUNCH should be answered"
                       : "it starts: its LAUNCH should be waiting");

@@ -38,6 +38,7 @@ void cluster_without(kcluster_t *cluster, const kvat_t *vat)
 typedef struct {
     kernel_t *k;
     uint32_t client;
+    bool by_vat; /* no client waits for it */
     const msg_launch_t *msg;
     const kcluster_t *instead; /* a running cluster that it takes the place of; NULL: of none */
     msg_t *rows;               /* LAUNCH_VAT */
@@ -98,37 +99,6 @@ static err_t check_names(launch_t *l)
         return refuse(l, ERR_SERVICE_UNKNOWN, why);
     }
     return ERR_OK;
-}
-
-/* Does it look like the hash of a bundle? */
-bool bundle_hash(text_t text)
-{
-    if (text.len < 4 || text.len > NAME_BYTES_MAX || memcmp(text.at, "b1-", 3) != 0) return false;
-    for (size_t i = 3; i < text.len; i++) {
-        char c = text.at[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'z')) return false;
-    }
-    return true;
-}
-
-/* The hash of the bundle that vats of CLUSTER call NAME. */
-bool bundle_named(const kcluster_t *cluster, text_t name, char *out, size_t room)
-{
-    msg_t launch;
-    if (!cluster || !cluster->config || msg_decode(blob_bin(cluster->config->launch), &launch))
-        return false;
-    bin_t bundles = launch.body.launch.bundles;
-    bool found = false;
-    while (bundles.len > 0 && !found) {
-        msg_t row;
-        must(msg_next(&bundles, &row) == ERR_OK); /* it was checked at the launch */
-        text_t hash = row.body.launch_bundle.bundle;
-        found = text_same(row.body.launch_bundle.name, name) && hash.len < room;
-        if (found) snprintf(out, room, "%.*s", (int)hash.len, hash.at);
-        msg_clear(&row);
-    }
-    msg_clear(&launch);
-    return found;
 }
 
 static bool name_good(text_t name)
@@ -360,7 +330,7 @@ static void config_keep(kernel_t *k, kcluster_t *cluster, const msg_launch_t *ms
     touch(k, &config->head);
 }
 
-static void launch(launch_t *l)
+static kcluster_t *launch(launch_t *l)
 {
     kernel_t *k = l->k;
     kcluster_t *cluster = take(sizeof *cluster);
@@ -368,7 +338,8 @@ static void launch(launch_t *l)
     cluster->client = l->client;
     cluster->name = text_blob(l->msg->name);
     cluster->services = text_blob(l->msg->services);
-    cluster->request = blob_new(l->msg->request.b, sizeof l->msg->request.b);
+    if (!l->by_vat)
+        cluster->request = blob_new(l->msg->request.b, sizeof l->msg->request.b);
     cluster->row = (row_cluster_t){.cluster = count_up(k, COUNTER_next_cluster),
                                    .name = blob_text(cluster->name),
                                    .serial = l->msg->serial != 0,
@@ -378,7 +349,7 @@ static void launch(launch_t *l)
     map_put(&k->clusters, cluster->row.cluster, cluster);
     touch(k, &cluster->head);
     config_keep(k, cluster, l->msg);
-    request_pending(k, l->msg->request);
+    if (!l->by_vat) request_pending(k, l->msg->request);
 
     cause_t cause = cause_input(k);
     cluster->vat_count = l->count;
@@ -390,6 +361,7 @@ static void launch(launch_t *l)
     }
     cluster->row.bootstrap = cluster->vats[l->msg->bootstrap]->row.vat;
     event_life(k, "launch", NULL, NULL, cluster->row.name);
+    return cluster;
 }
 
 static err_t launch_check(launch_t *l)
@@ -407,6 +379,18 @@ static void launch_clear(launch_t *l)
     free(l->rows);
     free(l->hosts);
     free(l->connected);
+}
+
+/* The same without a client, for a vat; facet_started() or facet_failed() hears how it went. NULL: WHY
+ * says what is wrong. */
+kcluster_t *cluster_launch(kernel_t *k, const msg_launch_t *msg, char *why, size_t room)
+{
+    launch_t l = {.k = k, .by_vat = true, .msg = msg};
+    err_t err = launch_check(&l);
+    if (err) snprintf(why, room, "%s", l.why[0] ? l.why : l.what);
+    kcluster_t *cluster = err ? NULL : launch(&l);
+    launch_clear(&l);
+    return cluster;
 }
 
 /* True: this request was seen before, and was answered again, or will be: what still starts answers
@@ -472,6 +456,8 @@ void cluster_started(kernel_t *k, kcluster_t *cluster)
     event_send(k, NULL, 0, entry);
     queue_push(&k->work, entry);
 
+    facet_started(k, cluster, result);
+    if (!cluster->request) return;
     id128_t id = request_id(cluster);
     msg_launched_t msg = {
         id, {(uint32_t)cluster->row.cluster}, {(uint32_t)cluster->row.bootstrap}, root, result};
@@ -547,8 +533,11 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
                  (int)cluster->row.name.len, cluster->row.name.at, (int)vat->row.name.len,
                  vat->row.name.at);
         snprintf(why, sizeof why, "%.*s", (int)vat->row.reason.len, vat->row.reason.at);
-        reply_failed(k, cluster->client, request_id(cluster), true, (err_t)vat->row.error, what,
-                     why);
+        if (cluster->request)
+            reply_failed(k, cluster->client, request_id(cluster), true, (err_t)vat->row.error, what,
+                         why);
+        else
+            facet_failed(k, cluster, vat);
     }
     cluster_remove(k, cluster, starting, false,
                    starting ? "its cluster did not start" : "a critical vat of its cluster ended",
@@ -568,9 +557,36 @@ kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster
 /* CLUSTER goes while it starts: its LAUNCH has failed. */
 static void launch_ends(kernel_t *k, const kcluster_t *cluster)
 {
-    if (!cluster->request) return;
-    reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
-                 "the cluster was removed while it started", "");
+    if (cluster->request)
+        reply_failed(k, cluster->client, request_id(cluster), true, ERR_START_FAILED,
+                     "the cluster was removed while it started", "");
+    else if (cluster->row.state == CLUSTER_STARTING)
+        facet_failed(k, cluster, NULL);
+}
+
+/* Somebody removes CLUSTER. */
+void cluster_end(kernel_t *k, kcluster_t *cluster, cause_t cause)
+{
+    launch_ends(k, cluster);
+    cluster_remove(k, cluster, false, true, "its cluster was removed", cause);
+}
+
+/* CLUSTER is removed as soon as what is being routed has arrived. */
+void cluster_doom(kernel_t *k, kcluster_t *cluster) { k->doomed = cluster->doomed = true; }
+
+/* False: there was none. */
+bool clusters_end_doomed(kernel_t *k)
+{
+    if (!k->doomed) return false;
+    k->doomed = false;
+    size_t count;
+    uint64_t *clusters = map_sorted(&k->clusters, &count);
+    for (size_t i = 0; i < count; i++) {
+        kcluster_t *cluster = cluster_find(k, clusters[i]);
+        if (cluster && cluster->doomed) cluster_end(k, cluster, cause_input(k));
+    }
+    free(clusters);
+    return true;
 }
 
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)
@@ -578,8 +594,7 @@ void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg)
     if (request_repeated(k, client, msg->request)) return;
     kcluster_t *cluster = cluster_asked(k, client, msg->request, msg->cluster);
     if (!cluster) return;
-    launch_ends(k, cluster);
-    cluster_remove(k, cluster, false, true, "its cluster was removed", cause_input(k));
+    cluster_end(k, cluster, cause_input(k));
     msg_done_t done = {msg->request};
     reply_recorded(k, client, msg->request, TAG_done, &done);
 }

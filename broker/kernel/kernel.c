@@ -139,12 +139,14 @@ static void follow(kernel_t *k)
     agent_resume(k);
     clean_some(k);
     clean_forgotten(k);
-    route_all(k);
-    collect(k);
-    while (k->ready) {
-        assign_all(k);
+    do {
+        route_all(k);
         collect(k);
-    }
+        while (k->ready) {
+            assign_all(k);
+            collect(k);
+        }
+    } while (clusters_end_doomed(k));
     must(!k->work.head && !k->ready && !k->doubtful_count);
     if (k->idle_check) client_idle(k);
     k->idle_check = false;

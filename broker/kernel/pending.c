@@ -45,6 +45,16 @@ pending_t *pending_new(kernel_t *k, unsigned kind, kref_t promise, kvat_t *vat, 
     return self;
 }
 
+/* It is known now whose settlement answers it. */
+void pending_watch(kernel_t *k, pending_t *pending, kref_t watched)
+{
+    must(!pending->at && !pending->row.watched);
+    pending->row.watched = watched.n;
+    ref_up(k, watched);
+    pending_link(k, pending);
+    touch(k, &pending->head);
+}
+
 void pending_free(pending_t *pending) { free(pending); }
 
 /* Answers the client, if one asked. */

@@ -158,6 +158,7 @@ typedef struct {
     size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
     size_t timer_count;
     struct service *known[SERVICE_KINDS]; /* of the kinds that a cluster has one of */
+    bool doomed;                          /* it is to be removed in this step */
     struct service **channels; /* IO channels, in the order of its LAUNCH */
     size_t channel_count, channel_room;
     struct errand *errands; /* what was asked of its channels */
@@ -328,7 +329,7 @@ struct kernel {
     size_t doubtful_count, doubtful_room;
     uint64_t rounds; /* of collect() */
     kvat_t *ready, *ready_tail;
-    bool idle_check, forget;
+    bool idle_check, forget, doomed;
 
     /* crank */
     msg_t *calls;
@@ -472,6 +473,7 @@ bool text_same(text_t a, text_t b);
 /* ---- pending.c: answers that the kernel owes ---- */
 pending_t *pending_new(kernel_t *k, unsigned kind, kref_t promise, kvat_t *vat, kref_t watched);
 void pending_link(kernel_t *k, pending_t *pending);
+void pending_watch(kernel_t *k, pending_t *pending, kref_t watched);
 void pending_settle(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);
 void pending_free(pending_t *pending);
 void pendings_settled(kernel_t *k, promise_t *promise, cause_t cause);
@@ -521,7 +523,21 @@ void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cau
 kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
 
 /* ---- service_facet.c ---- */
+void facet_started(kernel_t *k, const kcluster_t *cluster, kref_t bootstrap);
+void facet_failed(kernel_t *k, const kcluster_t *cluster, const kvat_t *vat);
 void facet_launched(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);
+
+/* ---- facet_config.c: what a cluster was launched with ---- */
+bool bundle_hash(text_t text);
+bool bundle_named(const kcluster_t *cluster, text_t name, char *out, size_t room);
+typedef struct {
+    buf_t vats, services, bundles, channels; /* as in LAUNCH */
+    uint64_t bootstrap;
+} launch_parts_t;
+bool config_read(call_t *call, node_t config, launch_parts_t *ret, char *why, size_t room);
+void launch_parts_clear(launch_parts_t *parts);
+CHECKED err_t config_cluster(buf_t *out, const kernel_t *k, const kcluster_t *cluster);
+CHECKED err_t config_vat(buf_t *out, const kvat_t *vat);
 
 /* ---- errand.c: what the agent does outside ---- */
 typedef enum { ERRAND_READ, ERRAND_WRITE, ERRAND_FETCH } errand_what_t;
@@ -610,7 +626,11 @@ const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log);
 void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg);
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg);
 void on_cluster_reload(kernel_t *k, uint32_t client, const msg_cluster_reload_t *msg);
+kcluster_t *cluster_launch(kernel_t *k, const msg_launch_t *msg, char *why, size_t room);
 void cluster_started(kernel_t *k, kcluster_t *cluster);
+void cluster_end(kernel_t *k, kcluster_t *cluster, cause_t cause);
+void cluster_doom(kernel_t *k, kcluster_t *cluster);
+bool clusters_end_doomed(kernel_t *k);
 void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat);
 void cluster_free(kcluster_t *cluster);
 kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster_t id);
@@ -618,8 +638,6 @@ kcluster_t *cluster_find(const kernel_t *k, uint64_t n);
 kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, uint64_t host,
                  value_t *parameters, bool dynamic, cause_t cause);
 void cluster_without(kcluster_t *cluster, const kvat_t *vat);
-bool bundle_hash(text_t text);
-bool bundle_named(const kcluster_t *cluster, text_t name, char *out, size_t room);
 
 /* ---- bootstrap.c ---- */
 bool service_named(text_t name, bool system);

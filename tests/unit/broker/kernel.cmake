@@ -1,6 +1,6 @@
 foreach(story admin upgrade message illegal end restart window client random quarantine cost gc audit audit_memory names ring)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c test_support)
 endforeach()
-foreach(story launch request load host crank collect registry timer errand)
+foreach(story launch request load host crank collect registry timer facet errand)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c test_support)
 endforeach()
