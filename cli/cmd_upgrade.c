@@ -80,7 +80,7 @@ static err_t parameters_make(upgrade_t *self)
     if (!json) {
         fail_t why = *f;
         fail(f, ERR_BAD_VALUE, "--params is not JSON");
-        fail_why(f, "column %u: %.300s", why.column, why.what);
+        fail_why(f, "column %u: %.300s", why.column, *why.why ? why.why : why.what);
         fail_try(f, "--params '{\"name\": \"Alice\"}'");
         return ERR_BAD_VALUE;
     }
@@ -147,6 +147,12 @@ static err_t ask(upgrade_t *self)
     err_t err = bundle_push(self->link, &self->bundle, wait, f);
 
     if (!err) err = link_ask(self->link, TAG_upgrade, &upgrade, TAG_done, wait, &msg, f);
+    if (err == ERR_UPGRADE_FAILED) {
+        fail_t said = *f;
+        fail(f, err, "v%u %s was not upgraded; it is as before", self->vat.vat.n, self->vat.name);
+        fail_why(f, "%s", said.why);
+        fail_try(f, "vatctl logs v%u      what the new code printed", self->vat.vat.n);
+    }
     if (err == ERR_TIMED_OUT && !signal_caught()) {
         fail(f, ERR_TIMED_OUT, "v%u %s is not upgraded yet", self->vat.vat.n, self->vat.name);
         fail_why(f, "--timeout is over; the upgrade stays in the vat's queue");
