@@ -115,22 +115,35 @@ static void tell(const apply_t *self, const char *name, const char *done)
     json_array_append_new(self->ret, json_pack("{s:s, s:s}", "cluster", name, "done", done));
 }
 
+/* Before anything is changed: no name may be an ordinary cluster's. */
+static err_t names_check(const apply_t *self, rows_t *rows, fail_t *f)
+{
+    for (const msg_t *msg; (msg = rows_next(rows));) {
+        const msg_cluster_row_t *row = &msg->body.cluster_row;
+        char name[NAME_BYTES_MAX + 1];
+        if (msg->tag != TAG_cluster_row) continue;
+        snprintf(name, sizeof name, "%.*s", (int)row->name.len, row->name.at);
+        if (row->system || !declared(self->system, name)) continue;
+        fail(f, ERR_CLUSTER_EXISTS, "cluster \"%s\" runs and is no system cluster", name);
+        fail_try(f, "vatctl cluster rm %s", name);
+        return ERR_CLUSTER_EXISTS;
+    }
+    rows_again(rows);
+    return ERR_OK;
+}
+
 static err_t meet(apply_t *self, const msg_cluster_row_t *row, fail_t *f)
 {
     char name[NAME_BYTES_MAX + 1];
     const msg_t *msg;
 
+    if (!row->system) return ERR_OK;
     snprintf(name, sizeof name, "%.*s", (int)row->name.len, row->name.at);
     const struct system_cluster *cluster = declared(self->system, name);
-    if (cluster && !row->system) {
-        fail(f, ERR_CLUSTER_EXISTS, "cluster \"%s\" runs and is no system cluster", name);
-        fail_try(f, "vatctl cluster rm %s", name);
-        return ERR_CLUSTER_EXISTS;
-    }
     if (cluster) {
         self->runs[cluster - self->system->at] = true;
         tell(self, name, "kept");
-    } else if (row->system && has(self->before, name)) {
+    } else if (has(self->before, name)) {
         msg_cluster_rm_t rm = {request_id(), row->cluster};
         err_t err = link_ask(self->link, TAG_cluster_rm, &rm, TAG_done, ANSWER_MS, &msg, f);
         if (err) return err;
@@ -166,12 +179,13 @@ err_t system_apply(const system_t *self, const char *home, link_t *link, json_t 
     must(apply.runs);
     for (size_t i = 0; i < self->count; i++)
         json_array_append_new(now, json_text(text_of(self->at[i].plan->name)));
-    /* Old names and new ones first: what is launched below is ours even if this ends half-way. */
+    err_t err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
     all = json_copy(apply.before);
     json_array_extend(all, now);
-    err_t err = names_write(path, all, f);
-    if (!err) err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
     if (!err) {
+        err = names_check(&apply, &rows, f);
+        /* Old names and new ones first: what is launched below is ours even if this ends half-way. */
+        if (!err) err = names_write(path, all, f);
         for (const msg_t *row; !err && (row = rows_next(&rows));)
             if (row->tag == TAG_cluster_row) err = meet(&apply, &row->body.cluster_row, f);
         rows_clear(&rows);
