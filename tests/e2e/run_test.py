@@ -188,6 +188,14 @@ export const buildRootObject = (_powers, { argv, k }) => Far('root', { bootstrap
                 for text in ("logger speaks", "sub-logger warns", "console errs"):
                     self.assertIn(text, lines)
 
+    def test_a_settled_promise_in_virtual_data_can_be_sent(self):
+        """liveslots 0.11.0 sends it under its old name, which the vat does not hold any more."""
+        file = self.yard.cluster({"keeper": vat("boxes.js"), "other": vat("settler.js")})
+        result = self.yard.ctl("run", file, "--json")
+        self.assertExit(0, result)
+        self.assertEqual(["a value"] * 3, result.json["value"])
+        self.assertNotIn("keeper ended", result.err)
+
     def test_send_only_is_sent(self):
         file = self.yard.cluster({"alice": vat("send-only.js"), "other": vat("send-only.js")})
         result = self.yard.ctl("run", file, "--json")

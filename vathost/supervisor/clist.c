@@ -46,7 +46,7 @@ struct clist {
     bool root_saved;
 };
 
-enum { ROOM_FIRST = 64 };
+enum { ROOM_FIRST = 64, IMPORT_OBJECT_FIRST = 50, IMPORT_PROMISE_FIRST = 60 };
 
 static uint64_t kref_hash(kref_t kref)
 {
@@ -140,7 +140,7 @@ clist_t *clist_new(vat_t vat, vatstore_t *store)
     self->vat = vat;
     self->store = store;
     self->vrefs.by_vref = true;
-    self->next = (counters_t){50, 60, 1, 1, 0};
+    self->next = (counters_t){IMPORT_OBJECT_FIRST, IMPORT_PROMISE_FIRST, 1, 1, 0};
     self->next_before = self->next;
     link_entry(self,
                entry_new(kref_root(vat), (vref_t){text_of("o+0")}, PAIR_REACHABLE | PAIR_EXPORTED));
@@ -230,9 +230,19 @@ err_t clist_import(clist_t *self, kref_t kref, const pair_t **ret)
     return add(self, kref, (vref_t){{text, (size_t)len}}, PAIR_REACHABLE, ret);
 }
 
+bool clist_imported(const clist_t *self, vref_t vref)
+{
+    bool promise = vref.s.at[0] == 'p';
+    uint64_t next = promise ? self->next.import_promise : self->next.import_object;
+    uint64_t first = promise ? IMPORT_PROMISE_FIRST : IMPORT_OBJECT_FIRST, n = 0;
+
+    if (vref.s.at[1] != '-' || vref.s.len > 2 + 19) return false; /* 19 digits fit */
+    for (size_t i = 2; i < vref.s.len; i++) n = n * 10 + (uint64_t)(vref.s.at[i] - '0');
+    return n >= first && n < next;
+}
+
 err_t clist_export(clist_t *self, vref_t vref, vref_kind_t kind, const pair_t **ret)
 {
-    must(kind.exported);
     kref_t kref = kind.promise ? kref_promise(self->vat, self->next.export_promise++)
                                : kref_object(self->vat, self->next.export_object++);
     must(kref_serial(kref) < KREF_SERIAL_MAX);

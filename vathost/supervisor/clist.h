@@ -43,6 +43,9 @@ CHECKED err_t clist_import(clist_t *self, kref_t kref, const pair_t **ret);
  * Fails with STORE*. */
 CHECKED err_t clist_export(clist_t *self, vref_t vref, vref_kind_t kind, const pair_t **ret);
 
+/* Was VREF, well-formed, once an import: one whose number was given out in this vat's life? */
+bool clist_imported(const clist_t *self, vref_t vref);
+
 /* Sets or clears PAIR_REACHABLE. Fails with STORE*. */
 CHECKED err_t clist_reach(clist_t *self, const pair_t *pair, bool reachable);
 

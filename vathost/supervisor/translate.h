@@ -3,7 +3,9 @@
  *
  *   T1  up walks the fields of syscall.def in their order, slots left to right, resolutions in the
  *       order of the batch: so the order of new serials follows from the syscalls alone;
- *   T2  a syscall never makes an import: what the vat names with a minus it was given;
+ *   T2  a syscall never makes an import: what the vat names with a minus it was given. A promise that it
+ *       was given, that was settled, and that it mentions under its old name (liveslots 0.11.0 does so
+ *       when virtual data holds it, and settles it in the same crank) is a new promise of its own;
  *   T3  the pairs of settled promises go when the whole batch has been translated. */
 #pragma once
 #include "vathost/supervisor/clist.h"

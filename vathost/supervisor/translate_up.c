@@ -25,11 +25,25 @@ static err_t ref_up(translate_t *self, vref_t vref, kref_t *ret)
     return err;
 }
 
+/* T2: a promise that was told and is mentioned again. */
+static err_t slot_up(translate_t *self, vref_t vref, kref_t *ret)
+{
+    vref_kind_t kind;
+    bool told = vref_parse(vref, &kind) && kind.promise && !clist_by_vref(self->clist, vref) &&
+                clist_imported(self->clist, vref);
+    if (!told) return ref_up(self, vref, ret);
+
+    const pair_t *pair;
+    err_t err = clist_export(self->clist, vref, kind, &pair);
+    if (!err) *ret = pair->kref;
+    return err;
+}
+
 static err_t slots_up(translate_t *self, const vcapdata_t *from, capdata_t *ret)
 {
     kref_t *slots = scratch_take(self->scratch, from->slots.count * sizeof *slots);
     for (size_t i = 0; i < from->slots.count; i++) {
-        err_t err = ref_up(self, from->slots.at[i], &slots[i]);
+        err_t err = slot_up(self, from->slots.at[i], &slots[i]);
         if (err) return err;
     }
     *ret = (capdata_t){from->body, {slots, from->slots.count}};

@@ -270,6 +270,55 @@ Test(supervisor, a_notify_deletes_its_pairs_before_the_engine_runs)
     rig_clear(&rig);
 }
 
+/* liveslots 0.11.0 with a settled promise in virtual data. */
+static void mention_again(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                          engine_report_t *ret)
+{
+    const script_resolution_t both[] = {{"p-61", false, "#[\"&0\"]", "p-60"},
+                                        {"p-60", false, "#\"told\"", ""}};
+    (void)context, (void)ret;
+    if (delivery->tag != TAG_deliver_message || !delivery->result.s.len) return;
+    cr_expect_eq(script_send(host, "o-50", "#[\"x\",[\"&0\",\"&0\"]]", "p-60", ""), ERR_OK);
+    cr_expect_eq(script_resolve_batch(host, both, 2), ERR_OK);
+}
+
+static void never_given(void *context, const vdelivery_t *delivery, const engine_host_t *host,
+                        engine_report_t *ret)
+{
+    (void)ret;
+    if (delivery->tag == TAG_deliver_message)
+        (void)script_send(host, "o-50", "#[\"x\",[\"&0\"]]", context, "");
+}
+
+Test(supervisor, a_promise_told_of_before_and_mentioned_under_its_old_name_is_the_vats_own)
+{
+    rig_t rig = rig_of((vat_t){3}, mention_again, NULL);
+    resolution_t one = {kp(4, 1), false, capdata("#\"told\"", NULL, 0)};
+
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", SLOTS(ko(4, 7), kp(4, 1)), (kref_t){0}),
+                 ERR_OK);
+    cr_assert_eq(notify(&rig, &one, 1), ERR_OK);
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", NULL, 0, kp(5, 1)), ERR_OK);
+    cr_assert_eq(rig.crank->outcome, ERR_OK, "%s", rig.crank->reason);
+    cr_expect_str_eq(rig.calls, "send ko4.7 #[\"x\",[\"&0\",\"&0\"]] {kp3.1}\n"
+                                "resolve kp5.1 ok #[\"&0\"] {kp3.1}; kp3.1 ok #\"told\" {}\n");
+    cr_expect_eq(look(&rig, "p-60").kref.n, 0, "and forgotten again");
+    rig_clear(&rig);
+}
+
+Test(supervisor, a_promise_or_object_that_was_never_given_cannot_be_mentioned)
+{
+    static char names[][24] = {"p-59", "p-62", "p-99999999999999999999", "o-51", "o-49"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        rig_t rig = rig_of((vat_t){3}, never_given, names[i]);
+        cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[]]", SLOTS(ko(4, 7), kp(4, 1), kp(4, 2)),
+                             (kref_t){0}),
+                     ERR_OK);
+        cr_expect_eq(rig.crank->outcome, ERR_VAT_ILLEGAL, "%s", names[i]);
+        rig_clear(&rig);
+    }
+}
+
 Test(supervisor, a_promise_told_of_before_gets_a_fresh_number)
 {
     rig_t rig = rig_of((vat_t){3}, NULL, NULL);
@@ -579,7 +628,8 @@ Test(supervisor, an_abandoned_export_comes_back_as_an_import)
     cr_expect_eq(script_count(rig.engine), ran, "there is nobody to run it");
     cr_expect_str_eq(rig.calls, "resolve kp5.1 rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat "
                                 "terminated\",\"name\":\"Error\"} {}\n");
-    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"$0\"]]", SLOTS(ko(3, 1)), (kref_t){0}), ERR_OK);
+    cr_assert_eq(message(&rig, ko(3, 0), "#[\"x\",[\"$0\"]]", SLOTS(ko(3, 1)), (kref_t){0}),
+                 ERR_OK);
     cr_expect_str_eq(heard(&rig), "message o+0 #[\"x\",[\"$0\"]] {o-50}");
     rig_clear(&rig);
 }
