@@ -268,6 +268,11 @@ static void refer_vat(recount_t *a, const kvat_t *vat)
 /* What the kernel itself waits for: answers it owes, timers. */
 static void refer_services(recount_t *a)
 {
+    for (size_t i = 0; i < a->k->services.room; i++) {
+        const service_t *service = map_cell(&a->k->services, i);
+        which_t row = {"service", 'k', 0, service ? service->row.kref : 0, 0};
+        if (service) refer_value(a, service->value, SHAPE_ANY, row);
+    }
     for (size_t i = 0; i < a->k->pendings.room; i++) {
         const pending_t *pending = map_cell(&a->k->pendings, i);
         if (!pending) continue;

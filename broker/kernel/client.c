@@ -71,20 +71,13 @@ static void answer(kernel_t *k, const promise_t *promise, uint32_t client, id128
     reply(k, client, TAG_settled, &msg);
 }
 
-static bool names_objects(const value_t *value)
-{
-    for (size_t i = 0; i < value->slot_count; i++)
-        if (kref_is_object(value->slots[i])) return true;
-    return false;
-}
-
-/* A client has the value. When it names objects, the client is about to use them: the hold stays, the
+/* A client has the value. When it names anything, the client is about to use it: the hold stays, the
  * oldest goes first when there are too many. */
 static void answered(kernel_t *k, promise_t *promise)
 {
     hold_t *hold = promise->hold;
     if (!hold || for_ever(k, hold)) return;
-    if (!names_objects(promise->value)) {
+    if (!promise->value->slot_count) {
         if (PLANTED(hold_kept)) return;
         hold_drop(k, hold);
         return;

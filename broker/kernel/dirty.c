@@ -124,7 +124,13 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
     case ROW_config: body->config = ((const config_t *)at)->row; return;
     case ROW_vat: body->vat = ((const kvat_t *)at)->row; return;
     case ROW_object: body->object = ((const object_t *)at)->row; return;
-    case ROW_service: body->service = ((const service_t *)at)->row; return;
+    case ROW_service: {
+        const service_t *service = at;
+        body->service = service->row;
+        body->service.body = value_data(service->value).body;
+        body->service.slots = slots_bytes(k, service->value);
+        return;
+    }
     case ROW_promise: {
         const promise_t *promise = at;
         body->promise = promise->row;

@@ -284,9 +284,11 @@ static bool load_service(kernel_t *k, const row_service_t *row)
     service->row = *row;
     service->text = text_blob(row->text);
     service->row.text = blob_text(service->text);
+    service->row.body = service->row.slots = (bin_t){0};
+    if (row->ended) service->value = value_read(row->body, row->slots);
     map_put(&k->services, row->kref, service);
     service_link(k, service);
-    return true;
+    return !row->ended || service->value;
 }
 
 static bool load_pending(kernel_t *k, const row_pending_t *row)

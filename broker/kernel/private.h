@@ -181,6 +181,7 @@ struct kvat {
     struct promise *decides; /* unresolved promises that it decides */
     struct pending *owed;    /* answers that wait for something of it */
     struct service *outside; /* what its own globals use; NULL: it has none */
+    struct service *admin;   /* its adminNode; NULL: it has none */
     struct ktimer *timeouts;
     struct errand *errands;  /* what the agent does for it */
     size_t busy;
@@ -251,8 +252,9 @@ struct hold {
 /* An object of the kernel itself: beside its object_t, which has no owner. */
 typedef struct service {
     head_t head;
-    row_service_t row;
+    row_service_t row; /* body and slots are filled in only when it is stored */
     blob_t *text;
+    value_t *value;
 } service_t;
 
 /* The kernel owes an answer: PROMISE is settled when what it waits for has come. */
@@ -459,10 +461,12 @@ void service_link(kernel_t *k, service_t *service);
 kref_t service_kref(const service_t *service);
 const char *service_iface(service_kind_t kind);
 void service_text(kernel_t *k, service_t *service, text_t text);
+void service_ended(kernel_t *k, service_t *service, bool rejected, value_t *value);
 void service_bury(kernel_t *k, service_t *service);
 void service_free(service_t *service);
 void service_run(kernel_t *k, service_t *service, entry_t *entry);
 service_t *service_argument(const call_t *call, node_t node, service_kind_t kind);
+void call_settle(call_t *call, bool rejected, value_t *value);
 void call_answer(call_t *call, value_t *value);
 void call_fulfil(call_t *call, const char *body);
 void call_answer_service(call_t *call, const service_t *service);

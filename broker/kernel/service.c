@@ -68,6 +68,7 @@ void service_link(kernel_t *k, service_t *service)
     kcluster_t *cluster = cluster_find(k, service->row.cluster);
     kvat_t *vat = vat_find(k, service->row.vat);
     if (service->row.kind == SERVICE_outside && vat) vat->outside = service;
+    if (service->row.kind == SERVICE_admin_node && vat) vat->admin = service;
     if (cluster && one_per_cluster(service->row.kind)) cluster->known[service->row.kind] = service;
 }
 
@@ -98,9 +99,20 @@ service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *clust
     return self;
 }
 
+/* The vat of an adminNode ended, with VALUE. */
+void service_ended(kernel_t *k, service_t *service, bool rejected, value_t *value)
+{
+    must(!service->value);
+    service->row.ended = rejected ? 2 : 1;
+    service->value = value_ref(value);
+    value_up(k, value);
+    touch(k, &service->head);
+}
+
 void service_free(service_t *service)
 {
     blob_destroy(&service->text);
+    value_destroy(&service->value);
     free(service);
 }
 
@@ -109,7 +121,9 @@ void service_bury(kernel_t *k, service_t *service)
 {
     kvat_t *vat = vat_find(k, service->row.vat);
     kcluster_t *cluster = cluster_find(k, service->row.cluster);
-    if (service->row.kind == SERVICE_outside && vat && vat->outside == service) vat->outside = NULL;
+    if (vat && vat->outside == service) vat->outside = NULL;
+    if (vat && vat->admin == service) vat->admin = NULL;
+    value_down(k, service->value);
     if (cluster && cluster->known[service->row.kind] == service)
         cluster->known[service->row.kind] = NULL;
     if (service->row.kind == SERVICE_notifier) timer_without_notifier(k, service);
@@ -128,7 +142,7 @@ service_t *service_argument(const call_t *call, node_t node, service_kind_t kind
 
 /* ---- answers ---- */
 
-static void settle(call_t *call, bool rejected, value_t *value)
+void call_settle(call_t *call, bool rejected, value_t *value)
 {
     promise_t *promise = promise_find(call->k, call->result);
     call->result = (kref_t){0};
@@ -136,7 +150,7 @@ static void settle(call_t *call, bool rejected, value_t *value)
 }
 
 /* Fulfils the result with VALUE, whose count stays the caller's. */
-void call_answer(call_t *call, value_t *value) { settle(call, false, value); }
+void call_answer(call_t *call, value_t *value) { call_settle(call, false, value); }
 
 /* The same with a body without slots. */
 void call_fulfil(call_t *call, const char *body)
@@ -164,7 +178,7 @@ void call_fail(call_t *call, const char *format, ...)
     must(len >= 0);
     size_t shown = (size_t)len < sizeof text ? (size_t)len : sizeof text - 1;
     AUTO(value) why = value_failed(call->k, text_cut((text_t){text, shown}, sizeof text - 8));
-    settle(call, true, why);
+    call_settle(call, true, why);
 }
 
 /* The result promise, which the caller settles later: a row must own it from now on. None: nobody waits. */

@@ -419,10 +419,17 @@ static void change_options(call_t *call)
     vat_ready(call->k, vat);
 }
 
+/* How the vat ended, now or when it does. SwingSet's loses that with the vat; here whoever holds the node
+ * may ask at any time, so that it does not matter how fast a termination is. */
 static void done(call_t *call)
 {
-    kvat_t *vat = running(call, "done");
-    if (!vat) return;
+    kvat_t *vat = vat_find(call->k, call->service->row.vat);
+    if (call->service->row.ended) {
+        AUTO(value) value = value_ref(call->service->value);
+        call_settle(call, call->service->row.ended == 2, value);
+        return;
+    }
+    must(vat && vat_alive(vat));
     kref_t result = call_defer(call);
     if (!kref_none(result)) pending_new(call->k, PENDING_DONE, result, vat, (kref_t){0});
 }

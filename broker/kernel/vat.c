@@ -244,6 +244,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     end_promises(k, vat, cause);
     end_work(k, vat);
     bool made = !pending_of_vat(vat, PENDING_CREATE); /* or its creation fails */
+    if (vat->admin) service_ended(k, vat->admin, rejected, value);
     pendings_vat_ended(k, vat, rejected, value, cause);
     timers_without_vat(k, vat);
     errands_without_vat(k, vat);

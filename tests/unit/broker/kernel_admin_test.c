@@ -216,8 +216,12 @@ Test(admin, done_tells_how_a_vat_ended)
     cr_expect(rig_body_is(&answer->value,
                           "#{\"#error\":\"[KERNEL:VAT_FATAL:INTERNAL_ERROR] Compute meter exceeded\","
                           "\"name\":\"Error\"}"));
-    expect_error(node, "#[\"done\",[]]",
-                 "vatAdminService rejecting attempt to perform \\\"done\\\"() on non-running vat \\\"v2\\\"");
+    cr_expect(rig_body_is(&ask(node, "#[\"done\",[]]", NULL, 0)->value, "#\"so long\""), "at any time");
+    rig_restart(rig, true);
+    cr_expect(ask(other, "#[\"done\",[]]", NULL, 0)->rejected);
+    expect_error(node, "#[\"terminateWithFailure\",[1]]",
+                 "vatAdminService rejecting attempt to perform \\\"terminateWithFailure\\\"() on non-running "
+                 "vat \\\"v2\\\"");
 }
 
 Test(admin, terminate_with_failure_gives_its_reason)
