@@ -70,3 +70,6 @@ void check_all(recount_t *a);
 
 /* audit_timer.c */
 void check_timers(recount_t *a);
+
+/* audit_service.c: objects of the kernel, answers it owes, errands. */
+void check_services(recount_t *a);

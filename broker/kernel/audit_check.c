@@ -83,6 +83,8 @@ static void check_object(recount_t *a, const object_t *object)
     found_count(a, "K6", row, "recognizable", object->row.recognizable, at->recognize + pins);
     if (!object->row.owner && !object->row.recognizable)
         found(a, "K7", row, "nobody owns it and nobody recognizes it, should be gone");
+    if (!kref_issuer(kref).n && !service_find(a->k, kref))
+        found(a, "K50", row, "of the kernel, should be one of its services");
     check_name(a, kref);
     check_due(a, object);
 }
@@ -427,6 +429,7 @@ void check_all(recount_t *a)
     for (size_t i = 0; i < k->hosts.room; i++)
         if (map_cell(&k->hosts, i)) check_host(a, map_cell(&k->hosts, i));
     check_timers(a);
+    check_services(a);
     check_requests(a);
     check_places(a);
     check_kernel(a);

@@ -144,7 +144,8 @@ static void told(kernel_t *k, errand_t *errand, const msg_agent_told_t *msg)
     bool good = smallcaps_check(&data, SHAPE_ANY) == ERR_OK;
     AUTO(value)
     value = good ? value_of(&data)
-                 : value_error(k, "DELIVERY_FAILED", "the agent's answer is not well-formed", (text_t){0});
+                 : value_error(k, "DELIVERY_FAILED", "the agent's answer is not well-formed",
+                               (text_t){0});
     errand_end(k, errand, msg->rejected || !good, value, cause_input(k));
 }
 
@@ -191,13 +192,14 @@ void errand_new(call_t *call, errand_what_t what, bool again)
     self->head.table = ROW_errand;
     self->what = text_blob(text_of(what_text[what]));
     self->body = blob_new(value_data(arguments).body.at, value_data(arguments).body.len);
-    self->row = (row_errand_t){.errand = count_up(k, COUNTER_next_errand),
-                               .cluster = service->row.cluster,
-                               .vat = service->row.vat,
-                               .channel = service->row.kind == SERVICE_channel ? service->row.kref : 0,
-                               .what = blob_text(self->what),
-                               .again = again,
-                               .body = blob_bin(self->body)};
+    self->row =
+        (row_errand_t){.errand = count_up(k, COUNTER_next_errand),
+                       .cluster = service->row.cluster,
+                       .vat = service->row.vat,
+                       .channel = service->row.kind == SERVICE_channel ? service->row.kref : 0,
+                       .what = blob_text(self->what),
+                       .again = again,
+                       .body = blob_bin(self->body)};
     map_put(&k->errands, self->row.errand, self);
     touch(k, &self->head);
     errand_link(k, self);
@@ -230,7 +232,8 @@ void errands_without_vat(kernel_t *k, const kvat_t *vat)
     if (!vat->errands) return;
     uint64_t *all = numbers(vat->errands, &count);
     AUTO(value) why = value_error(k, "VAT_TERMINATED", "vat terminated", (text_t){0});
-    for (size_t i = 0; i < count; i++) errand_end(k, errand_find(k, all[i]), true, why, cause_input(k));
+    for (size_t i = 0; i < count; i++)
+        errand_end(k, errand_find(k, all[i]), true, why, cause_input(k));
     free(all);
 }
 
@@ -246,8 +249,8 @@ void errands_without_channels(kernel_t *k, const kcluster_t *cluster)
         bool read = text_same(errand->row.what, text_of(what_text[ERRAND_READ]));
         channel_text(service_find(k, kref_of(errand->row.channel)), name);
         snprintf(text, sizeof text, "IO channel \"%s\" is closed", name);
-        AUTO(value) value =
-            read ? value_print(k, NULL, 0, "#null") : value_failed(k, text_of(text));
+        AUTO(value)
+        value = read ? value_print(k, NULL, 0, "#null") : value_failed(k, text_of(text));
         errand_end(k, errand, !read, value, cause_input(k));
     }
     free(all);

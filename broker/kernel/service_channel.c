@@ -54,8 +54,8 @@ const method_t channel_methods[] = {{"read", read_unit}, {"write", write_unit}, 
 
 static void add_channel(kernel_t *k, kcluster_t *cluster, service_t *service)
 {
-    cluster->channels =
-        grown(cluster->channels, &cluster->channel_room, cluster->channel_count + 1, sizeof(service_t *));
+    cluster->channels = grown(cluster->channels, &cluster->channel_room, cluster->channel_count + 1,
+                              sizeof(service_t *));
     cluster->channels[cluster->channel_count++] = service;
     k->channel_count++;
 }

@@ -323,3 +323,58 @@ Test(memory, k54_what_timers_are_for)
     settle->row.kind = TIMER_PROMISE;
     EXPECT(NULL);
 }
+
+/* ---- answers, errands, the agent ---- */
+
+Test(memory, k51_lists_of_answers)
+{
+    kref_t kref = promise();
+    pending_t *pending = pending_new(k, PENDING_DONE, kref, vat_find(k, 1), (kref_t){0});
+    collect(k);
+    EXPECT(NULL);
+    pending->row.vat = 2;
+    char text[100], name[KREF_TEXT_MAX];
+    snprintf(text, sizeof text, "K51  pending %s: in the list of something else", kref_text(kref, name));
+    EXPECT(text);
+    pending->row.vat = 1;
+    pending_t **at = pending->at;
+    *at = NULL;
+    snprintf(text, sizeof text,
+             "K51  pending %s: should be in the list of what it waits for, if that is a vat or promise",
+             kref_text(kref, name));
+    EXPECT(text);
+    *at = pending;
+}
+
+Test(memory, k52_k57_errands_and_their_agent)
+{
+    const msg_launch_channel_t io = {text_of("io"), text_of("console"), text_of(""), 1, 0};
+    cr_assert_eq(rig_launch(rig, "dave", &(rig_launch_t){.channel = &io})->tag, TAG_launched);
+    call_send(&calls, ko(0, 1), "#[\"read\",[]]", NULL, 0, kref_promise((vat_t){4}, 1));
+    rig_result(rig, 4, &calls);
+    EXPECT(NULL);
+    kcluster_t *cluster = cluster_find(k, 2);
+    cluster->errand_count++;
+    EXPECT("K52  cluster s2: the number of its errands is 2, should be 1");
+    cluster->errand_count--;
+    k->channel_count++;
+    EXPECT("K52  kernel e1: the number of IO channels is 2, should be 1");
+    k->channel_count--;
+    k->agent = AGENT_NONE;
+    EXPECT("K57  kernel e1: an agent has something to do, and should be wanted");
+    k->agent = AGENT_HERE;
+    errand_t *errand = cluster->errands;
+    cr_assert(errand && errand->pending);
+    errand->pending->row.kind = PENDING_PING;
+    EXPECT("K52  errand 1: who waits for it should know it");
+    errand->pending->row.kind = PENDING_ERRAND;
+    cluster->errands = NULL;
+    EXPECT("K52  cluster s2: the number of its errands is 1, should be 0",
+           "K52  kernel e1: the number of errands is 1, should be 0");
+    cluster->errands = errand;
+    vat_find(k, 4)->errands = errand;
+    EXPECT("K52  cluster s2: the number of its errands is 1, should be 2",
+           "K52  errand 1: in the list of something else",
+           "K52  kernel e1: the number of errands is 1, should be 2");
+    vat_find(k, 4)->errands = NULL;
+}

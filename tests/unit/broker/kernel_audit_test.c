@@ -11,6 +11,15 @@
 
 enum { R = 1, E = 2, S = 4, ROWS = 64, NEVER = REAP_NEVER };
 
+/* clang-format off */
+enum {
+#define SERVICE(kind, iface) SERVICE_##kind,
+#include "broker/kernel/service.def"
+#undef SERVICE
+};
+/* clang-format on */
+enum { DONE = 1, ERRAND = 5 }; /* kinds of pending */
+
 #define O(vat, serial) (kref_object((vat_t){vat}, serial).n)
 #define P(vat, serial) (kref_promise((vat_t){vat}, serial).n)
 #define BIN(text) {(const uint8_t *)(text), sizeof(text) - 1}
@@ -20,7 +29,8 @@ static row_t rows[ROWS];
 static size_t row_count;
 static uint8_t key[32] = {1}, chain[32], hash[2][32], id[16] = {1};
 static uint8_t slots_two[16], slots_one[8];
-static buf_t delivery[2], launch[2];
+static buf_t delivery[2], launch[3]; /* launches of c; of d; of c with a channel */
+static void (*made)(void);
 static size_t log_count;
 
 static uint8_t *slot(uint8_t *at, uint64_t kref)
@@ -117,6 +127,36 @@ static void make(void)
     ROW(request, .id = {id, 16}, .seq = 1, .reply = BIN("x"));
 }
 
+/* The cluster has a channel, io (ko0.1), from which alice reads (kp0.3). Her globals use ko0.2; kp2.2 waits
+ * for the end of bob. */
+static void make_outside(void)
+{
+    make();
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].table == ROW_config)
+            rows[i].body.config.launch = (bin_t){launch[2].at, launch[2].len};
+        if (rows[i].table == ROW_vat && rows[i].body.vat.vat == 2) rows[i].body.vat.promises = 2;
+        if (rows[i].table == ROW_counter && strcmp(rows[i].body.counter.name.at, "next_promise") == 0)
+            rows[i].body.counter.value = 3;
+    }
+    counter("next_object", 2);
+    counter("next_errand", 1);
+    object(O(0, 1), 0, 1, 1, 1);
+    object(O(0, 2), 0, 1, 1, 0);
+    held(1, O(0, 2), R, 1, 1);
+    ROW(service, .kref = O(0, 1), .kind = SERVICE_channel, .cluster = 1, .number = 3,
+        .text = text_of("io"));
+    ROW(service, .kref = O(0, 2), .kind = SERVICE_outside, .cluster = 1, .vat = 1);
+    ROW(promise, .kref = P(0, 3), .count = 2);
+    ROW(promise, .kref = P(2, 2), .count = 2);
+    held(1, P(0, 3), R | S, 3, 3);
+    held(2, P(2, 2), R | S, 2, 2);
+    ROW(pending, .promise = P(0, 3), .kind = ERRAND, .number = 1);
+    ROW(pending, .promise = P(2, 2), .kind = DONE, .vat = 2);
+    ROW(errand, .errand = 1, .cluster = 1, .channel = O(0, 1), .what = text_of("read"), .again = 1,
+        .body = BIN("#[]"));
+}
+
 /* ---- one row is changed ---- */
 
 static uint64_t *column_at(row_t *row, const char *name)
@@ -210,29 +250,33 @@ static void expect(const char *const *wanted)
     for (; wanted[count]; count++)
         cr_expect_str_eq(count < line_count ? lines[count] : "nothing more", wanted[count]);
     for (; count < line_count; count++) cr_expect_fail("and also: %s", lines[count]);
-    make();
+    made();
 }
 
 #define EXPECT(...) expect((const char *const[]){__VA_ARGS__, NULL})
 
 static void set_up(void)
 {
-    static const char *const names[] = {"c", "d"};
-    for (size_t i = 0; i < 2; i++) {
-        delivery[i] = buf_of(FRAME_BYTES_MAX);
+    static const char *const names[] = {"c", "d", "c"};
+    for (size_t i = 0; i < 2; i++) delivery[i] = buf_of(FRAME_BYTES_MAX);
+    buf_t channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    msg_launch_channel_t io = {text_of("io"), text_of("console"), text_of(""), 3, 0};
+    cr_assert_eq(msg_encode(TAG_launch_channel, &io, &channels), ERR_OK);
+    for (size_t i = 0; i < 3; i++) {
         launch[i] = buf_of(FRAME_BYTES_MAX);
         msg_launch_t msg = {.name = text_of(names[i])};
+        if (i == 2) msg.channels = (bin_t){channels.at, channels.len};
         cr_assert_eq(msg_encode(TAG_launch, &msg, &launch[i]), ERR_OK);
     }
+    buf_clear(&channels);
+    made = make;
     make();
 }
 
 static void tear_down(void)
 {
-    for (size_t i = 0; i < 2; i++) {
-        buf_clear(&delivery[i]);
-        buf_clear(&launch[i]);
-    }
+    for (size_t i = 0; i < 2; i++) buf_clear(&delivery[i]);
+    for (size_t i = 0; i < 3; i++) buf_clear(&launch[i]);
 }
 
 TestSuite(audit, .init = set_up, .fini = tear_down);
@@ -494,6 +538,110 @@ Test(audit, k53_launches)
     EXPECT("K53  config s1: should be the LAUNCH of its cluster, and is none");
     row_at(ROW_config, 1, 0)->body.config.launch = (bin_t){launch[1].at, launch[1].len};
     EXPECT("K53  config s1: should be the LAUNCH of its cluster, and is another message");
+}
+
+/* ---- what the kernel has of its own ---- */
+
+static void begin_outside(void)
+{
+    made = make_outside;
+    make_outside();
+}
+
+Test(audit, with_objects_and_errands_of_its_own_it_is_whole)
+{
+    begin_outside();
+    cr_expect(load());
+    for (size_t i = 0; i < line_count; i++) cr_expect_fail("%s", lines[i]);
+}
+
+Test(audit, k50_services)
+{
+    begin_outside();
+    drop(ROW_service, O(0, 2), 0);
+    EXPECT("K50  object ko0.2: of the kernel, should be one of its services");
+    set(ROW_service, O(0, 2), 0, "cluster", 2);
+    EXPECT("K50  service ko0.2: of s2, which was never there");
+    set(ROW_service, O(0, 2), 0, "vat", 9);
+    EXPECT("K50  service ko0.2: about v9, which should be known and is not",
+           "K50  service ko0.2: should be what the globals of its vat use");
+    object(O(0, 3), 0, 1, 1, 0);
+    held(2, O(0, 3), R, 1, 1);
+    set_counter("next_object", 3);
+    ROW(service, .kref = O(0, 3), .kind = SERVICE_outside, .cluster = 1, .vat = 1);
+    EXPECT("K50  service ko0.2: should be what the globals of its vat use");
+    set(ROW_object, O(0, 1), 0, "pins", 0);
+    set(ROW_object, O(0, 1), 0, "recognizable", 0);
+    set(ROW_object, O(0, 1), 0, "reachable", 0);
+    EXPECT("K5  object ko0.1: pins is 0, should be at least 1",
+           "K7  object ko0.1: nobody owns it and nobody recognizes it, should be gone");
+    ROW(service, .kref = O(2, 0), .kind = SERVICE_timer);
+    EXPECT("not loaded");
+    set(ROW_service, O(0, 2), 0, "kind", 99);
+    EXPECT("not loaded");
+}
+
+Test(audit, k51_pendings)
+{
+    begin_outside();
+    set(ROW_pending, P(0, 3), 0, "number", 2);
+    EXPECT("K51  pending kp0.3: waits for errand 2, which should be open and know it");
+    set(ROW_pending, P(2, 2), 0, "vat", 3);
+    EXPECT("K51  pending kp2.2: waits for v3, which should be alive");
+    set(ROW_pending, P(2, 2), 0, "vat", 0);
+    EXPECT("K51  pending kp2.2: waits for v0, which should be alive");
+    set(ROW_pending, P(2, 2), 0, "watched", P(0, 1));
+    set(ROW_promise, P(0, 1), 0, "count", 2);
+    EXPECT("K51  pending kp2.2: what it watches should be unresolved");
+    drop(ROW_pending, P(2, 2), 0);
+    set(ROW_promise, P(2, 2), 0, "count", 1);
+    EXPECT("K12  promise kp2.2: decided by 0 queued messages and no vat, should be by one of either");
+    ROW(pending, .promise = P(2, 1), .kind = DONE, .vat = 2);
+    set(ROW_promise, P(2, 1), 0, "count", 3);
+    EXPECT("K14  promise kp2.1: settled, and the number of messages that decide it is 1, should be 0",
+           "K51  pending kp2.1: its promise should be unresolved");
+    set(ROW_pending, P(2, 2), 0, "vat", 9);
+    EXPECT("not loaded");
+    ROW(pending, .promise = P(2, 7), .kind = DONE, .vat = 2);
+    EXPECT("not loaded");
+}
+
+Test(audit, k45_k52_errands)
+{
+    begin_outside();
+    set_counter("next_errand", 0);
+    EXPECT("K45  errand 1: its number should be at most next_errand, 0");
+    set(ROW_errand, 1, 0, "cluster", 2);
+    EXPECT("K52  errand 1: of s2, which should be there and is not",
+           "K52  errand 1: should be a fetch of a live vat, or for a channel, of its cluster",
+           "K52  kernel e5: the number of errands is 1, should be 0");
+    set(ROW_errand, 1, 0, "vat", 1);
+    EXPECT("K52  errand 1: should be a fetch of a live vat, or for a channel, of its cluster");
+    set(ROW_errand, 1, 0, "channel", O(0, 2));
+    EXPECT("K52  errand 1: should be a fetch of a live vat, or for a channel, of its cluster");
+    row_at(ROW_errand, 1, 0)->body.errand.what = text_of("fetch");
+    EXPECT("K52  errand 1: should be a fetch of a live vat, or for a channel, of its cluster");
+    row_at(ROW_errand, 1, 0)->body.errand.what = text_of("sing");
+    EXPECT("K52  errand 1: should be a fetch of a live vat, or for a channel, of its cluster");
+    row_at(ROW_errand, 1, 0)->body.errand.body = (bin_t)BIN("#\"$0\"");
+    EXPECT("K52  errand 1: what is asked is broken, or has slots");
+    drop(ROW_errand, 1, 0);
+    EXPECT("K51  pending kp0.3: waits for errand 1, which should be open and know it");
+}
+
+Test(audit, k53_channels)
+{
+    static const char *const wrong =
+        "K53  cluster s1: its IO channels should be those of its LAUNCH, in that order";
+    begin_outside();
+    set(ROW_service, O(0, 1), 0, "number", 2);
+    EXPECT(wrong);
+    row_at(ROW_service, O(0, 1), 0)->body.service.text = text_of("oi");
+    EXPECT(wrong);
+    set(ROW_service, O(0, 2), 0, "kind", SERVICE_channel);
+    EXPECT("K5  object ko0.2: pins is 0, should be at least 1", wrong);
+    row_at(ROW_config, 1, 0)->body.config.launch = (bin_t){launch[0].at, launch[0].len};
+    EXPECT(wrong);
 }
 
 Test(audit, x1_numbers)

@@ -6,7 +6,7 @@
 #include "tests/support/kernel_rig.h"
 #include "wire/base/map.h"
 
-enum { VATS = 4, SEEDS = 60, STEPS = 120, KNOWN_MAX = 64 };
+enum { VATS = 4, SEEDS = 60, STEPS = 120, KNOWN_MAX = 64, PINS_MAX = 8 };
 
 typedef struct {
     kref_t known[KNOWN_MAX];
@@ -19,6 +19,8 @@ typedef struct {
     uint64_t dice;
     mind_t minds[VATS + 1];
     unsigned rude; /* one in so many choices is wrong; 0: never on purpose */
+    kref_t pins[PINS_MAX];
+    size_t pin_count;
 } world_t;
 
 static uint64_t roll(world_t *w, uint64_t sides)
@@ -147,6 +149,30 @@ static void random_crank(world_t *w, uint32_t vat)
     rig_result(w->rig, vat, &calls);
 }
 
+static bool pin(world_t *w, kref_t kref, bool unpin)
+{
+    msg_pin_t msg = {rig_id(w->rig), kref, unpin};
+    return rig_ask(w->rig, TAG_pin, &msg)->tag == TAG_done;
+}
+
+/* The client pins something that a vat knows, takes a pin away, or revokes something. */
+static void random_registry(world_t *w, uint32_t vat)
+{
+    const mind_t *mind = &w->minds[vat];
+    kref_t kref = mind->count ? mind->known[roll(w, mind->count)] : kref_root((vat_t){vat});
+    uint64_t way = roll(w, 5);
+    if (way < 2 && w->pin_count < PINS_MAX) {
+        if (pin(w, kref, false)) w->pins[w->pin_count++] = kref;
+    } else if (way < 4 && w->pin_count) {
+        size_t at = roll(w, w->pin_count);
+        cr_assert(pin(w, w->pins[at], true), "what is pinned is there");
+        w->pins[at] = w->pins[--w->pin_count];
+    } else if (way == 4) {
+        msg_revoke_t msg = {rig_id(w->rig), kref};
+        rig_ask(w->rig, TAG_revoke, &msg);
+    }
+}
+
 static void random_step(world_t *w)
 {
     uint32_t vat = 1 + (uint32_t)roll(w, VATS);
@@ -154,6 +180,8 @@ static void random_step(world_t *w)
         msg_call_t call = {rig_id(w->rig), kref_root((vat_t){vat}),
                            rig_data("#[\"hi\",[]]", NULL, 0), roll(w, 2)};
         rig_ask(w->rig, TAG_call, &call);
+    } else if (roll(w, 12) == 0) {
+        random_registry(w, vat);
     } else if (roll(w, 25) == 0) {
         rig_restart(w->rig, roll(w, 2));
     } else if (w->rude && roll(w, 150) == 0) {
@@ -176,6 +204,9 @@ static uint64_t play(uint64_t seed, unsigned rude)
 
     msg_cluster_rm_t rm = {rig_id(w.rig), {1}};
     rig_ask(w.rig, TAG_cluster_rm, &rm);
+    while (w.pin_count)
+        cr_assert(pin(&w, w.pins[--w.pin_count], true),
+                  "the end of its cluster is not that of a pin");
     const char *zero[] = {"vats",   "clusters", "objects",   "promises", "held",
                           "queued", "waiting",  "in_flight", "holds"};
     for (size_t i = 0; i < sizeof zero / sizeof *zero; i++)
