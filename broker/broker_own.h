@@ -13,6 +13,7 @@ typedef struct {
 /* outside.c: the process that reaches outside for vats. */
 typedef struct {
     bool wanted, runs;
+    bool more;                    /* it has said more than one turn takes */
     uint64_t started_ms, next_ms; /* when it was; when the next may be */
     uint64_t pause_ms;            /* the last pause; 0: none was needed */
 } agent_state_t;

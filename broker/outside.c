@@ -9,7 +9,8 @@ enum {
     PAUSE_FIRST_MS = 100, /* before the next start; doubled up to the other */
     PAUSE_LAST_MS = 10 * 1000,
     STEADY_MS = 10 * 1000, /* one that ran for so long ended by chance: the pause is short again */
-    FRAMES_MAX = 512,      /* taken in one turn */
+    FRAMES_MAX = 512,      /* taken in one turn, */
+    BYTES_MAX = 8 * 1024 * 1024, /* and so many bytes: others have a turn as well */
 };
 
 /* The kernel asked for an agent, or for a frame to go to it. That one is the one it was meant for: an
@@ -72,19 +73,20 @@ static void take_frame(broker_t *self, bin_t frame)
 bool outside_turn(broker_t *self)
 {
     uint64_t now = broker_now_ms(self);
-    bool any = false;
+    size_t bytes = 0;
+    bool any = false, empty = false;
 
-    for (int i = 0; i < FRAMES_MAX && self->agent.runs; i++) {
-        bin_t frame;
+    for (int i = 0; i < FRAMES_MAX && bytes < BYTES_MAX && self->agent.runs && !empty; i++) {
+        bin_t frame = {0};
         int status = 0;
         agent_event_t event = self->is.port.agent_take(self->is.port.self, &frame, &status);
-        if (event == AGENT_NOTHING) break;
-        any = true;
-        if (event == AGENT_FRAME)
-            take_frame(self, frame);
-        else
-            ended(self, now, status);
+        empty = event == AGENT_NOTHING;
+        any = any || !empty;
+        bytes += frame.len;
+        if (event == AGENT_FRAME) take_frame(self, frame);
+        if (event == AGENT_ENDED) ended(self, now, status);
     }
+    self->agent.more = self->agent.runs && !empty;
     if (!self->agent.wanted || self->agent.runs || now < self->agent.next_ms) return any;
     start(self, now);
     return true;
@@ -93,6 +95,7 @@ bool outside_turn(broker_t *self)
 int outside_wait_ms(const broker_t *self, int most_ms)
 {
     uint64_t now = broker_now_ms(self);
+    if (self->agent.more) return 0; /* what is here already wakes nobody */
     if (!self->agent.wanted || self->agent.runs) return most_ms;
     if (self->agent.next_ms <= now) return 0;
     uint64_t left = self->agent.next_ms - now;

@@ -17,10 +17,16 @@
 
 static blob_t *coming, *said;
 static uint64_t now = 1000000, told[16];
-static unsigned starts, told_count;
+static unsigned starts, told_count, said_again;
 static bool runs, dying, cannot_start, must_hold;
 
-static void port_wait(void *self, int ms) { (void)self, (void)ms; }
+static int waited_ms;
+
+static void port_wait(void *self, int ms)
+{
+    (void)self;
+    waited_ms = ms;
+}
 static void port_pause(void *self, int ms) { (void)self, (void)ms; }
 
 static bool port_take(void *self, arrival_t *ret)
@@ -77,8 +83,11 @@ static agent_event_t agent_take(void *self, bin_t *ret, int *ret_status)
     cr_assert(runs);
     if (said) {
         blob_destroy(&lent);
-        lent = said;
-        said = NULL;
+        lent = blob_ref(said);
+        if (said_again)
+            said_again--;
+        else
+            blob_destroy(&said);
         *ret = blob_bin(lent);
         return AGENT_FRAME;
     }
@@ -233,6 +242,27 @@ Test(outside, what_it_says_goes_to_the_kernel)
     have_agent();
     agent_says(TAG_agent_told, &(msg_agent_told_t){7, false, {(const uint8_t *)"#1", 2}});
     cr_expect_eq(fake_inputs[INPUT_AGENT], 2);
+}
+
+/* What it has said beyond the first turn does not wait until somebody else says something. */
+Test(outside, much_is_taken_in_over_several_turns)
+{
+    have_agent();
+    turn();
+    cr_expect_gt(waited_ms, 0);
+    said_again = 1999;
+    agent_says(TAG_agent_told, &(msg_agent_told_t){7, false, {(const uint8_t *)"#1", 2}});
+    unsigned first = fake_inputs[INPUT_AGENT] - 1;
+    cr_expect_geq(first, 100);
+    cr_expect_leq(first, 1000, "others have a turn as well");
+    for (int i = 0; i < 50 && fake_inputs[INPUT_AGENT] < 2001; i++) {
+        turn();
+        cr_expect_eq(waited_ms, 0);
+    }
+    cr_expect_eq(fake_inputs[INPUT_AGENT], 2001);
+    turn();
+    turn();
+    cr_expect_gt(waited_ms, 0);
 }
 
 Test(outside, one_that_says_what_it_may_not_is_ended)
