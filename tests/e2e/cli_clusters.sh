@@ -1,6 +1,6 @@
 #!/bin/sh
-# System clusters (run, cluster launch, up --system: launched, kept, removed), services that a cluster asks for, and
-# cluster reload. usage: cli_clusters.sh VATCTL VATS
+# System clusters (run, cluster launch, up --system: launched, kept, removed), services, channels and globals that a
+# cluster asks for, and cluster reload. usage: cli_clusters.sh VATCTL VATS
 set -u
 vatctl=$1 vats=$2 failed=0
 home=$(mktemp -d /tmp/vatyard-clusters-XXXXXX)
@@ -46,6 +46,18 @@ code 0 cluster validate "$home/strange.json"
 grep -q "warning: no registered kernel service 'oracle'" "$home/err" || complain "no warning: $(cat "$home/err")"
 code 3 run "$home/strange.json" --system
 grep -q '/services/1' "$home/err" || complain "the place of the service: $(cat "$home/err")"
+
+# ---- channels, globals ----
+mkdir "$home/elsewhere"
+outside='"bootstrap": "root", "io": {"notes": {"type": "file", "path": "elsewhere/notes.txt"}}, "vats": {"root": {"sourceSpec": "'$vats'/outside.js"'
+echo "{$outside, \"globals\": [\"fetch\", \"Date\"], \"network\": {\"allowedHosts\": []}}}}" >"$home/outside.json"
+echo "{$outside, \"globals\": [\"fetch\"]}}}" >"$home/no-hosts.json"
+code 0 run "$home/outside.json" -q
+says "a path is seen from the file's folder; no host may be reached" '[["one", "two", null], "Invalid host: 127.0.0.1", "number"]'
+[ "$(cat "$home/elsewhere/notes.txt")" = "one
+two" ] || complain "the file has $(cat "$home/elsewhere/notes.txt")"
+code 3 run "$home/no-hosts.json"
+grep -q 'E2109: Vat "root" requested "fetch" but no network.allowedHosts was specified' "$home/err" || complain "fetch without hosts: $(cat "$home/err")"
 
 # ---- up --system ----
 code 0 up --system "$home/facet.json" --system "$home/other.json" --json
