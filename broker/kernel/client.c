@@ -146,15 +146,11 @@ static void on_await(kernel_t *k, uint32_t client, const msg_await_t *msg)
 
 /* ---- quiet ---- */
 
-/* Timers, and what the agent has not answered. */
+/* What may make an idle cluster busy again: timers, what the agent has not answered, and what others
+ * do: it may have launched them, and wait. */
 static uint64_t owed(const kernel_t *k, const kcluster_t *cluster)
 {
-    uint64_t count = cluster->timer_count;
-    for (size_t i = 0; i < k->errands.room; i++) {
-        const errand_t *errand = map_cell(&k->errands, i);
-        count += errand && errand->row.cluster == cluster->row.cluster;
-    }
-    return count;
+    return cluster->timer_count + cluster->errand_count + k->busy;
 }
 
 static void idle(kernel_t *k, const waiter_t *waiter, const kcluster_t *cluster)

@@ -413,6 +413,19 @@ Test(facet, configs_that_cannot_be)
     cr_expect_eq(rig_rows(rig, ROW_cluster), 1);
 }
 
+/* A cluster that only waits for another one is idle, but not for good. */
+Test(facet, waiting_for_others_is_owed)
+{
+    msg_quiet_t quiet = {rig_id(rig), {1}};
+    cr_expect_eq(rig_ask(rig, TAG_quiet, &quiet)->body.idle.owed, 0);
+    send(LAUNCH(ALICE), NULL, 0);
+    quiet.request = rig_id(rig);
+    cr_expect_eq(rig_ask(rig, TAG_quiet, &quiet)->body.idle.owed, 1, "a start is under way");
+    rig_run_dry(rig);
+    quiet.request = rig_id(rig);
+    cr_expect_eq(rig_ask(rig, TAG_quiet, &quiet)->body.idle.owed, 0);
+}
+
 /* ---- reset ---- */
 
 Test(facet, a_reset_leaves_nothing)
