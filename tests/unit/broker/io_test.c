@@ -37,7 +37,7 @@ static void set_up(void)
 
 static void open_doors(void)
 {
-    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow};
+    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow, NULL};
     doors = doors_new(&options);
     err_t err = doors_open(doors);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), doors_why(doors));
@@ -327,7 +327,7 @@ Test(io, the_control_socket_is_private)
 
 static err_t try_open(const char *listen_at, const char *control_at, bool *named)
 {
-    doors_t *other = doors_new(&(doors_options_t){listen_at, control_at, &keys, allow});
+    doors_t *other = doors_new(&(doors_options_t){listen_at, control_at, &keys, allow, NULL});
     err_t err = doors_open(other);
     *named = err && strstr(doors_why(other), strncmp(listen_at, "tcp", 3) ? listen_at : "");
     doors_destroy(&other);
