@@ -1,4 +1,4 @@
-#include "vathost/guests.h"
+#include "vathost/guests_own.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,51 +12,7 @@
 #include "vathost/worker.h"
 #include "vathost/xs/xs_engine.h"
 #include "wire/base/log.h"
-#include "wire/base/map.h"
 #include "wire/base/must.h"
-#include "wire/frames/pipe.h"
-
-typedef struct guest guest_t;
-
-typedef struct {
-    uint64_t token;
-    vat_t vat;
-    guest_t *guest; /* NULL: nobody's any more, it only has to end */
-    pipe_t pipe;
-    char bundle[PATH_BYTES_MAX];
-    uint64_t run;
-    unsigned starts;   /* how often it was told START, and has not answered with ATTACH yet */
-    uint64_t known;    /* last delivery it is known to have run */
-    uint64_t live;     /* last live delivery it has and will run; known < live: it is running */
-    uint64_t since_ms; /* since when it runs known + 1 */
-    unsigned patience; /* how many times the usual wall clock it has: a reap or an upgrade, alone in
-                          flight, has more */
-    uint64_t upgrade;  /* the last upgrade it was told to run */
-    bool undone;       /* its upgrade failed: it ends by itself, and the vat goes on without it */
-    char want[NAME_BYTES_MAX + 1]; /* the bundle whose file it waits for; "" */
-    uint64_t ask_at_ms;            /* when to ask the broker for it again; 0: it was asked */
-    bool late;                     /* killed by the clock */
-    bool diverged;
-} worker_t;
-
-struct guest {
-    vat_t vat;
-    uint64_t inc, pgen, dialect, computrons, wall_ms, heap_bytes;
-    char name[NAME_BYTES_MAX + 1], bundle[NAME_BYTES_MAX + 1];
-    char *globals;
-    worker_t *worker;     /* NULL: none runs */
-    bool fetching;        /* its bundle is on the way */
-    uint64_t start_at_ms; /* when to start a worker; 0: when the broker asks */
-    unsigned failures;    /* workers that ended since a result came */
-};
-
-struct guests {
-    guests_options_t options;
-    map_t guests;  /* by vat number */
-    map_t workers; /* by token */
-    uint64_t token_next;
-    buf_t frame;
-};
 
 static void guest_free(guest_t *guest)
 {
@@ -126,13 +82,13 @@ static bin_t frame_of(guests_t *self, msg_tag_t tag, const void *body)
     return (bin_t){self->frame.at, self->frame.len};
 }
 
-static void tell_broker(guests_t *self, msg_tag_t tag, const void *body)
+void guests_tell_broker(guests_t *self, msg_tag_t tag, const void *body)
 {
     (void)self->options.send(self->options.context, frame_of(self, tag, body));
 }
 
 /* What the worker does not take now is written when its socket says so. */
-static void tell_worker(guests_t *self, worker_t *worker, bin_t frame)
+static void pass(guests_t *self, worker_t *worker, bin_t frame)
 {
     bool waited = pipe_waiting(&worker->pipe);
     if (!pipe_send(&worker->pipe, frame)) return; /* it is ending: CREW_ENDED follows */
@@ -141,6 +97,11 @@ static void tell_worker(guests_t *self, worker_t *worker, bin_t frame)
     if (waits == waited) return;
     struct epoll_event event = {EPOLLIN | (waits ? EPOLLOUT : 0u), {.u64 = worker->token}};
     epoll_ctl(self->options.epoll, EPOLL_CTL_MOD, worker->pipe.fd, &event);
+}
+
+void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const void *body)
+{
+    pass(self, worker, frame_of(self, tag, body));
 }
 
 static void tell_start(guests_t *self, worker_t *worker)
@@ -162,12 +123,12 @@ static void tell_start(guests_t *self, worker_t *worker)
                          .heap_bytes = guest->heap_bytes,
                          .globals = text_of(guest->globals)};
     worker->starts++;
-    tell_worker(self, worker, frame_of(self, TAG_start, &start));
+    guests_tell_worker(self, worker, TAG_start, &start);
 }
 
 /* ---- a worker's life ---- */
 
-static void start_later(guest_t *guest, uint64_t at_ms) { guest->start_at_ms = at_ms ? at_ms : 1; }
+void guests_start_later(guest_t *guest, uint64_t at_ms) { guest->start_at_ms = at_ms ? at_ms : 1; }
 
 /* Pauses grow while nothing comes of it: at once, 100 ms, 200 ms, ... 10 s. */
 static void start_again(guest_t *guest, uint64_t now_ms)
@@ -175,52 +136,16 @@ static void start_again(guest_t *guest, uint64_t now_ms)
     enum { PAUSE_MS = 100, PAUSE_MAX_MS = 10 * 1000, DOUBLINGS = 7 };
     unsigned n = guest->failures++;
     uint64_t pause = n == 0 ? 0 : (uint64_t)PAUSE_MS << (n - 1 < DOUBLINGS ? n - 1 : DOUBLINGS);
-    start_later(guest, now_ms + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS));
+    guests_start_later(guest, now_ms + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS));
 }
 
-/* The bundle that is on its way from the broker for GUEST: its worker's, or what one will start with. */
-static const char *awaited(const guest_t *guest)
-{
-    const worker_t *worker = guest->worker;
-    if (worker) return *worker->want && !worker->ask_at_ms ? worker->want : NULL;
-    return guest->fetching ? guest->bundle : NULL;
-}
-
-static bool awaits(const guest_t *guest, const char *bundle)
-{
-    const char *name = awaited(guest);
-    return name && strcmp(name, bundle) == 0;
-}
-
-/* Does anybody await BUNDLE, OTHER not counted? */
-static bool fetching(const guests_t *self, const guest_t *other, const char *bundle)
-{
-    for (size_t i = 0; i < self->guests.room; i++) {
-        const guest_t *guest = map_cell(&self->guests, i);
-        if (guest && guest != other && awaits(guest, bundle)) return true;
-    }
-    return false;
-}
-
-static void fetch_bundle(guests_t *self, const char *bundle)
-{
-    msg_bundle_get_t get = {text_of(bundle), bundles_offset(self->options.bundles, bundle)};
-    tell_broker(self, TAG_bundle_get, &get);
-}
-
-/* Starts the vat's worker, or whatever must come before that. */
-static void start(guests_t *self, guest_t *guest, uint64_t now_ms)
+void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
 {
     char bundle[PATH_BYTES_MAX];
     int fd;
 
-    must(!guest->worker);
     guest->start_at_ms = 0;
-    if (!bundles_find(self->options.bundles, guest->bundle, bundle, sizeof bundle)) {
-        guest->fetching = true;
-        if (!fetching(self, guest, guest->bundle)) fetch_bundle(self, guest->bundle);
-        return;
-    }
+    if (!bundle_of_start(self, guest, bundle)) return;
     uint64_t token = self->token_next++;
     if (crew_start(self->options.crew, token, bundle, &fd)) {
         start_again(guest, now_ms);
@@ -311,7 +236,8 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
         copy(guest->globals, msg->globals.len + 1, msg->globals);
         map_put(&self->guests, guest->vat.n, guest);
     }
-    if (!guest->worker && !guest->fetching && !guest->start_at_ms) start(self, guest, now_ms);
+    if (!guest->worker && !guest->fetching && !guest->start_at_ms)
+        guests_start(self, guest, now_ms);
 }
 
 static void on_vat_end(guests_t *self, const msg_vat_end_t *msg)
@@ -331,7 +257,7 @@ static void on_vat_restart(guests_t *self, const msg_vat_restart_t *msg, uint64_
 
     let_go(self, guest);
     guest->failures = 0;
-    if (!guest->fetching) start(self, guest, now_ms);
+    if (!guest->fetching) guests_start(self, guest, now_ms);
 }
 
 /* A delivery is on its way to the worker. It begins with it at once when it is idle and this is the
@@ -357,78 +283,7 @@ static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64
 
     if (msg->tag == TAG_deliver) watch_deliver(guest->worker, head, now_ms);
     if (msg->tag == TAG_attached) guest->worker->run = head->run;
-    tell_worker(self, guest->worker, frame);
-}
-
-/* Answers a worker's BUNDLE_WANT; PATH "" when there is no such bundle. Its clock goes on. */
-static void give_file(guests_t *self, worker_t *worker, const char *path, uint64_t now_ms)
-{
-    char name[NAME_BYTES_MAX + 1];
-    memcpy(name, worker->want, sizeof name);
-    worker->want[0] = '\0';
-    worker->ask_at_ms = 0;
-    worker->since_ms = now_ms;
-    msg_bundle_file_t file = {text_of(name), text_of(path)};
-    tell_worker(self, worker, frame_of(self, TAG_bundle_file, &file));
-}
-
-/* Gives the worker its file, or asks the broker for it. */
-static void seek_file(guests_t *self, worker_t *worker, uint64_t now_ms)
-{
-    char path[PATH_BYTES_MAX];
-    worker->ask_at_ms = 0;
-    if (bundles_find(self->options.bundles, worker->want, path, sizeof path)) {
-        give_file(self, worker, path, now_ms);
-    } else if (!fetching(self, worker->guest, worker->want)) {
-        fetch_bundle(self, worker->want);
-    }
-}
-
-enum { BUNDLE_RETRY_MS = 2000 };
-
-/* What GUEST awaits is here (DONE), does not exist (not EXISTS), or did not come whole. */
-static void bundle_came(guests_t *self, guest_t *guest, bool done, bool exists, uint64_t now_ms)
-{
-    if (!guest->worker) {
-        guest->fetching = false;
-        if (done)
-            start(self, guest, now_ms);
-        else
-            start_later(guest, now_ms + BUNDLE_RETRY_MS);
-    } else if (done) {
-        seek_file(self, guest->worker, now_ms);
-    } else if (exists) {
-        guest->worker->ask_at_ms = now_ms + BUNDLE_RETRY_MS;
-    } else {
-        give_file(self, guest->worker, "", now_ms);
-    }
-}
-
-static void on_bundle_part(guests_t *self, const msg_bundle_part_t *msg, uint64_t now_ms)
-{
-    char name[NAME_BYTES_MAX + 1];
-    bundles_state_t state = BUNDLES_WRONG;
-
-    if (!bundles_name(msg->bundle)) return;
-    copy(name, sizeof name, msg->bundle);
-    if (!fetching(self, NULL, name)) return;
-    if (msg->total) {
-        state = bundles_add(self->options.bundles, name, msg->offset, msg->total, msg->data);
-    }
-    if (state == BUNDLES_MORE) {
-        fetch_bundle(self, name);
-        return;
-    }
-    if (state == BUNDLES_WRONG) {
-        log_error("bundle_fetch", kv_str("bundle", name),
-                  kv_str("why", err_name(msg->total ? ERR_BUNDLE_BROKEN : ERR_BUNDLE_UNKNOWN)));
-    }
-    for (size_t i = 0; i < self->guests.room; i++) {
-        guest_t *guest = map_cell(&self->guests, i);
-        if (guest && awaits(guest, name)) {
-            bundle_came(self, guest, state == BUNDLES_DONE, msg->total > 0, now_ms);
-        }
-    }
+    pass(self, guest->worker, frame);
 }
 
 void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
@@ -440,7 +295,7 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
     case TAG_attached:
     case TAG_names_get:
     case TAG_deliver: on_crank_frame(self, msg, frame, now_ms); break;
-    case TAG_bundle_part: on_bundle_part(self, &msg->body.bundle_part, now_ms); break;
+    case TAG_bundle_part: bundle_part(self, &msg->body.bundle_part, now_ms); break;
     default: log_warn("frame_unexpected", kv_num("tag", msg->tag));
     }
 }
@@ -468,19 +323,6 @@ static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
     }
 }
 
-/* A worker asks for one file at a time. */
-static bool on_bundle_want(guests_t *self, worker_t *worker, const msg_bundle_want_t *msg,
-                           uint64_t now_ms)
-{
-    if (msg->vat.n != worker->guest->vat.n || *worker->want) return false;
-    copy(worker->want, sizeof worker->want, msg->bundle);
-    if (bundles_name(msg->bundle))
-        seek_file(self, worker, now_ms);
-    else
-        give_file(self, worker, "", now_ms);
-    return true;
-}
-
 /* Returns false when the worker may not say this. */
 static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint64_t now_ms)
 {
@@ -490,7 +332,7 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
     if (!guest) return true; /* nobody's any more */
     if (msg_decode(frame, &msg)) return false;
     if (msg.tag == TAG_bundle_want) {
-        bool takes = on_bundle_want(self, worker, &msg.body.bundle_want, now_ms);
+        bool takes = bundle_want(self, worker, &msg.body.bundle_want, now_ms);
         msg_clear(&msg);
         return takes;
     }
@@ -586,7 +428,7 @@ static void report_lost(guests_t *self, const worker_t *worker, err_t err, int s
     const guest_t *guest = worker->guest;
     msg_lost_t lost = {guest->vat,        guest->inc,    guest->pgen,    worker->run,
                        worker->known + 1, (uint64_t)err, text_of(reason)};
-    tell_broker(self, TAG_lost, &lost);
+    guests_tell_broker(self, TAG_lost, &lost);
 }
 
 static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now_ms)
@@ -602,13 +444,15 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
     } else if (worker->diverged) {
         /* The broker quarantines the vat. */
     } else if (done && worker->undone) {
-        start(self, guest, now_ms); /* the broker knows how the upgrade ended, and skips it */
+        guests_start(self, guest,
+                     now_ms); /* the broker knows how the upgrade ended, and skips it */
     } else if (done) {
-        start_later(guest, now_ms + SAID_ITS_END_MS); /* its last result said so; VAT_END follows */
+        guests_start_later(guest,
+                           now_ms + SAID_ITS_END_MS); /* its last result said so; VAT_END follows */
     } else {
         log_warn("worker_restart", kv_num("vat", guest->vat.n), kv_num("status", (unsigned)status));
         start_again(guest, now_ms);
-        if (guest->start_at_ms <= now_ms) start(self, guest, now_ms);
+        if (guest->start_at_ms <= now_ms) guests_start(self, guest, now_ms);
     }
 }
 
@@ -643,35 +487,25 @@ void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms)
 
 /* ---- time ---- */
 
-/* Nobody before place I awaits the same: of those who wait for a bundle one asks. */
-static bool is_first(const guests_t *self, const guest_t *guest, size_t i)
-{
-    while (i-- > 0) {
-        const guest_t *other = map_cell(&self->guests, i);
-        if (other && awaits(other, awaited(guest))) return false;
-    }
-    return true;
-}
-
 void guests_session(guests_t *self)
 {
     for (size_t i = 0; i < self->guests.room; i++) {
         guest_t *guest = map_cell(&self->guests, i);
         if (!guest) continue;
         if (guest->worker) tell_start(self, guest->worker);
-        if (awaited(guest) && is_first(self, guest, i)) fetch_bundle(self, awaited(guest));
     }
+    bundle_session(self);
 }
 
 static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
 {
     worker_t *worker = guest->worker;
     if (!worker) {
-        if (guest->start_at_ms && guest->start_at_ms <= now_ms) start(self, guest, now_ms);
+        if (guest->start_at_ms && guest->start_at_ms <= now_ms) guests_start(self, guest, now_ms);
         return;
     }
     if (*worker->want) { /* it waits for us */
-        if (worker->ask_at_ms && worker->ask_at_ms <= now_ms) seek_file(self, worker, now_ms);
+        bundle_tick(self, worker, now_ms);
         return;
     }
     uint64_t wall_ms = (guest->wall_ms ? guest->wall_ms : WALL_MS_DEFAULT) *
