@@ -16,7 +16,6 @@ export const buildRootObject = () => {
     },
     byBundle: bundle => number(E(admin).createVat(bundle, options)),
     byName: name => number(E(admin).createVatByName(name, options)),
-    byNamedCap: name => number(E(admin).createVat(E(admin).getNamedBundleCap(name), options)),
     async byAwaitedCap(name) {
       const cap = await E(admin).getNamedBundleCap(name);
       return number(E(admin).createVat(cap, options));
