@@ -268,6 +268,47 @@ class Validation(Ocap):
         self.assertEqual(1, len(self.ps()))
         self.assertSound()
 
+    def revoked(self, *names):
+        """Objects that were used, and then revoked."""
+        self.up()
+        self.launch(exporter={"role": "plain"})
+        krefs = [self.ref("@exporter", "createObject", f"s:{name}") for name in names]
+        for kref, name in zip(krefs, names):
+            self.assertEqual(name, self.call(kref, "getValue"))
+        self.yard.ok("revoke", *krefs, "--yes")
+        return krefs
+
+    def rejects(self, kref):
+        self.refused("[KERNEL:OBJECT_REVOKED]", "call", kref, "getValue")
+
+    def alive(self):
+        self.assertEqual("noop", self.call("@exporter", "noop"))
+        self.assertEqual(1, len(self.ps()))
+        self.assertSound()
+
+    @shows("syscall-validation", "should handle message delivery to revoked objects")
+    def test_revoked(self):
+        kref, = self.revoked("test-revocation-object")
+        self.rejects(kref)
+        self.alive()
+
+    @shows("syscall-validation", "should reject promises with appropriate error for revoked objects")
+    def test_revoked_again_and_again(self):
+        kref, = self.revoked("promise-revocation-test")
+        self.rejects(kref)
+        self.alive()
+        for _ in range(5):
+            self.rejects(kref)
+        self.alive()
+
+    @shows("syscall-validation", "should handle multiple revoked objects correctly")
+    def test_many_revoked(self):
+        krefs = self.revoked("obj1", "obj2", "obj3")
+        for kref in krefs:
+            self.rejects(kref)
+        self.assertEqual("other", self.call(self.ref("@exporter", "createObject", "s:other"), "getValue"))
+        self.alive()
+
 
 class Exos(Ocap):
     source = os.path.join(VATS, "exos.js")
