@@ -4,7 +4,7 @@ import { Far } from '@endo/far';
 export const buildRootObject = () => {
   const kept = new Map();
   return Far('root', {
+    bootstrap: () => 'here',
     do: async source => harden(await Function('kept', `return ${source}`)(kept)),
-    sleep: ms => new Promise(resolve => { setTimeout(resolve, ms, 'awake'); }),
   });
 };

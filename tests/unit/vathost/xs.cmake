@@ -21,6 +21,7 @@ foreach(vat ${xs_vats})
 endforeach()
 foreach(format iife endoZipBase64 nestedEvaluate getExport endo-endoScript)
   xs_test_bundle(durable ${format} durable.${format}.json)
+  xs_test_bundle(asks ${format} asks.${format}.json)
 endforeach()
 add_custom_target(xs_test_bundles DEPENDS ${xs_bundle_files})
 

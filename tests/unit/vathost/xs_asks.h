@@ -7,11 +7,16 @@
 #include "tests/unit/vathost/xs_vat.h"
 #include "wire/base/own.h"
 
-static inline xs_vat_t *asks_open(const char *globals)
+static inline xs_vat_t *asks_open_as(const char *bundle, const char *globals)
 {
-    xs_vat_t *vat = xs_vat_new("asks.json", (xs_options_t){.globals = globals});
+    xs_vat_t *vat = xs_vat_new(bundle, (xs_options_t){.globals = globals});
     xs_vat_time(vat, 1700000000123, 1);
     return vat;
+}
+
+static inline xs_vat_t *asks_open(const char *globals)
+{
+    return asks_open_as("asks.json", globals);
 }
 
 static inline xs_vat_t *asks_start(const char *globals)
@@ -63,7 +68,8 @@ static inline void asks_expect(xs_vat_t *vat, const char *source, const char *ex
     cr_expect_str_eq(said, line, "%s\n is %s not %s", source, said, line);
 }
 
-static inline void asks_expect_throw(xs_vat_t *vat, const char *source, const char *name, const char *text)
+static inline void asks_expect_throw(xs_vat_t *vat, const char *source, const char *name,
+                                     const char *text)
 {
     char caught[4096], expected[4096];
     snprintf(caught, sizeof caught,

@@ -31,6 +31,36 @@ Test(xs_outside, before_the_root)
     cr_assert_str_eq(answer(vat, "p+5", "#true"), "log vat| set while the module was evaluated\n");
 }
 
+/* In each format; what a vat makes of its own has none of them. */
+Test(xs_outside, formats)
+{
+    static const char *const bundles[] = {"asks.json",
+                                          "asks.iife.json",
+                                          "asks.endoZipBase64.json",
+                                          "asks.nestedEvaluate.json",
+                                          "asks.getExport.json",
+                                          "asks.endo-endoScript.json"};
+    for (size_t i = 0; i < sizeof bundles / sizeof bundles[0]; i++) {
+        AUTO(xs_vat) vat = asks_open_as(bundles[i], "Date Math URL setTimeout");
+        const engine_report_t *report =
+            xs_vat_start_with(vat, "#[{\"n\":1},\"$0.Alleged: outside\"]", "o-50");
+        cr_assert_eq(report->outcome, ERR_OK, "%s: %s", bundles[i], report->reason);
+        cr_expect_str_eq(xs_vat_calls(vat), "send o-50 #[\"after\",[1,20]] {} p+5\nsubscribe p+5\n",
+                         "%s", bundles[i]);
+        xs_vat_message(vat, "o+0", "#[\"parameters\",[]]", NULL, "p-98");
+        cr_expect_str_eq(xs_vat_calls(vat), "resolve p-98 fulfilled #{\"n\":1} {}\n", "%s",
+                         bundles[i]);
+        asks_expect(vat, "[Date.now(), Math.random() < 1, new URL('http://A').host, typeof crypto]",
+                    "[1700000000123,true,\"a\",\"undefined\"]");
+        asks_expect(vat, "new Compartment().evaluate('[typeof URL, typeof setTimeout]')",
+                    "[\"undefined\",\"undefined\"]");
+        asks_expect(vat,
+                    "new Compartment({ globals: { URL }, __options__: true }).evaluate('new "
+                    "URL(\"http://B\").host')",
+                    "\"b\"");
+    }
+}
+
 Test(xs_outside, timeout)
 {
     AUTO(xs_vat) vat = asks_start_outside(timers);
