@@ -6,25 +6,16 @@
 #include "cli/value.h"
 #include "wire/base/own.h"
 
-typedef struct {
-    link_t *link;
-} finder_t;
-
 static err_t find_name(void *context, const char *name, kref_t *ret, fail_t *f)
 {
-    found_t found;
-    err_t err = vat_named(((finder_t *)context)->link, name, &found, f);
-
-    if (!err) *ret = kref_root(found.vat);
-    return err;
+    return root_named(context, name, ret, f);
 }
 
 /* Sends what the words say; the promise of the answer goes to RET. */
 static err_t message(cli_t *cli, link_t *link, bool no_result, kref_t *ret)
 {
     char **words = cli->args.words;
-    finder_t finder = {link};
-    names_t names = {find_name, &finder};
+    names_t names = {find_name, link};
     value_t value = value_of();
     kref_t target;
 

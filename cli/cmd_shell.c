@@ -46,7 +46,7 @@ static void failure_tell(session_t *self)
 
     fflush(stdout);
     if (signal_caught())
-        say(cli, "stopped");
+        say(cli, "\nstopped");
     else if (cli->json)
         fail_print_json(&cli->f, stderr);
     else

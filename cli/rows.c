@@ -156,10 +156,17 @@ err_t counters_get(link_t *link, json_t **ret, fail_t *f)
     return ERR_OK;
 }
 
-err_t ref_named(link_t *link, const char *ref, kref_t *ret, fail_t *f)
+err_t root_named(link_t *link, const char *name, kref_t *ret, fail_t *f)
 {
     found_t found;
+    err_t err = vat_named(link, name, &found, f);
 
+    if (!err) *ret = kref_root(found.vat);
+    return err;
+}
+
+err_t ref_named(link_t *link, const char *ref, kref_t *ret, fail_t *f)
+{
     if (kref_parse(ref, strlen(ref), ret)) return ERR_OK;
     uint32_t number;
     bool is_vat = id_parse('v', ref, strlen(ref), &number);
@@ -168,7 +175,5 @@ err_t ref_named(link_t *link, const char *ref, kref_t *ret, fail_t *f)
         fail_try(f, "@%.200s   the root object of the vat of that name", ref);
         return ERR_BARE_WORD;
     }
-    err_t err = vat_named(link, *ref == '@' ? ref + 1 : ref, &found, f);
-    if (!err) *ret = kref_root(found.vat);
-    return err;
+    return root_named(link, *ref == '@' ? ref + 1 : ref, ret, f);
 }

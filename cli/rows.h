@@ -56,5 +56,8 @@ CHECKED err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint
 /* The broker's counters, by name: {"objects": 12, ...}. The caller owns RET. */
 CHECKED err_t counters_get(link_t *link, json_t **ret, fail_t *f);
 
+/* The root object of the vat that NAME names, as vat_named(). */
+CHECKED err_t root_named(link_t *link, const char *name, kref_t *ret, fail_t *f);
+
 /* REF of `call`: @name, cluster/name, v3 (all: the root), ko3.7, kp0.4. */
 CHECKED err_t ref_named(link_t *link, const char *ref, kref_t *ret, fail_t *f);

@@ -1,5 +1,6 @@
 #include "cli/shell.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,12 +18,7 @@ enum { TIME_COLUMN = 56, METHODS_TAB_MS = 1000, METHODS_MAX = 256, LOADING_MAX =
 
 static err_t port_find(void *context, const char *name, kref_t *ret, fail_t *f)
 {
-    session_t *self = context;
-    found_t found;
-    err_t err = vat_named(self->link, name, &found, f);
-
-    if (!err) *ret = kref_root(found.vat);
-    return err;
+    return root_named(((session_t *)context)->link, name, ret, f);
 }
 
 static err_t port_send(void *context, kref_t target, const capdata_t *methargs, bool no_result,
@@ -294,7 +290,7 @@ char **session_complete(session_t *self, const char *line, size_t cursor, size_t
     case PLACE_WORD: offer_words(self, &to); break;
     case PLACE_METHOD: offer_methods(self, line, place, &to); break;
     }
-    signal_forget();
+    if (signal_caught() == SIGINT) signal_forget();
     qsort(to.words, to.count, sizeof *to.words, text_order);
     to.words[to.count] = NULL;
     return to.words;

@@ -434,6 +434,7 @@ static err_t vatctl_run(session_t *self, const char *name, char *words)
     if (err) cli->f = other->f;
     if (!err && other->exit && !self->people) cli->exit = other->exit, self->ended = true;
     free(other);
+    if (self->people && signal_caught()) putchar('\n'); /* behind the terminal's ^C */
     fflush(stdout);
     return err;
 }

@@ -209,6 +209,7 @@ static void keys_bind(edit_t *self)
     el_set(el, EL_CLIENTDATA, self);
     el_set(el, EL_PROMPT, prompt_of);
     el_set(el, EL_EDITOR, "emacs");
+    el_source(el, NULL); /* what people want otherwise they say in ~/.editrc */
     el_set(el, EL_SIGNAL, 0);
     el_set(el, EL_HIST, history, self->history);
     el_set(el, EL_GETCFN, key_read);

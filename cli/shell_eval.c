@@ -1,7 +1,6 @@
 #include "cli/shell_eval.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +40,7 @@ pet_t *pet_find(const shell_t *self, const char *name)
 
 void pet_set(shell_t *self, const char *name, const capdata_t *value, bool rejected)
 {
-    pet_t pet = {strdup(name), value_copy(value), rejected, false};
+    pet_t pet = {strdup(name), value_copy(value), rejected};
     pet_t *old = pet_find(self, name);
 
     must(pet.name);
@@ -85,7 +84,6 @@ const char *shell_settled(shell_t *self, kref_t promise, bool rejected, const ca
         value_clear(&pet->value);
         pet->value = value_copy(value);
         pet->rejected = rejected;
-        pet->waited = false;
         name = pet->name;
     }
     if (name) seen_add(self, value);
@@ -118,33 +116,16 @@ static seen_t *seen_take(shell_t *self, kref_t kref)
     return &self->seen[self->seen_count++];
 }
 
-static void seen_in(shell_t *self, const json_t *json, const krefs_t *slots)
+static void see(void *context, kref_t kref, const char *iface)
 {
-    const char *key;
-    json_t *item, *object = (json_t *)(uintptr_t)json;
-    const char *text = json_string_value(json);
-    size_t i;
-
-    json_array_foreach(json, i, item) seen_in(self, item, slots);
-    json_object_foreach(object, key, item) seen_in(self, item, slots);
-    if (!text || *text != '$') return;
-    char *end;
-    unsigned long index = strtoul(text + 1, &end, 10);
-    if (end == text + 1 || index >= slots->count) return;
-    seen_t *seen = seen_take(self, slots->at[index]);
-    if (*end != '.' || seen->iface) return;
-    seen->iface = strdup(end + 1);
+    if (!kref_is_object(kref)) return;
+    seen_t *seen = seen_take(context, kref);
+    if (!iface || seen->iface) return;
+    seen->iface = strdup(iface);
     must(seen->iface);
 }
 
-void seen_add(shell_t *self, const capdata_t *value)
-{
-    if (!value->slots.count || value->body.len < 2) return;
-    json_t *json = json_loadb((const char *)value->body.at + 1, value->body.len - 1,
-                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
-    if (json) seen_in(self, json, &value->slots);
-    json_decref(json);
-}
+void seen_add(shell_t *self, const capdata_t *value) { value_slots(value, see, self); }
 
 /* ---- terms ---- */
 
@@ -378,8 +359,6 @@ static err_t run_value(run_t *run, const line_t *line, outcome_t *ret)
     else if (sends(line->term))
         snprintf(ret->name, sizeof ret->name, "$%" PRIu64, ++run->shell->results);
     if (*ret->name) pet_set(run->shell, ret->name, &data, false);
-    if (ret->settled == SETTLED_NOT)
-        pet_find(run->shell, *ret->name ? ret->name : line->name)->waited = true;
     return ERR_OK;
 }
 

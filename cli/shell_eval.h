@@ -27,7 +27,6 @@ typedef struct {
     char *name;
     value_t value;
     bool rejected;
-    bool waited; /* stands for a promise that was awaited: the broker will say what became of it */
 } pet_t;
 
 /* An object that was seen, for completion and to tell what it is. */

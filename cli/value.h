@@ -52,6 +52,10 @@ CHECKED err_t value_show(buf_t *out, const capdata_t *data);
  * an error whose name has no literal as Error. Fails with BODY_BROKEN when the body is not smallcaps. */
 CHECKED err_t value_literal(buf_t *out, const capdata_t *data);
 
+/* Calls EACH for every mention of a reference in DATA, in no order; IFACE is "Alleged: Mint", or NULL. */
+void value_slots(const capdata_t *data, void (*each)(void *context, kref_t kref, const char *iface),
+                 void *context);
+
 /* The same as a JSON value: "42n", "<ko44> (Alleged: Mint)", "[TypeError: m]". Never NULL. */
 json_t *value_json(const capdata_t *data);
 

@@ -44,6 +44,35 @@ static json_t *parse(const capdata_t *data)
                       JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
 }
 
+/* Who asks for the references of a value. */
+typedef struct {
+    const capdata_t *data;
+    void (*each)(void *context, kref_t kref, const char *iface);
+    void *context;
+} mentions_t;
+
+static void mentions_in(const mentions_t *m, json_t *encoded)
+{
+    const char *key, *iface, *text = json_string_value(encoded);
+    json_t *item;
+    kref_t kref;
+    size_t i;
+
+    json_array_foreach(encoded, i, item) mentions_in(m, item);
+    json_object_foreach(encoded, key, item) mentions_in(m, item);
+    if (text && (*text == '$' || *text == '&') && slot_read(m->data, text, &kref, &i, &iface))
+        m->each(m->context, kref, iface);
+}
+
+void value_slots(const capdata_t *data, void (*each)(void *context, kref_t kref, const char *iface),
+                 void *context)
+{
+    json_t *encoded = data->slots.count ? parse(data) : NULL;
+
+    if (encoded) mentions_in(&(mentions_t){data, each, context}, encoded);
+    json_decref(encoded);
+}
+
 static json_t *format(const char *head, text_t text, const char *tail)
 {
     buf_t out = buf_of(SIZE_MAX);
