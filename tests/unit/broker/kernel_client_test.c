@@ -46,6 +46,34 @@ Test(client, a_call_is_answered_and_its_promise_kept_until_awaited)
     rig_destroy(&rig);
 }
 
+Test(client, a_promise_in_an_answer_can_be_awaited_later)
+{
+    rig_t *rig = start("alice");
+    rig_empty(rig, 1);
+    msg_call_t call = ping(rig, 1);
+    kref_t result = rig_ask(rig, TAG_call, &call)->body.sent.result, inner = kp(1, 1);
+    call_resolve(&calls, result, false, "#[\"&0\"]", &inner, 1);
+    rig_result(rig, 1, &calls);
+    msg_await_t await = {rig_id(rig), result};
+    cr_assert_eq(rig_ask(rig, TAG_await, &await)->tag, TAG_settled);
+
+    /* Nobody else asks for it; it is settled in the meantime. */
+    call = ping(rig, 1);
+    rig_ask(rig, TAG_call, &call);
+    call_resolve(&calls, inner, false, "#7", NULL, 0);
+    rig_result(rig, 1, &calls);
+    await = (msg_await_t){rig_id(rig), inner};
+    const msg_t *settled = rig_ask(rig, TAG_await, &await);
+    cr_assert_eq(settled->tag, TAG_settled);
+    cr_expect(rig_body_is(&settled->body.settled.value, "#7"));
+
+    msg_release_t release = {rig_id(rig), {0}};
+    cr_assert_eq(rig_ask(rig, TAG_release, &release)->tag, TAG_done);
+    await.request = rig_id(rig);
+    cr_expect_eq(rig_ask(rig, TAG_await, &await)->body.failed.error, ERR_REF_UNKNOWN);
+    rig_destroy(&rig);
+}
+
 Test(client, several_clients_wait_and_one_goes_away)
 {
     rig_t *rig = start("alice");
