@@ -5,6 +5,7 @@
 #include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,24 @@ static edit_t *owner(EditLine *el)
 
 static char *prompt_of(EditLine *el) { return (char *)(uintptr_t)owner(el)->prompt; }
 
+/* Waits for a key. False: a signal came in, be it just before. */
+static bool key_wait(EditLine *el)
+{
+    struct pollfd input = {STDIN_FILENO, POLLIN, 0};
+    sigset_t held, before;
+
+    sigemptyset(&held);
+    sigaddset(&held, SIGINT), sigaddset(&held, SIGTERM), sigaddset(&held, SIGHUP);
+    sigaddset(&held, SIGWINCH);
+    sigprocmask(SIG_BLOCK, &held, &before);
+    while (!signal_caught() && ppoll(&input, 1, NULL, &before) < 0 && errno == EINTR) {
+        if (resized) el_resize(el);
+        resized = 0;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return !signal_caught();
+}
+
 /* One character of the terminal: libedit's own reader would not let signals end the line. */
 static int key_read(EditLine *el, wchar_t *ret)
 {
@@ -115,13 +134,9 @@ static int key_read(EditLine *el, wchar_t *ret)
     char byte;
 
     for (;;) {
+        if (!key_wait(el)) return 0;
         ssize_t got = read(STDIN_FILENO, &byte, 1);
-        if (got < 0 && errno == EINTR) {
-            if (signal_caught()) return 0;
-            if (resized) el_resize(el);
-            resized = 0;
-            continue;
-        }
+        if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return (int)got;
         size_t used = mbrtowc(ret, &byte, 1, &state);
         if (used == (size_t)-2) continue;
