@@ -162,6 +162,18 @@ class Fetch(YardTest):
         self.assertEqual("200 hello \u00fc", self.tries(self.server.url("/hello")))
         self.assertSound()
 
+    def test_many_questions_and_agents_that_die(self):
+        count = 60
+        for _ in range(count):
+            self.call("begin", f"s:{self.server.url('/slow')}", "undefined")
+        for _ in range(3):
+            asked = len(self.server.asked)
+            self.yard.kill(self.agents())
+            self.assertTrue(wait_for(lambda: len(self.server.asked) >= asked + 32), "all that may go on at once do")
+        self.server.http.gate.set()
+        self.assertEqual(["slow"] * count, self.seen(count))
+        self.assertSound()
+
     def test_the_broker_dies(self):
         self.call("begin", f"s:{self.server.url('/slow')}", "undefined")
         self.assertTrue(wait_for(lambda: len(self.server.asked) == 1))
