@@ -8,7 +8,7 @@
 uint64_t object_own_pins(const kernel_t *k, const object_t *object)
 {
     kref_t kref = {object->row.kref};
-    const service_t *service = service_find(k, kref);
+    const service_t *service = kref_issuer(kref).n ? NULL : service_find(k, kref);
     if (service)
         return service->row.kind == SERVICE_channel && cluster_find(k, service->row.cluster);
     const kvat_t *vat = kref_serial(kref) ? NULL : vat_find(k, kref_issuer(kref).n);
