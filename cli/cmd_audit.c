@@ -144,7 +144,7 @@ static err_t offline(cli_t *cli, const char *home, const char *socket, audit_t *
     uint64_t ms = args_ms(&cli->args, "timeout", LOAD_MS);
     setenv("VATYARD_LOG_FORMAT", "json", 1);
     setenv("VATYARD_LOG_LEVEL", "info", 1);
-    err_t err = instance_start(&instance, home, socket, 0, false,
+    err_t err = instance_start(&instance, home, socket, 0, INSTANCE_OWN,
                                ms < LOAD_MS ? (unsigned)ms : LOAD_MS, &cli->f);
     if (err == ERR_STORE_DAMAGED) findings_of_log(log, before.st_size, self);
     link_t *link = err ? NULL : link_new(instance.control, ANSWER_MS, &cli->f);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/console.h"
 #include "cli/events.h"
 #include "cli/instance.h"
 #include "cli/launch.h"
@@ -29,6 +30,7 @@ typedef struct {
     instance_t instance;
     link_t *link;
     events_t events;
+    console_t console;
     launched_t launched;
     uint64_t began_ms, deadline_ms;
 
@@ -149,6 +151,7 @@ static err_t broken(void *context, fail_t *f)
 {
     run_t *self = context;
 
+    console_show(&self->console, &self->events);
     if (!instance_broken(&self->instance, f)) return ERR_OK;
     disk_full(self, f);
     return f->err;
@@ -201,6 +204,7 @@ static err_t wait_end(run_t *self, fail_t *f)
         const msg_t *msg;
         err_t err = next(self, &msg, f);
         if (err) return err;
+        console_show(&self->console, &self->events);
         if (!msg) continue;
         if (msg->tag == TAG_settled)
             settle(self, &msg->body.settled);
@@ -300,7 +304,9 @@ static err_t start(run_t *self, fail_t *f)
     if (err) return err;
     hosts = instance_hosts(self->folder, hosts);
     snprintf(socket, sizeof socket, "%s/c", self->temporary);
-    err = instance_start(&self->instance, self->folder, socket, hosts, false,
+    console_begin(&self->console, self->plan, self->folder);
+    err = instance_start(&self->instance, self->folder, socket, hosts,
+                         self->console.wanted ? INSTANCE_CONSOLE : INSTANCE_OWN,
                          left < READY_MS ? left : READY_MS, f);
     if (err) return err;
     self->link =
@@ -361,6 +367,7 @@ static void run_clear(run_t *self)
     instance_stop(&self->instance);
     if (*self->temporary) folder_remove(self->temporary);
     if (self->events.lines) fclose(self->events.lines);
+    console_end(&self->console);
     loads_clear(&self->loads);
     buf_clear(&self->body);
     free(self->slots);

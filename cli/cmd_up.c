@@ -122,7 +122,7 @@ static pid_t recorder_start(const home_t *home, fail_t *f)
     path_program("vatctl", self);
     home_file(home, "log.jsonl", log);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", home->socket);
-    return process_start(argv, &(start_t){-1, -1, -1, true}, f);
+    return process_start(argv, &(start_t){-1, -1, -1, true, false}, f);
 }
 
 static err_t processes_write(const home_t *home, const instance_t *instance, pid_t recorder,
@@ -225,7 +225,7 @@ static size_t running_hosts(json_t *all, bool *ret, size_t hosts)
 static err_t hosts_fill(cli_t *cli, home_t *home, link_t *link, size_t hosts, unsigned ms,
                         uint64_t *ret_hosts)
 {
-    instance_t instance = {.daemon = true};
+    instance_t instance = {.kind = INSTANCE_DAEMON};
     bool *running = calloc(hosts + 1, sizeof *running);
     json_t *all = processes_read(home), *kept = json_array(), *process;
     char name[32], path[PATH_MAX];
@@ -280,7 +280,7 @@ static err_t up_fresh(cli_t *cli, home_t *home, size_t hosts, unsigned ms)
 
     leftovers_end(home);
     signals_catch();
-    err_t err = instance_start(&instance, home->home, home->socket, hosts, true, ms, f);
+    err_t err = instance_start(&instance, home->home, home->socket, hosts, INSTANCE_DAEMON, ms, f);
     if (err) return err;
     pid_t recorder = recorder_start(home, f);
     err = processes_write(home, &instance, recorder, f);

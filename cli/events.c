@@ -9,7 +9,7 @@
 #include "wire/base/hash.h"
 #include "wire/base/must.h"
 
-enum { ARGUMENTS_SHOWN_MAX = 1000 };
+enum { ARGUMENTS_SHOWN_MAX = 1000, SHORT_HASH = 19 /* "b1-" and 16 digits */ };
 
 static bool is(text_t text, const char *word)
 {
@@ -125,11 +125,18 @@ static void put_arguments(line_t *l, const capdata_t *data)
     buf_clear(&shown);
 }
 
+/* A vat-upgrade says the bundle's hash, or why there was none. */
+static bool is_upgraded(const msg_event_t *event)
+{
+    return event->text.len > 3 && memcmp(event->text.at, "b1-", 3) == 0;
+}
+
 static const char *severity(const msg_event_t *event)
 {
     if (is(event->type, "resolve")) return event->rejected ? "WARN" : "INFO";
     if (is(event->type, "done")) return event->ok ? "INFO" : "ERROR";
     if (is(event->type, "vat-exit")) return "WARN";
+    if (is(event->type, "vat-upgrade")) return is_upgraded(event) ? "INFO" : "WARN";
     if (!is(event->type, "console")) return "INFO";
     if (event->kind.len >= 5 && memcmp(event->kind.at, "error", 5) == 0) return "ERROR";
     if (event->kind.len >= 4 && memcmp(event->kind.at, "warn", 4) == 0) return "WARN";
@@ -363,10 +370,26 @@ static void show_traffic(events_t *self, const msg_event_t *event)
     fputc('\n', out);
 }
 
+/* What it runs from now on, or why the new code did not. */
+static void show_upgrade(const events_t *self, const msg_event_t *event)
+{
+    FILE *out = self->people;
+    bool done = is_upgraded(event);
+    text_t text = event->text;
+
+    fprintf(out, "vat v%u ", event->vat.n);
+    put_safely(out, event->name);
+    if (done && text.len > SHORT_HASH) text.len = SHORT_HASH;
+    fputs(done ? " upgraded to " : ": ", out);
+    put_safely(out, text);
+    fputs(done ? "...\n" : "\n", out);
+}
+
 static void show_life(events_t *self, const msg_event_t *event)
 {
     FILE *out = self->people;
 
+    if (is(event->type, "vat-upgrade")) show_upgrade(self, event);
     if (!is(event->type, "vat-exit")) return;
     fprintf(out, "vat v%u ", event->vat.n);
     put_safely(out, event->name);

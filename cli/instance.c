@@ -169,7 +169,9 @@ static err_t begin(const instance_t *self, const char *name, char **argv, size_t
 
     log = open(ret->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     ret->log_from = log >= 0 ? lseek(log, 0, SEEK_END) : 0;
-    ret->pid = process_start(argv, &(start_t){log, log, ready[1], self->daemon}, f);
+    start_t how = {log, log, ready[1], self->kind == INSTANCE_DAEMON,
+                   self->kind == INSTANCE_CONSOLE && strcmp(name, "broker") == 0};
+    ret->pid = process_start(argv, &how, f);
     if (log >= 0) close(log);
     close(ready[1]);
     ret->ready = ready[0];
@@ -234,7 +236,7 @@ static err_t host_key(const char *state, char ret[64], unsigned ms, fail_t *f)
     snprintf(folder, sizeof folder, "%s", state);
     path_program("vathost", program);
     must(pipe2(out, O_CLOEXEC) == 0);
-    pid_t pid = process_start(argv, &(start_t){out[1], -1, -1, false}, f);
+    pid_t pid = process_start(argv, &(start_t){out[1], -1, -1, false, false}, f);
     close(out[1]);
     bool got = pid && line_read(out[0], line, ms);
     close(out[0]);
@@ -357,9 +359,9 @@ err_t instance_add(instance_t *self, const bool *running, size_t hosts, unsigned
 }
 
 err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
-                     bool daemon, unsigned ms, fail_t *f)
+                     instance_kind_t kind, unsigned ms, fail_t *f)
 {
-    *self = (instance_t){.daemon = daemon};
+    *self = (instance_t){.kind = kind};
     snprintf(self->folder, sizeof self->folder, "%s", folder);
     self->hosts = calloc(hosts + 1, sizeof *self->hosts);
     must(self->hosts);

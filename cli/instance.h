@@ -13,13 +13,19 @@
 
 enum { READY_MS = 30 * 1000 };
 
+typedef enum {
+    INSTANCE_OWN,     /* its processes die with us */
+    INSTANCE_CONSOLE, /* so, and our stdin is what console channels read */
+    INSTANCE_DAEMON   /* they outlive us */
+} instance_kind_t;
+
 typedef struct {
     char folder[PATH_MAX];  /* state and logs */
     char control[PATH_MAX]; /* ipc://... */
     char hosts_endpoint[256], key[64];
     pid_t broker, *hosts;
     size_t host_count;
-    bool daemon;
+    instance_kind_t kind;
 } instance_t;
 
 /* VATYARD_HOME, or the user's own folder for state. */
@@ -40,7 +46,7 @@ size_t instance_hosts(const char *folder, size_t wanted);
  * path). All are ready on return. On failure nothing of it runs: PROCESS_FAILED, TIMED_OUT, or
  * what a process said (STORE_LOCKED, ADDRESS_IN_USE, ...). */
 CHECKED err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
-                             bool daemon, unsigned ms, fail_t *f);
+                             instance_kind_t kind, unsigned ms, fail_t *f);
 
 /* Starts those of HOSTS vathosts that RUNNING (one per host) does not have, for the broker that
  * SELF->hosts_endpoint and SELF->key name; their ids go to SELF->hosts, 0 for those that ran. */

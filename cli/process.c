@@ -44,7 +44,7 @@ static _Noreturn void child(char *const argv[], const start_t *how, int report, 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(1);
     }
-    dup2(null, STDIN_FILENO);
+    if (!how->input) dup2(null, STDIN_FILENO);
     dup2(how->output >= 0 ? how->output : null, STDOUT_FILENO);
     dup2(how->errors >= 0 ? how->errors : null, STDERR_FILENO);
     if (how->ready >= 0) fcntl(how->ready, F_SETFD, 0);

@@ -14,6 +14,7 @@ typedef struct {
     int output, errors; /* descriptors that become stdout and stderr; -1: /dev/null */
     int ready;          /* descriptor kept open under its own number; -1: none */
     bool daemon;        /* own session, outlives us; else it is killed when we die */
+    bool input;         /* our stdin is its, too; else /dev/null */
 } start_t;
 
 /* Starts ARGV[0] (looked up in PATH when it has no '/'). Gives the process id, or 0 and

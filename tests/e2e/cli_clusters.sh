@@ -59,6 +59,14 @@ two" ] || complain "the file has $(cat "$home/elsewhere/notes.txt")"
 code 3 run "$home/no-hosts.json"
 grep -q 'E2109: Vat "root" requested "fetch" but no network.allowedHosts was specified' "$home/err" || complain "fetch without hosts: $(cat "$home/err")"
 
+# A console channel of a run is the run's own stdin and stderr; without input it ends.
+echo "{\"bootstrap\": \"root\", \"io\": {\"tty\": {\"type\": \"console\"}}, \"vats\": {\"root\": {\"sourceSpec\": \"$vats/console.js\"}}}" >"$home/console.json"
+printf 'ann\nbob\nstop\n' | "$vatctl" run "$home/console.json" >"$home/out" 2>"$home/err" || complain "console: $(cat "$home/err")"
+says "what was typed" '[["ann", "bob"], "stop"]'
+[ "$(grep -c '^tty *| name [012]?$' "$home/err")" -eq 3 ] || complain "what was asked: $(cat "$home/err")"
+code 0 run "$home/console.json" -q
+says "nobody types" '[[], null]'
+
 # ---- up --system ----
 code 0 up --system "$home/facet.json" --system "$home/other.json" --json
 same "launched" 'o["system"]' "[{'cluster': 'facet', 'done': 'launched'}, {'cluster': 'other', 'done': 'launched'}]"

@@ -72,6 +72,11 @@ counts '["second", 26, 0]'
 code 0 upgrade v2 "$second"
 grep -q 'the same code' "$home/err" || complain "that it is the same code is not told: $(cat "$home/err")"
 
+"$vatctl" logs counter >"$home/out" || complain "logs"
+[ "$(grep -c "^vat v2 counter upgraded to $(echo "$second" | cut -c1-19)...$" "$home/out")" -eq 3 ] || complain "logs of upgrades: $(cat "$home/out")"
+grep -q '^vat v2 counter: the upgrade failed: .*not with me' "$home/out" || complain "logs of a failure: $(cat "$home/out")"
+grep -q '^counter *| second code, by 10$' "$home/out" || complain "what the new code printed: $(cat "$home/out")"
+
 # A vat that is busy: the upgrade waits for its turn, also when nobody waits for it.
 "$vatctl" inspect counter >/dev/null
 stopped=$(value '[p["pid"] for p in o if p["name"] == "host-1"][0]' "$VATYARD_HOME/pids")

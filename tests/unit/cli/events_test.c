@@ -92,6 +92,29 @@ Test(events, what_a_vat_prints_cannot_drive_the_terminal)
     free(shown);
 }
 
+Test(events, an_upgrade_says_what_runs_or_why_it_does_not)
+{
+    char *shown = NULL;
+    size_t len = 0;
+    events_t events = {.people = open_memstream(&shown, &len)};
+    msg_event_t event = {.type = text_of("vat-upgrade"),
+                         .vat = {2},
+                         .name = text_of("bob"),
+                         .text = text_of("b1-0123456789abcdef0123")};
+
+    events_take(&events, &event);
+    event.text = text_of("the upgrade failed: Error: no\033");
+    events_take(&events, &event);
+    fclose(events.people);
+    cr_assert_str_eq(shown, "vat v2 bob upgraded to b1-0123456789abcdef...\n"
+                            "vat v2 bob: the upgrade failed: Error: no?\n");
+    free(shown);
+
+    char *text = line_of(&event);
+    cr_assert(strstr(text, "\"type\":\"vat-upgrade\",\"sev\":\"WARN\""), "%s", text);
+    free(text);
+}
+
 Test(events, a_delivery_without_a_message_names_its_kind)
 {
     const char *const kinds[] = {"dropExports", "retireExports", "retireImports",
