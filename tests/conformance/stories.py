@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Scenarios told by programs of tests/story: kernel and supervisors with vats that say syscalls one by one, in windows of 1, 4
-and 16. Each row names the Criterion test that proves it; a row without such a test fails."""
+"""Scenarios told by C programs: of tests/story, kernel and supervisors with vats that say syscalls one by one, in windows of 1, 4 and
+16; of tests/unit, the kernel alone with a clock that the test moves. Each row names the Criterion test that proves it; a row
+without such a test fails."""
 
 import os
 import re
@@ -63,6 +64,22 @@ def vpid_kernel():
     row("rejects previously exported result promise", "a_result_promise_that_was_sent")
 
 
+def vat_timer():
+    for scenario, test in {
+            "getCurrentTimestamp": "the_time_is_told_and_never_goes_back", "clock": "brand_and_clock_are_one_each",
+            "setWakeup": "a_wakeup_comes_once_and_in_time", "wakeAt": "promises_of_a_time_are_kept", "delay": "delays",
+            "makeRepeater": "repeaters", "makeRepeater from now": "repeaters", "repeatAfter": "repeats_go_on_when_the_handler_has_answered",
+            "repeatAfter from now": "repeats_from_now_on", "repeatAfter shared cancel token": "a_shared_token_cancels_all",
+            "notifier in future": "a_notifier_in_the_future", "notifier from now": "a_notifier_from_now",
+            "cancel notifier": "cancelled_notifiers_say_when"}.items():
+        told("broker_kernel_timer_test", f"timer::{test}", "vat-timer", scenario)
+    told("broker_kernel_timer_test", "timer::wrong_arguments", "vat-timer", "brand", "same, but",
+         "`TimerBrands must match`, without the two brands in the text")
+    absent("vat-timer", "a notifier has `getUpdateSince` but no `asyncIterator`: an object of the kernel has no methods named by symbols",
+           "iterator", "cancel active iterator", "cancel idle iterator")
+    absent("vat-timer", "inner functions of SwingSet's timer vat", "schedule", "cancels", "measureInterval")
+
+
 def run(program, tests):
     """Runs one program; sets what became of its rows. Returns its exit code."""
     with tempfile.TemporaryDirectory(prefix="vatyard-test-") as folder:
@@ -83,6 +100,7 @@ def run(program, tests):
 def main():
     gc_kernel()
     vpid_kernel()
+    vat_timer()
     code = [run(program, tests) for program, tests in stories.items()]
     record()
     failed = any(row.passed is False for tests in stories.values() for rows in tests.values() for row in rows)
