@@ -221,6 +221,7 @@ err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f)
 }
 
 const char cluster_head[] = "CLUSTER NAME STATE VATS BOOTSTRAP RESULT";
+const char host_head[] = "HOST NAME STATE VATS";
 
 err_t cmd_cluster_ls(cli_t *cli)
 {
@@ -288,7 +289,7 @@ err_t cmd_status(cli_t *cli)
     AUTO(link) link = client_link(cli);
     if (!link) return cli->f.err;
 
-    table_t hosts = table_of("HOST NAME STATE VATS"), clusters = table_of(cluster_head);
+    table_t hosts = table_of(host_head), clusters = table_of(cluster_head);
     json_t *hosts_json = json_array(), *clusters_json = json_array(), *counters = NULL;
     err_t err = hosts_get(link, &hosts, hosts_json, &cli->f);
     if (!err) err = clusters_get(link, &clusters, clusters_json, &cli->f);

@@ -40,6 +40,8 @@ static char **complete(void *context, const char *line, size_t cursor, size_t *r
     return session_complete(context, line, cursor, ret_from);
 }
 
+static bool news(void *context) { return session_news(context); }
+
 static void failure_tell(session_t *self)
 {
     cli_t *cli = self->cli;
@@ -105,7 +107,7 @@ static err_t with_people(session_t *self)
         if (err) return err;
     }
     snprintf(history, sizeof history, "%s/history", home);
-    AUTO(edit) edit = edit_new(keep ? history : NULL, complete, self);
+    AUTO(edit) edit = edit_new(keep ? history : NULL, complete, news, self);
     if (!edit) return fail(&self->cli->f, ERR_INTERNAL, "the terminal cannot be used");
     self->people = self->timed = true;
     greet(self);

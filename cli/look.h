@@ -26,6 +26,6 @@ CHECKED err_t away_get(link_t *link, away_t *ret, fail_t *f);
 json_t *vat_json(const msg_vat_row_t *vat, const away_t *away);
 
 /* Rows of clusters and of hosts, added to a table and to a JSON array. */
-extern const char cluster_head[];
+extern const char cluster_head[], host_head[];
 CHECKED err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f);
 CHECKED err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f);

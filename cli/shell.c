@@ -71,7 +71,8 @@ static void on_answer(void *context, const msg_t *msg)
     const char *name =
         shell_settled(&self->shell, settled->promise, settled->rejected, &settled->value);
     if (!name || !self->people || self->cli->json) return;
-    printf("%s = ", name);
+    printf("\r%s = ", name); /* where a prompt may stand */
+    self->news++;
     if (client_show(self->cli, settled->rejected, &settled->value, stdout)) printf("...");
     printf("\n");
 }
@@ -98,10 +99,13 @@ void session_clear(session_t *self)
     shell_clear(&self->shell);
 }
 
-void session_news(session_t *self)
+bool session_news(session_t *self)
 {
+    size_t before = self->news;
+
     link_drain(self->link);
     fflush(stdout);
+    return self->news != before;
 }
 
 /* ---- methods ---- */

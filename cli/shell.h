@@ -22,6 +22,7 @@ typedef struct {
     buf_t pending;    /* lines that are not complete yet */
     methods_t *methods;
     size_t method_count;
+    size_t news; /* told so far by session_news() */
 } session_t;
 
 void session_init(session_t *self, cli_t *cli, link_t *link);
@@ -38,8 +39,8 @@ void session_drop(session_t *self);
 /* All the lines of FILE, which is called NAME. */
 CHECKED err_t session_file(session_t *self, FILE *file, const char *name);
 
-/* Says what became of promises while nobody waited for them. */
-void session_news(session_t *self);
+/* Says what became of promises while nobody waited for them. False: nothing new. */
+bool session_news(session_t *self);
 
 /* The methods of KREF: known, or asked for now, for at most MS. NULL when it does not say; F tells why. They
  * live until the next call. */

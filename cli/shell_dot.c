@@ -266,7 +266,7 @@ static err_t dot_who(session_t *self, const char *words)
 
 static err_t dot_hosts(session_t *self, const char *words)
 {
-    table_t table = table_of("HOST NAME STATE VATS");
+    table_t table = table_of(host_head);
     json_t *json = json_array();
     err_t err = hosts_get(self->link, &table, json, &self->cli->f);
 

@@ -25,6 +25,7 @@ struct edit {
     History *history;
     FILE *file; /* lines are added at its end; NULL: none is kept */
     edit_complete_t *complete;
+    edit_news_t *news;
     void *context;
     const char *prompt;
     char *line;
@@ -109,17 +110,30 @@ static edit_t *owner(EditLine *el)
 
 static char *prompt_of(EditLine *el) { return (char *)(uintptr_t)owner(el)->prompt; }
 
+static void news_ask(EditLine *el)
+{
+    const LineInfo *line = el_line(el);
+    edit_t *self = owner(el);
+
+    if (line->lastchar == line->buffer && self->news(self->context)) el_set(el, EL_REFRESH);
+}
+
 /* Waits for a key. False: a signal came in, be it just before. */
 static bool key_wait(EditLine *el)
 {
+    static const struct timespec slice = {0, NEWS_MS * 1000000L};
     struct pollfd input = {STDIN_FILENO, POLLIN, 0};
     sigset_t held, before;
+    int ready = 0;
 
     sigemptyset(&held);
     sigaddset(&held, SIGINT), sigaddset(&held, SIGTERM), sigaddset(&held, SIGHUP);
     sigaddset(&held, SIGWINCH);
     sigprocmask(SIG_BLOCK, &held, &before);
-    while (!signal_caught() && ppoll(&input, 1, NULL, &before) < 0 && errno == EINTR) {
+    while (!signal_caught() && ready == 0) {
+        ready = ppoll(&input, 1, &slice, &before);
+        if (ready == 0) news_ask(el);
+        if (ready < 0 && errno == EINTR) ready = 0;
         if (resized) el_resize(el);
         resized = 0;
     }
@@ -240,7 +254,7 @@ static void keys_bind(edit_t *self)
     el_set(el, EL_BIND, "^Z", "vatyard-suspend", NULL);
 }
 
-edit_t *edit_new(const char *path, edit_complete_t *complete, void *context)
+edit_t *edit_new(const char *path, edit_complete_t *complete, edit_news_t *news, void *context)
 {
     AUTO(edit) self = calloc(1, sizeof *self);
     HistEvent event;
@@ -249,6 +263,7 @@ edit_t *edit_new(const char *path, edit_complete_t *complete, void *context)
     setlocale(LC_CTYPE, "");
     if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0) setlocale(LC_CTYPE, "C.UTF-8");
     self->complete = complete;
+    self->news = news;
     self->context = context;
     self->prompt = "";
     self->history = history_init();

@@ -1,16 +1,22 @@
 /* Editing a line at a terminal: history, completion, Ctrl-C. The only user of libedit. */
 #pragma once
-#include "wire/base/own.h"
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "wire/base/own.h"
 
 typedef struct edit edit_t;
 
 /* As session_complete(). */
 typedef char **edit_complete_t(void *context, const char *line, size_t cursor, size_t *ret_from);
 
+/* Asked every NEWS_MS while the line is empty; what it writes begins where the prompt stands. False: nothing. */
+typedef bool edit_news_t(void *context);
+enum { NEWS_MS = 250 };
+
 /* For the terminal of stdin and stdout. HISTORY is the file of earlier lines, made with mode 0600; NULL: none.
  * The caller owns it. NULL when the terminal cannot be used. */
-edit_t *edit_new(const char *history, edit_complete_t *complete, void *context);
+edit_t *edit_new(const char *history, edit_complete_t *complete, edit_news_t *news, void *context);
 /* The terminal is as it was before. */
 void edit_destroy(edit_t **self_p);
 
