@@ -321,6 +321,8 @@ static err_t inspect_cluster(cli_t *cli, link_t *link, const char *word, bool *r
                 printf("  %-10s %s\n", key, json_string_value(value));
             else if (json_is_integer(value))
                 printf("  %-10s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+            else
+                printf("  %-10s %s\n", key, json_is_true(value) ? "yes" : "no");
         }
         break;
     }

@@ -67,6 +67,16 @@ says "what was typed" '[["ann", "bob"], "stop"]'
 code 0 run "$home/console.json" -q
 says "nobody types" '[[], null]'
 
+# ---- how a run with timers ends ----
+echo "{\"bootstrap\": \"root\", \"vats\": {\"root\": {\"sourceSpec\": \"$vats/sleeps.js\"}}}" >"$home/sleeps.json"
+code 0 run "$home/sleeps.json" -q -- delay
+says "a timer is waited for" '"slept"'
+code 0 run "$home/sleeps.json" -q --timeout 20s -- repeats
+says "one that repeats is not" '"repeats"'
+code 1 run "$home/sleeps.json" --timeout 20s -- never
+grep -q E2302 "$home/err" || complain "after the last timer nothing comes: $(cat "$home/err")"
+code 7 run "$home/sleeps.json" --timeout 1s --until forever -- repeats
+
 # ---- up --system ----
 code 0 up --system "$home/facet.json" --system "$home/other.json" --json
 same "launched" 'o["system"]' "[{'cluster': 'facet', 'done': 'launched'}, {'cluster': 'other', 'done': 'launched'}]"
