@@ -277,6 +277,7 @@ static void host_random(xsMachine *the)
     memcpy(seed, delivery->seed.b, sizeof delivery->seed.b);
     arena_reset(&self->arena);
     size_t len = (size_t)n;
+    xsSetCurrentMeter(the, xsGetCurrentMeter(the) + (xsUnsignedValue)(len / BYTES_PER_COMPUTRON));
     uint8_t *bytes = arena_take(&self->arena, len);
     for (size_t at = 0; at < len; at += CHANCE_BLOCK_BYTES) {
         size_t block = len - at < CHANCE_BLOCK_BYTES ? len - at : CHANCE_BLOCK_BYTES;

@@ -3,9 +3,6 @@
 #include "web_js.h"
 #include "wire/base/hash.h"
 
-/* Native work counts as so many bytes to a computron. */
-enum { BYTES_PER_COMPUTRON = 64 };
-
 /* hostDigest(256 or 512, buffer): an ArrayBuffer with its SHA-2 */
 void host_digest(xsMachine *the)
 {

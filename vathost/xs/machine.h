@@ -50,6 +50,9 @@ extern const int host_callback_count;
 /* Gives MACHINE the host functions, under the names that supervisor.js knows. */
 void host_install(xsMachine *machine);
 
+/* Hashing and drawing count as so many bytes to a computron: about as long as JavaScript's. */
+enum { BYTES_PER_COMPUTRON = 8 };
+
 /* hostDigest(bits, buffer) and hostLibrary(), of library.c. */
 void host_digest(xsMachine *machine);
 void host_library(xsMachine *machine);

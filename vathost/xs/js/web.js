@@ -26,17 +26,16 @@ const makeFetch = ({ Request, signalOf }, { askFetch, toBase64, fromBase64 }) =>
     const url = new URL(request.url);
     const no = refuse(url);
     if (no) throw no;
-    if (redirect === 'manual') throw TypeError('fetch failed: redirect: "manual" is not supported');
     url.hash = '';
     const bytes = bytesOf(request);
     const body = bytes === null ? undefined : toBase64(bytes);
     let answer;
     try {
-      answer = await askFetch(harden({ method, url: url.href, headers: [...headers], body }));
+      const more = redirect === 'follow' ? {} : { redirect };
+      answer = await askFetch(harden({ method, url: url.href, headers: [...headers], body, ...more }));
     } catch (e) {
       throw failureOf(e);
     }
-    if (redirect === 'error' && answer.redirected) throw TypeError('fetch failed: the answer was a redirection');
     return makeResponse(answer, headersFrom(answer.headers), fromBase64(answer.body ?? ''));
   };
   const fetch = async (input, init = undefined) => {
