@@ -115,6 +115,22 @@ void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entr
     emit(k, TOPIC_TRAFFIC, &event);
 }
 
+/* The kernel itself executes ENTRY, a message to SERVICE. */
+void event_service(kernel_t *k, const service_t *service, const entry_t *entry)
+{
+    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    msg_event_t event = {.type = text_of("service"),
+                         .kind = text_of(service_iface(service->row.kind)),
+                         .msg = entry_cause(entry).msg,
+                         .trace = entry->trace,
+                         .target = kref_of(entry->row.target),
+                         .promise = kref_of(entry->row.result),
+                         .method = method_of(entry->value),
+                         .data = value_data(entry->value)};
+    event.from = event.msg.vat;
+    emit(k, TOPIC_TRAFFIC, &event);
+}
+
 void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry_t *entry)
 {
     if (!(k->topics & TOPIC_TRAFFIC)) return;

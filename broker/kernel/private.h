@@ -707,6 +707,7 @@ void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text);
 void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_console_t *line);
 void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry);
+void event_service(kernel_t *k, const service_t *service, const entry_t *entry);
 void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry_t *entry);
 void event_done(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_result_t *result,
                 size_t calls);

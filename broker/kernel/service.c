@@ -237,6 +237,7 @@ void service_run(kernel_t *k, service_t *service, entry_t *entry)
     call.method = smallcaps_method(call.data.body);
     call.args = node_item(node_root(&call.data), 1);
 
+    event_service(k, service, entry);
     const method_t *methods = tables[service->row.kind], *method = methods;
     while (method->name && !text_same(call.method, text_of(method->name))) method++;
     if (method->name)

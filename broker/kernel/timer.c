@@ -83,7 +83,9 @@ void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cau
                         "#[\"wake\",[{\"absValue\":\"+%" PRIu64
                         "\",\"timerBrand\":\"$0.Alleged: %s\"}]]",
                         time_ms(k), service_iface(SERVICE_timer_brand));
-    queue_push(&k->work, entry_new(k, ENTRY_MESSAGE, handler, result, value, cause));
+    entry_t *entry = entry_new(k, ENTRY_MESSAGE, handler, result, value, cause);
+    event_send(k, NULL, 0, entry);
+    queue_push(&k->work, entry);
 }
 
 /* ---- the heap ---- */

@@ -85,7 +85,8 @@ void client_launch(sim_t *self, unsigned cluster)
     msg_launch_t launch = {.request = client_request(self),
                            .name = text_of(name),
                            .serial = self->config.serial[cluster],
-                           .vats = {vats.at, vats.len}};
+                           .vats = {vats.at, vats.len},
+                           .services = text_of(sim_on(self, FAULT_service) ? "timer vatAdmin" : "")};
     client_ask(self, TAG_launch, &launch, REQUEST_LAUNCH);
     for (unsigned i = 0; i < self->asked_count; i++)
         if (id_same(self->asked[i].id, launch.request)) self->asked[i].cluster = cluster;

@@ -31,6 +31,7 @@ typedef struct {
     uint32_t settled_by; /* vat; 0 the kernel */
     bool rejected, said; /* said: the kernel told us as well */
     bool wanted;         /* the result of a message */
+    bool served;         /* of one that the kernel executed: the kernel settles it as it likes */
     uint32_t decider;    /* 0: a message on its way has it as its result, or the kernel */
     uint64_t decider_d;  /* the delivery that made it so */
     kref_t single;
@@ -421,7 +422,7 @@ void history_settled(history_t *self, kref_t kref, bool rejected, cargo_view_t c
         return;
     }
     bool own = !kref_issuer(kref).n && !promise->wanted; /* what the kernel promised itself */
-    if (!rejected && !own) broken(self, "K20", "%s is fulfilled by nobody", kref_text(kref, text));
+    if (!rejected && !own && !promise->served) broken(self, "K20", "%s is fulfilled by nobody", kref_text(kref, text));
     settle(self, promise, 0, rejected, (kref_t){0}, cargo);
     promise->said = true;
 }
@@ -523,6 +524,28 @@ void history_deliver_message(history_t *self, uint32_t n, uint64_t d, message_id
     give(vat, d, result);
     promise_of(self, result)->decider = n;
     promise_of(self, result)->decider_d = d;
+}
+
+void history_served(history_t *self, message_id_t id, kref_t target)
+{
+    message_t *message = deliverable(self, id);
+    if (!message || message->delivered) return;
+    const promise_t *promise =
+        kref_is_promise(message->target) ? promise_of(self, message->target) : NULL;
+    bool through =
+        promise && promise->settled_at && !promise->rejected && kref_same(promise->single, target);
+    if (!kref_same(target, message->target) && !through)
+        broken(self, "X11", "the kernel executes a message that was meant for something else");
+    if (kref_issuer(target).n) broken(self, "X11", "the kernel executes a message to a vat's object");
+    take_out(self, message);
+    if (!kref_none(message->result)) promise_of(self, message->result)->served = true;
+}
+
+void history_fulfilled(history_t *self, kref_t kref, kref_t single, cargo_view_t cargo)
+{
+    promise_t *promise = promise_of(self, kref);
+    history_settled(self, kref, false, cargo);
+    promise->single = single;
 }
 
 void history_never_seen(history_t *self, uint32_t n, uint64_t d, message_id_t id)

@@ -60,10 +60,15 @@ void history_applied(history_t *self, uint32_t vat, uint64_t d);
 /* The kernel says that it settled a promise: with a splat, with the end of a vat, or for a crank. */
 void history_settled(history_t *self, kref_t promise, bool rejected, cargo_view_t cargo);
 
+/* The same, when nobody decided it: the kernel fulfils what it owes. SINGLE as above. */
+void history_fulfilled(history_t *self, kref_t promise, kref_t single, cargo_view_t cargo);
+
 /* Delivery D of VAT is fixed. */
 void history_deliver_other(history_t *self, uint32_t vat, uint64_t d);
 void history_deliver_message(history_t *self, uint32_t vat, uint64_t d, message_id_t id,
                              kref_t target, kref_t result, cargo_view_t cargo);
+/* The kernel executed a message to an object of its own, and settles its result as it likes. */
+void history_served(history_t *self, message_id_t id, kref_t target);
 /* A notify: each promise with its value, then history_told() for the delivery. */
 void history_tell(history_t *self, uint32_t vat, uint64_t d, kref_t promise, bool rejected,
                   cargo_view_t cargo);

@@ -183,7 +183,8 @@ static void worker_start(sim_t *self, worker_t *worker)
                              .rude = vat->rude,
                              .eager = vat->eager,
                              .abandons = vat->abandons,
-                             .exits = vat->exits};
+                             .exits = vat->exits,
+                             .asks = sim_on(self, FAULT_service)};
     worker->store = store_new();
     worker->engine = model_new(&config);
     worker->supervisor = supervisor_new((vat_t){worker->number}, worker->store, worker->engine);

@@ -22,6 +22,7 @@ typedef struct {
     bool eager;      /* it drops and retires outside of bringOutYourDead as well */
     bool abandons;   /* it abandons exports; only with a window of 1 */
     bool exits;      /* it may end itself */
+    bool asks;       /* it tries methods of the kernel's own objects */
 } model_config_t;
 
 engine_t *model_new(const model_config_t *config);

@@ -108,7 +108,7 @@ static void load(model_t *self, chance_t *chance, cargo_t *cargo, unsigned most)
 static size_t mention(const cargo_t *cargo, size_t len, char *body, size_t room)
 {
     for (unsigned i = 0; i < cargo->count; i++)
-        len += (size_t)snprintf(body + len, room - len, ",\"%c%u\"",
+        len += (size_t)snprintf(body + len, room - len, "%s\"%c%u\"", body[len - 1] == '[' ? "" : ",",
                                 cargo->names[i][0] == 'o' ? '$' : '&', i);
     must(len < room);
     return len;
@@ -127,6 +127,47 @@ static void act_subscribe(model_t *self, const char *name)
     model_call(self, &call);
 }
 
+/* What the kernel's own objects understand, as far as it comes to rest by itself. %t: now and a little
+ * more, %n: a little. Mentioned references come behind it. */
+static const char *const asked[] = {
+    "createTimerService\",[null",
+    "createVatAdminService\",[null",
+    "getCriticalVatKey\",[null",
+    "getNamedBundleCap\",[\"w\"",
+    "getBundleCap\",[\"b1-good\"",
+    "getBundleID\",[null",
+    "getCurrentTimestamp\",[null",
+    "getClock\",[null",
+    "getTimerBrand\",[null",
+    "delay\",[%n",
+    "addDelay\",[%n",
+    "wakeAt\",[%t",
+    "setWakeup\",[%t",
+    "makeNotifier\",[%n,%n",
+    "getUpdateSince\",[\"#undefined\"",
+    "cancel\",[",
+    "done\",[null",
+    "isMyTimerService\",[",
+    "__getMethodNames__\",[null",
+};
+
+/* The beginning of a body that asks for something of the kernel. */
+static size_t ask_for(const model_t *self, chance_t *chance, char *body, size_t room)
+{
+    size_t len = (size_t)snprintf(body, room, "#[\"");
+    for (const char *at = asked[roll(chance, sizeof asked / sizeof *asked)]; *at; at++) {
+        if (*at != '%') {
+            body[len++] = *at;
+            continue;
+        }
+        bool time = *++at == 't';
+        unsigned long long n = (time ? self->stamp_ms : 1) + roll(chance, 40);
+        len += (size_t)snprintf(body + len, room - len, "\"+%llu\"", n);
+    }
+    must(len + 1 < room);
+    return len;
+}
+
 static void act_send(model_t *self, chance_t *chance)
 {
     name_t target, result = "";
@@ -142,8 +183,11 @@ static void act_send(model_t *self, chance_t *chance)
         name_promise(target, promise);
     self->budget--;
     load(self, chance, &cargo, 3);
-    size_t len = (size_t)snprintf(cargo.body, sizeof cargo.body, "#[\"m\",[\"%u.%u.%u\"",
-                                  self->config.vat, self->crank, ++self->tokens);
+    ++self->tokens;
+    bool asks = self->config.asks && once_in(chance, 3);
+    size_t len = asks ? ask_for(self, chance, cargo.body, sizeof cargo.body)
+                      : (size_t)snprintf(cargo.body, sizeof cargo.body, "#[\"m\",[\"%u.%u.%u\"",
+                                         self->config.vat, self->crank, self->tokens);
     len = mention(&cargo, len, cargo.body, sizeof cargo.body);
     snprintf(cargo.body + len, sizeof cargo.body - len, "]]");
     if (roll(chance, 4)) new_promise(self, result, false);

@@ -28,6 +28,7 @@ enum { VATS_MAX = 8, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 
     X(window, "more than one delivery in flight")                               \
     X(serial, "clusters that run one crank at a time")                          \
     X(remove, "a cluster is removed while it works")                            \
+    X(service, "vats use objects of the kernel: time, vat-admin")                 \
     X(upgrade, "vats are upgraded, some to code that is broken or not there")   \
     X(critical, "vats whose end ends their cluster") \
     X(audit, "the client audits, with the names that workers know, and lists")

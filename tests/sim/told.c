@@ -186,8 +186,14 @@ static void on_event(sim_t *self, const msg_event_t *event)
 {
     if (text_is(event->type, "deliver")) {
         on_deliver(self, event);
+    } else if (text_is(event->type, "resolve") && !event->rejected && event->vat.n == 0) {
+        kref_t single = {0};
+        if (!smallcaps_single_slot(&event->data, &single)) single = (kref_t){0};
+        history_fulfilled(self->history, event->promise, single, view(&event->data));
     } else if (text_is(event->type, "resolve")) {
         history_settled(self->history, event->promise, event->rejected, view(&event->data));
+    } else if (text_is(event->type, "service")) {
+        history_served(self->history, id_of(event->msg), event->target);
     } else if (text_is(event->type, "send") && event->from.n == 0) {
         history_send(self->history, id_of(event->msg), event->target, event->promise,
                      view(&event->data));
