@@ -444,11 +444,11 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
     } else if (worker->diverged) {
         /* The broker quarantines the vat. */
     } else if (done && worker->undone) {
-        guests_start(self, guest,
-                     now_ms); /* the broker knows how the upgrade ended, and skips it */
+        /* The broker knows how the upgrade ended, and skips it. */
+        guests_start(self, guest, now_ms);
     } else if (done) {
-        guests_start_later(guest,
-                           now_ms + SAID_ITS_END_MS); /* its last result said so; VAT_END follows */
+        /* Its last result said so; VAT_END follows. */
+        guests_start_later(guest, now_ms + SAID_ITS_END_MS);
     } else {
         log_warn("worker_restart", kv_num("vat", guest->vat.n), kv_num("status", (unsigned)status));
         start_again(guest, now_ms);
