@@ -456,6 +456,23 @@ Test(upgrade, one_that_cannot_be_is_the_brokers_fault)
     rig_clear(&rig);
 }
 
+static err_t no_engine(engine_t *engine, const char *bundle)
+{
+    (void)engine, (void)bundle;
+    return ERR_PROCESS_FAILED;
+}
+
+/* That is neither the bundle's fault nor the vat's: another worker may have more luck. */
+Test(upgrade, an_engine_that_cannot_be_had_ends_the_worker)
+{
+    rig_t rig = rig_grown(old_code);
+    rig.engine->renew = no_engine;
+    cr_expect_eq(upgrade(&rig, "quiet", (cargo_t){0}), ERR_PROCESS_FAILED);
+    cr_expect_str_eq(pairs(&rig), grown);
+    cr_expect_eq(supervisor_last(rig.supervisor), rig.d);
+    rig_clear(&rig);
+}
+
 Test(upgrade, a_store_that_fails_at_any_operation_ends_the_worker)
 {
     unsigned n = 0, failures = 0;
