@@ -61,18 +61,38 @@ static void check_repeat(recount_t *a, const ktimer_t *timer, const numbers_t *w
         found(a, "K54", row_of_timer(timer), "should belong to a repeater");
 }
 
-/* One that settles, or one that keeps a token (the keeper). */
-static void check_update(recount_t *a, const ktimer_t *timer)
+static const service_t *service_of(const recount_t *a, uint64_t kref, service_kind_t kind)
+{
+    const service_t *service = service_find(a->k, kref_of(kref));
+    return service && service->row.kind == kind ? service : NULL;
+}
+
+/* It keeps a notifier's token, or an iterator's notifier. */
+static void check_keeper(recount_t *a, const ktimer_t *timer)
 {
     const row_timer_t *row = &timer->row;
-    bool keeper = !row->target;
-    const service_t *notifier = service_find(a->k, kref_of(keeper ? row->number : row->service));
-    if (!notifier || notifier->row.kind != SERVICE_notifier || !notifier->row.interval_ms)
+    bool token = row->token != 0;
+    const service_t *of =
+        service_of(a, row->number, token ? SERVICE_notifier : SERVICE_timer_iterator);
+    if (!of || of->row.number != row->timer)
+        found(a, "K54", row_of_timer(timer), "should be what its notifier or iterator knows");
+    if (row->due_ms || token == (row->service != 0))
+        found(a, "K54", row_of_timer(timer), "keeps a token or a notifier, should never be due");
+    if (!token && !service_of(a, row->service, SERVICE_notifier))
+        found(a, "K54", row_of_timer(timer), "should keep a notifier");
+}
+
+/* It settles a promise: of a notifier, or of an iterator that waits. */
+static void check_update(recount_t *a, const ktimer_t *timer)
+{
+    const service_t *notifier = service_of(a, timer->row.service, SERVICE_notifier);
+    const service_t *iterator = service_of(a, timer->row.service, SERVICE_timer_iterator);
+    const ktimer_t *keeper = iterator ? timer_find(a->k, iterator->row.number) : NULL;
+    if (keeper) notifier = service_of(a, keeper->row.service, SERVICE_notifier);
+    if (!notifier || !notifier->row.interval_ms)
         found(a, "K54", row_of_timer(timer), "should belong to a notifier that runs");
-    else if (keeper && notifier->row.number != row->timer)
-        found(a, "K54", row_of_timer(timer), "should be the one that its notifier knows");
-    if (keeper && (row->due_ms || !row->token))
-        found(a, "K54", row_of_timer(timer), "keeps a token, should have one and never be due");
+    if (keeper && !keeper->row.interval_ms)
+        found(a, "K54", row_of_timer(timer), "should belong to an iterator that waits");
 }
 
 static void check_timeout(recount_t *a, const ktimer_t *timer)
@@ -115,7 +135,8 @@ static void check_timer(recount_t *a, const ktimer_t *timer, const numbers_t *wo
     if (listed != (row->due_ms != 0)) found(a, "K55", at, "should be in the heap when it is due");
     check_target(a, timer);
     if (row->kind == TIMER_REPEAT) check_repeat(a, timer, woken);
-    if (row->kind == TIMER_UPDATE) check_update(a, timer);
+    if (row->kind == TIMER_UPDATE && row->target) check_update(a, timer);
+    if (row->kind == TIMER_UPDATE && !row->target) check_keeper(a, timer);
     if (row->kind == TIMER_TIMEOUT) check_timeout(a, timer);
 }
 

@@ -451,7 +451,7 @@ typedef struct {
 /* Methods of a kind of service, ended by a NULL; in the order of their names. */
 extern const method_t admin_root_methods[], admin_methods[], key_methods[], bundle_methods[],
     node_methods[], timer_root_methods[], timer_methods[], brand_methods[], clock_methods[],
-    repeater_methods[], notifier_methods[], facet_methods[], outside_methods[], channel_methods[];
+    repeater_methods[], notifier_methods[], iterator_methods[], facet_methods[], outside_methods[], channel_methods[];
 
 service_t *service_find(const kernel_t *k, kref_t kref);
 service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *cluster,
@@ -515,14 +515,16 @@ void timers_fire(kernel_t *k);
 bool timers_due(const kernel_t *k, uint64_t now_us);
 void timers_without_vat(kernel_t *k, const kvat_t *vat);
 void timers_without_cluster(kernel_t *k, uint64_t cluster);
-void timer_without_notifier(kernel_t *k, const service_t *notifier);
+void timer_without_keeper(kernel_t *k, const service_t *service);
 void timer_woken(kernel_t *k, uint64_t timer, bool rejected);
 uint64_t time_ms(kernel_t *k);
 uint64_t time_after(uint64_t ms, uint64_t more);
 uint64_t interval_latest(const row_service_t *row, uint64_t now, uint64_t *ret_count);
 uint64_t interval_next(uint64_t start, uint64_t interval, uint64_t now);
 value_t *time_value(kernel_t *k, uint64_t cluster, uint64_t ms);
-value_t *update_value(kernel_t *k, const service_t *notifier, uint64_t now);
+service_t *notifier_of(const kernel_t *k, uint64_t service);
+value_t *update_value(kernel_t *k, service_t *service, uint64_t now);
+void update_settle(kernel_t *k, ktimer_t *timer, cause_t cause);
 void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cause_t cause);
 kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
 

@@ -28,6 +28,7 @@ static const method_t *const tables[SERVICE_KINDS] = {
     [SERVICE_clock] = clock_methods,
     [SERVICE_repeater] = repeater_methods,
     [SERVICE_notifier] = notifier_methods,
+    [SERVICE_timer_iterator] = iterator_methods,
     [SERVICE_kernel_facet] = facet_methods,
     [SERVICE_outside] = outside_methods,
     [SERVICE_channel] = channel_methods,
@@ -126,7 +127,8 @@ void service_bury(kernel_t *k, service_t *service)
     value_down(k, service->value);
     if (cluster && cluster->known[service->row.kind] == service)
         cluster->known[service->row.kind] = NULL;
-    if (service->row.kind == SERVICE_notifier) timer_without_notifier(k, service);
+    if (service->row.kind == SERVICE_notifier || service->row.kind == SERVICE_timer_iterator)
+        timer_without_keeper(k, service);
     map_remove(&k->services, service->row.kref);
     bury(k, &service->head);
     service_free(service);
@@ -198,7 +200,8 @@ static void names(buf_t *out, const method_t *methods)
 {
     append(out, "[\"__getMethodNames__\"");
     for (; methods->name; methods++) {
-        append(out, ",\"");
+        /* A well-known symbol is written with a '%'. */
+        append(out, methods->name[0] == '@' ? ",\"%" : ",\"");
         append(out, methods->name);
         append(out, "\"");
     }

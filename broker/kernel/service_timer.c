@@ -306,15 +306,13 @@ static void notifier_end(kernel_t *k, service_t *notifier)
 static void cancel_update(kernel_t *k, ktimer_t *timer, cause_t cause)
 {
     bool keeper = !timer->row.target;
-    service_t *notifier = service_find(k, kref_of(keeper ? timer->row.number : timer->row.service));
-    must(notifier);
+    service_t *notifier = notifier_of(k, keeper ? timer->row.number : timer->row.service);
     notifier_end(k, notifier);
     if (keeper) {
         notifier->row.number = 0;
         timer_release(k, timer);
     } else {
-        AUTO(value) value = update_value(k, notifier, 0);
-        timer_settle(k, timer, false, value, cause);
+        update_settle(k, timer, cause);
     }
 }
 
@@ -400,34 +398,76 @@ static void disable(call_t *call)
 
 /* ---- notifiers ---- */
 
-/* Answers at once when there is news for who knows of update COUNT, otherwise at the next time. */
-static void get_update_since(call_t *call)
+/* Is there anything to say at once to who knows of update KNOWN (0: of none)? */
+static bool has_news(kernel_t *k, const row_service_t *notifier, uint64_t known)
+{
+    uint64_t count;
+    if (!notifier->interval_ms) return true;
+    interval_latest(notifier, time_ms(k), &count);
+    return count && count != known;
+}
+
+/* Answers for SELF, a notifier or an iterator, at once when there is news for who knows of update
+ * KNOWN, otherwise at the next time. True: it will. */
+static bool answer_update(call_t *call, service_t *self, uint64_t known)
 {
     kernel_t *k = call->k;
-    const service_t *notifier = call->service;
-    const row_service_t *row = &notifier->row;
-    const kcluster_t *cluster = own_cluster(call);
-    node_t node = node_item(call->args, 0);
-    uint64_t count = 0, known = 0;
-    if (!cluster) return;
+    const row_service_t *row = &notifier_of(k, self->row.kref)->row;
     uint64_t now = time_ms(k);
-    if (row->interval_ms) interval_latest(row, now, &count);
-    bool told = node_kind(node) == NODE_BIGINT && node_whole(node, &known) && known == count;
-    if (!row->interval_ms || (count && !told)) {
-        AUTO(value) value = update_value(k, notifier, now);
+    if (has_news(k, row, known)) {
+        AUTO(value) value = update_value(k, self, now);
         call_answer(call, value);
-        return;
+        return false;
     }
-    if (!has_room(call, cluster)) return;
+    if (!has_room(call, own_cluster(call))) return false;
     kref_t result = call_defer(call);
     const ktimer_t *keeper = timer_find(k, row->number);
-    if (kref_none(result)) return;
+    if (kref_none(result)) return false;
     timer_new(k, (row_timer_t){.kind = TIMER_UPDATE,
                                .due_ms = interval_next(row->start_ms, row->interval_ms, now),
                                .cluster = row->cluster,
                                .target = result.n,
                                .token = keeper ? keeper->row.token : 0,
-                               .service = row->kref});
+                               .service = self->row.kref});
+    return true;
+}
+
+static void get_update_since(call_t *call)
+{
+    node_t node = node_item(call->args, 0);
+    uint64_t known;
+    /* Anything but a bigint is nothing that it ever told. */
+    if (node_kind(node) != NODE_BIGINT || !node_whole(node, &known)) known = 0;
+    if (own_cluster(call)) answer_update(call, call->service, known);
+}
+
+/* ---- iterators ---- */
+
+static void async_iterator(call_t *call)
+{
+    const service_t *notifier = call->service;
+    const kcluster_t *cluster = own_cluster(call);
+    if (!cluster || !has_room(call, cluster)) return;
+    service_t *iterator = service_new(call->k, SERVICE_timer_iterator, cluster, NULL, (text_t){0});
+    const ktimer_t *keeper = timer_new(call->k, (row_timer_t){.kind = TIMER_UPDATE,
+                                                              .cluster = cluster->row.cluster,
+                                                              .service = notifier->row.kref,
+                                                              .number = iterator->row.kref});
+    iterator->row.number = keeper->row.timer;
+    call_answer_service(call, iterator);
+}
+
+static void next(call_t *call)
+{
+    if (!own_cluster(call)) return;
+    ktimer_t *keeper = timer_find(call->k, call->service->row.number);
+    if (keeper->row.interval_ms) {
+        call_fail(call, "timer iterator dislikes overlapping next()");
+        return;
+    }
+    if (!answer_update(call, call->service, keeper->row.start_ms)) return;
+    keeper->row.interval_ms = 1;
+    touch(call->k, &keeper->head);
 }
 
 const method_t timer_root_methods[] = {{"createTimerService", create_timer_service}, {NULL, NULL}};
@@ -456,4 +496,9 @@ const method_t clock_methods[] = {
     {NULL, NULL},
 };
 const method_t repeater_methods[] = {{"disable", disable}, {"schedule", schedule}, {NULL, NULL}};
-const method_t notifier_methods[] = {{"getUpdateSince", get_update_since}, {NULL, NULL}};
+const method_t notifier_methods[] = {
+    {"@@asyncIterator", async_iterator},
+    {"getUpdateSince", get_update_since},
+    {NULL, NULL},
+};
+const method_t iterator_methods[] = {{"next", next}, {NULL, NULL}};

@@ -57,17 +57,45 @@ value_t *time_value(kernel_t *k, uint64_t cluster, uint64_t ms)
                        service_iface(SERVICE_timer_brand));
 }
 
-/* What NOTIFIER says at NOW: its latest time and which one that is, or when it was cancelled. */
-value_t *update_value(kernel_t *k, const service_t *notifier, uint64_t now)
+/* The notifier that SERVICE is, or goes over. */
+service_t *notifier_of(const kernel_t *k, uint64_t service)
 {
-    const row_service_t *row = &notifier->row;
+    service_t *found = service_find(k, kref_of(service));
+    must(found);
+    if (found->row.kind == SERVICE_notifier) return found;
+    const ktimer_t *keeper = timer_find(k, found->row.number);
+    must(keeper);
+    return service_find(k, kref_of(keeper->row.service));
+}
+
+/* What an iterator says for that: it goes on from update COUNT; 0: it is at the end. */
+static value_t *step_value(kernel_t *k, const service_t *iterator, uint64_t at, uint64_t count,
+                           kref_t brand)
+{
+    ktimer_t *keeper = timer_find(k, iterator->row.number);
+    keeper->row.start_ms = count;
+    keeper->row.interval_ms = 0;
+    touch(k, &keeper->head);
+    return value_print(k, &brand, 1,
+                       "#{\"done\":%s,\"value\":{\"absValue\":\"+%" PRIu64
+                       "\",\"timerBrand\":\"$0.Alleged: %s\"}}",
+                       count ? "false" : "true", at, service_iface(SERVICE_timer_brand));
+}
+
+/* What SERVICE, a notifier or an iterator, says at NOW: the latest time and which one that is, or when
+ * it was cancelled. */
+value_t *update_value(kernel_t *k, service_t *service, uint64_t now)
+{
+    const row_service_t *row = &notifier_of(k, service->row.kref)->row;
     kref_t brand = timer_brand(k, cluster_find(k, row->cluster));
     char which[32] = "#undefined";
-    uint64_t count, at = row->start_ms;
+    uint64_t count = 0, at = row->start_ms;
     if (row->interval_ms) {
         at = interval_latest(row, now, &count);
         snprintf(which, sizeof which, "+%" PRIu64, count);
     }
+    if (service->row.kind == SERVICE_timer_iterator)
+        return step_value(k, service, at, count, brand);
     return value_print(k, &brand, 1,
                        "#{\"updateCount\":\"%s\",\"value\":{\"absValue\":\"+%" PRIu64
                        "\",\"timerBrand\":\"$0.Alleged: %s\"}}",
@@ -276,6 +304,14 @@ void timer_settle(kernel_t *k, ktimer_t *timer, bool rejected, value_t *value, c
     timer_release(k, timer);
 }
 
+/* The same for one of a notifier or iterator: it says what there is. */
+void update_settle(kernel_t *k, ktimer_t *timer, cause_t cause)
+{
+    service_t *service = service_find(k, kref_of(timer->row.service));
+    AUTO(value) value = update_value(k, service, time_ms(k));
+    timer_settle(k, timer, false, value, cause);
+}
+
 static void settle_flag(kernel_t *k, ktimer_t *timer, bool flag, cause_t cause)
 {
     AUTO(value) value = value_print(k, NULL, 0, flag ? "#true" : "#false");
@@ -309,10 +345,9 @@ void timer_woken(kernel_t *k, uint64_t number, bool rejected)
 static void fire(kernel_t *k, ktimer_t *timer)
 {
     cause_t cause = cause_input(k);
-    uint64_t now = time_ms(k);
     switch (timer->row.kind) {
     case TIMER_PROMISE: {
-        AUTO(value) value = time_value(k, timer->row.cluster, now);
+        AUTO(value) value = time_value(k, timer->row.cluster, time_ms(k));
         timer_settle(k, timer, false, value, cause);
         return;
     }
@@ -321,11 +356,7 @@ static void fire(kernel_t *k, ktimer_t *timer)
         timer_release(k, timer);
         return;
     case TIMER_REPEAT: timer_repeat(k, timer, cause); return;
-    case TIMER_UPDATE: {
-        AUTO(value) value = update_value(k, service_find(k, kref_of(timer->row.service)), now);
-        timer_settle(k, timer, false, value, cause);
-        return;
-    }
+    case TIMER_UPDATE: update_settle(k, timer, cause); return;
     case TIMER_TIMEOUT: settle_flag(k, timer, true, cause); return;
     default: must(false && "load refuses others");
     }
@@ -385,9 +416,9 @@ void timers_without_cluster(kernel_t *k, uint64_t cluster)
     free(numbers);
 }
 
-/* NOTIFIER is gone, so nobody has to know its token. */
-void timer_without_notifier(kernel_t *k, const service_t *notifier)
+/* SERVICE is gone, a notifier or an iterator, so nothing has to be kept for it. */
+void timer_without_keeper(kernel_t *k, const service_t *service)
 {
-    ktimer_t *timer = timer_find(k, notifier->row.number);
+    ktimer_t *timer = timer_find(k, service->row.number);
     if (timer) timer_release(k, timer);
 }

@@ -717,6 +717,77 @@ static void cancelled_notifiers_say_when(void)
 }
 TWICE(cancelled_notifiers_say_when)
 
+/* What next() says; AT_END: it was cancelled then. */
+static void expect_step(kref_t promise, uint64_t ms, bool at_end)
+{
+    char body[200];
+    snprintf(body, sizeof body, "#{\"done\":%s,\"value\":" TIME "}", at_end ? "true" : "false", ms);
+    expect_body(promise, false, body);
+}
+
+static kref_t iterator_new(kref_t notifier)
+{
+    return object_of(ask(notifier, "#[\"%@@asyncIterator\",[]]"), "timerIterator");
+}
+
+static kref_t next(kref_t iterator) { return ask(iterator, "#[\"next\",[]]"); }
+
+static void iterators(void)
+{
+    kref_t notifier = notifier_new(25, 10, 1); /* 125, 135, ... */
+    kref_t iterator = iterator_new(notifier), other = iterator_new(notifier);
+    kref_t first = next(iterator);
+    expect_alarm(125);
+    expect_error(next(iterator), "timer iterator dislikes overlapping next()");
+    at(130);
+    expect_step(first, 125, false);
+    kref_t second = next(iterator);
+    cr_expect_null(told(second));
+    at(140);
+    expect_step(second, 135, false);
+    at(160);
+    expect_step(next(iterator), 155, false); /* one was missed */
+    at(180);
+    expect_step(next(iterator), 175, false); /* and two */
+    expect_step(next(other), 175, false);
+    kref_t third = next(iterator);
+    cr_expect_null(told(third));
+    at(181);
+    cancel(1);
+    expect_step(third, 181, true);
+    at(182);
+    expect_step(next(iterator), 181, true);
+    expect_step(next(iterator), 181, true);
+    expect_step(next(other), 181, true);
+    expect_alarm(0);
+}
+TWICE(iterators)
+
+Test(timer, an_iterator_keeps_its_notifier)
+{
+    begin(false);
+    size_t services = rig_rows(rig, ROW_service);
+    kref_t notifier = notifier_new(5, 10, 1), iterator = iterator_new(notifier);
+    cr_expect_eq(rig_rows(rig, ROW_timer), 2);
+    call_refs(&calls, TAG_drop_imports, &notifier, 1);
+    call_refs(&calls, TAG_retire_imports, &notifier, 1);
+    msg_call_t go = {rig_id(rig), root(1), rig_data("#[\"go\",[]]", NULL, 0), 1};
+    rig_ask(rig, TAG_call, &go);
+    rig_result(rig, 1, &calls);
+    cr_expect_eq(rig_rows(rig, ROW_service), services + 2);
+    kref_t step = next(iterator);
+    at(105);
+    expect_step(step, 105, false);
+    call_refs(&calls, TAG_drop_imports, &iterator, 1);
+    call_refs(&calls, TAG_retire_imports, &iterator, 1);
+    go.request = rig_id(rig);
+    rig_ask(rig, TAG_call, &go);
+    rig_result(rig, 1, &calls);
+    cr_expect_eq(rig_rows(rig, ROW_service), services);
+    cr_expect_eq(rig_rows(rig, ROW_timer), 0);
+    end();
+}
+
 Test(timer, a_notifier_that_nobody_holds_lets_go_of_its_token)
 {
     begin(false);
