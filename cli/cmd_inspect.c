@@ -268,7 +268,7 @@ static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
 
 static err_t inspect_host(cli_t *cli, link_t *link, const char *word)
 {
-    table_t table = table_of("HOST NAME STATE VATS");
+    table_t table = table_of(host_head);
     json_t *json = json_array(), *row;
     size_t i;
     bool found = false;

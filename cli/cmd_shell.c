@@ -102,9 +102,9 @@ static err_t with_people(session_t *self)
     bool keep = !args_yes(&self->cli->args, "no-history");
 
     instance_home(home);
-    if (keep) {
-        err_t err = folder_make(home, &self->cli->f);
-        if (err) return err;
+    if (keep && folder_make(home, &self->cli->f)) {
+        say(self->cli, "history is not kept: %s", self->cli->f.what);
+        keep = false;
     }
     snprintf(history, sizeof history, "%s/history", home);
     AUTO(edit) edit = edit_new(keep ? history : NULL, complete, news, self);
