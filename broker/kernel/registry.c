@@ -1,7 +1,7 @@
 /* LIST of objects, promises, queues, and of how a cluster was launched.
  *
- * A page is made by one walk over what the filters leave, into a heap: the least numbers come out first,
- * as many as are asked for or fit. So a page costs no more than what it is taken from. */
+ * A page is made by one walk over what the filters leave. It keeps no more than the page has room for, in
+ * a heap with the greatest number on top: so a page costs little more than to look at each number. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,39 +17,47 @@ typedef struct {
     const msg_list_t *msg;
     const kvat_t *vat, *holder; /* filters; NULL: none */
     const kcluster_t *cluster;
-    found_t *found; /* a heap once all are there: the least first */
-    size_t count, room;
+    found_t *found; /* the least so far, at most MOST: then a heap, the greatest first */
+    size_t count, most, room;
 } registry_t;
 
-/* ---- the least first ---- */
+/* ---- the least ---- */
 
-static void keep(registry_t *r, uint64_t number, const void *at)
+/* Does NUMBER belong to the page, as far as is known? */
+static bool wants(const registry_t *r, uint64_t number)
 {
-    if (number < r->msg->first) return;
-    r->found = grown(r->found, &r->room, r->count + 1, sizeof *r->found);
-    r->found[r->count++] = (found_t){number, at};
+    return number >= r->msg->first && (r->count < r->most || number < r->found[0].number);
 }
 
 static void sift(registry_t *r, size_t i)
 {
     found_t it = r->found[i];
     for (size_t child; (child = 2 * i + 1) < r->count; i = child) {
-        if (child + 1 < r->count && r->found[child + 1].number < r->found[child].number) child++;
-        if (it.number <= r->found[child].number) break;
+        if (child + 1 < r->count && r->found[child + 1].number > r->found[child].number) child++;
+        if (it.number >= r->found[child].number) break;
         r->found[i] = r->found[child];
     }
     r->found[i] = it;
 }
 
-static void heap_make(registry_t *r)
+static void keep(registry_t *r, uint64_t number, const void *at)
 {
-    for (size_t i = r->count / 2; i-- > 0;) sift(r, i);
+    if (!wants(r, number)) return;
+    if (r->count == r->most) {
+        r->found[0] = (found_t){number, at};
+        sift(r, 0);
+        return;
+    }
+    r->found = grown(r->found, &r->room, r->count + 1, sizeof *r->found);
+    r->found[r->count++] = (found_t){number, at};
+    if (r->count == r->most)
+        for (size_t i = r->count / 2; i-- > 0;) sift(r, i);
 }
 
-static void heap_pop(registry_t *r)
+static int by_number(const void *a, const void *b)
 {
-    r->found[0] = r->found[--r->count];
-    if (r->count) sift(r, 0);
+    const found_t *x = a, *y = b;
+    return (x->number > y->number) - (x->number < y->number);
 }
 
 /* ---- texts ---- */
@@ -195,6 +203,10 @@ static err_t add_entry(const registry_t *r, const entry_t *entry, buf_t *out)
 
 static void keep_object(registry_t *r, const object_t *object)
 {
+    if (!r->vat && !r->cluster) {
+        keep(r, object->row.kref, object);
+        return;
+    }
     const kvat_t *owner = alive(r->k, object->row.owner);
     if (r->vat && owner != r->vat) return;
     if (r->cluster && (!owner || owner->cluster != r->cluster)) return;
@@ -215,7 +227,8 @@ static void keep_objects_of(registry_t *r, const kvat_t *vat, bool exported)
 {
     for (size_t i = 0; i < vat->held.room; i++) {
         const held_t *held = map_cell(&vat->held, i);
-        if (!held || !kref_is_object(kref_of(held->row.kref))) continue;
+        if (!held || !kref_is_object(kref_of(held->row.kref)) || !wants(r, held->row.kref))
+            continue;
         if (exported == !(held->row.flags & HELD_EXPORTED)) continue;
         keep_object(r, object_find(r->k, kref_of(held->row.kref)));
     }
@@ -231,8 +244,9 @@ static void find_objects(registry_t *r)
         for (size_t i = 0; i < r->cluster->vat_count; i++)
             if (vat_alive(r->cluster->vats[i])) keep_objects_of(r, r->cluster->vats[i], true);
     } else {
-        for (size_t i = 0; i < r->k->objects.room; i++)
-            if (map_cell(&r->k->objects, i)) keep_object(r, map_cell(&r->k->objects, i));
+        const map_t *all = &r->k->objects;
+        for (size_t i = 0; i < all->room; i++)
+            if (map_cell(all, i) && wants(r, map_key(all, i))) keep_object(r, map_cell(all, i));
     }
 }
 
@@ -255,8 +269,9 @@ static void find_promises(registry_t *r)
     } else if (r->cluster) {
         for (size_t i = 0; i < r->cluster->vat_count; i++) keep_decided(r, r->cluster->vats[i]);
     } else {
-        for (size_t i = 0; i < r->k->promises.room; i++)
-            if (map_cell(&r->k->promises, i)) keep_promise(r, map_cell(&r->k->promises, i));
+        const map_t *all = &r->k->promises;
+        for (size_t i = 0; i < all->room; i++)
+            if (map_cell(all, i) && wants(r, map_key(all, i))) keep_promise(r, map_cell(all, i));
     }
 }
 
@@ -310,7 +325,9 @@ static err_t list_launch(const kernel_t *k, const msg_list_t *msg, buf_t *out)
  * there is none. */
 err_t registry_list(const kernel_t *k, const msg_list_t *msg, buf_t *out, uint64_t *ret_next)
 {
-    registry_t r = {.k = k, .msg = msg};
+    /* One more than the page: where the next one begins. */
+    size_t most = msg->limit && msg->limit < SIZE_MAX ? msg->limit + 1 : SIZE_MAX;
+    registry_t r = {.k = k, .msg = msg, .most = most};
     bool nothing = false;
     if (msg->what == REGISTRY_LAUNCH) return list_launch(k, msg, out);
     err_t err = read_filters(&r, &nothing);
@@ -322,15 +339,15 @@ err_t registry_list(const kernel_t *k, const msg_list_t *msg, buf_t *out, uint64
         find_promises(&r);
     else
         find_entries(&r);
-    heap_make(&r);
-    for (size_t rows = 0; r.count && !err && (!msg->limit || rows < msg->limit); rows++) {
-        const void *at = r.found[0].at;
+    if (r.count) qsort(r.found, r.count, sizeof *r.found, by_number);
+    size_t rows = 0;
+    for (; rows < r.count && rows < r.most - 1 && !err; rows += !err) {
+        const void *at = r.found[rows].at;
         err = msg->what == REGISTRY_OBJECTS    ? add_object(&r, at, out)
               : msg->what == REGISTRY_PROMISES ? add_promise(&r, at, out)
                                                : add_entry(&r, at, out);
-        if (!err) heap_pop(&r);
     }
-    *ret_next = r.count ? r.found[0].number : 0; /* an error: the page is full */
+    *ret_next = rows < r.count ? r.found[rows].number : 0; /* an error: the page is full */
     free(r.found);
     return ERR_OK;
 }

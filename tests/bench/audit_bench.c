@@ -1,7 +1,7 @@
 /* What a start and an audit cost: a kernel with OBJECTS objects, each held by one of the other vats and
  * some by more, a tenth as many promises, and a tenth as many queue entries. All of it is consistent.
  *
- *   audit_bench [OBJECTS [VATS]]     loads it into a kernel, audits it, and looks for rings
+ *   audit_bench [OBJECTS [VATS]]     loads it into a kernel, audits it, looks for rings, and lists
  *   audit_bench --rows OBJECTS       prints the rows as SQL, for a kernel.db (audit_file.py) */
 #include <inttypes.h>
 #include <stdio.h>
@@ -197,9 +197,9 @@ static void found(void *context, const char *rule, const char *row, const char *
     fprintf(stderr, "%s  %s: %s\n", rule, row, should);
 }
 
-static void ask_rings(bench_t *self)
+static void ask(bench_t *self, msg_list_t list)
 {
-    msg_t msg = {.tag = TAG_list, .body.list = {.what = 6}};
+    msg_t msg = {.tag = TAG_list, .body.list = list};
     input_t input = {.kind = INPUT_CLIENT, .from = 1, .now_us = 1, .msg = &msg};
     effects_t effects = {0};
     kernel_step(self->kernel, &input, &effects);
@@ -217,8 +217,14 @@ static int measure(bench_t *self)
     moment_t linked = now();
     size_t findings = kernel_audit(self->kernel, found, NULL);
     moment_t audited = now();
-    ask_rings(self);
+    ask(self, (msg_list_t){.what = 6});
     moment_t ringed = now();
+    ask(self, (msg_list_t){.what = 7, .limit = 1000});
+    moment_t paged = now();
+    ask(self, (msg_list_t){.what = 7, .vat = {1}});
+    moment_t owned = now();
+    ask(self, (msg_list_t){.what = 7});
+    moment_t listed = now();
     printf("%" PRIu64 " objects, %" PRIu64 " promises, %" PRIu64 " entries, %" PRIu64
            " rows in all\n",
            per_vat(self) * self->vats + self->vats, promises_of(self) * self->vats,
@@ -227,6 +233,9 @@ static int measure(bench_t *self)
     say("link, and first audit", loaded, linked);
     say("audit", linked, audited);
     say("rings", audited, ringed);
+    say("1000 objects of all", ringed, paged);
+    say("objects of one vat", paged, owned);
+    say("all objects", owned, listed);
     printf("%zu findings\n", findings);
     kernel_destroy(&self->kernel);
     return err || findings ? 9 : 0;

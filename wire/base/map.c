@@ -85,6 +85,7 @@ void map_clear(map_t *self)
 }
 
 void *map_cell(const map_t *self, size_t i) { return i < self->room ? self->cells[i].value : NULL; }
+uint64_t map_key(const map_t *self, size_t i) { return i < self->room ? self->cells[i].key : 0; }
 
 static int compare(const void *a, const void *b)
 {

@@ -29,5 +29,8 @@ void map_clear(map_t *self);
  * that is fixed, but means nothing. Do not change the map between two calls of one walk. */
 void *map_cell(const map_t *self, size_t i);
 
+/* The key in cell I, if map_cell() is not NULL there. */
+uint64_t map_key(const map_t *self, size_t i);
+
 /* All keys, ascending. The caller frees the array; NULL when the map is empty. */
 uint64_t *map_sorted(const map_t *self, size_t *ret_count);

@@ -252,6 +252,9 @@ Test(random, the_map_is_a_map)
     for (uint64_t key = 0; key < KEYS; key++)
         if (in[key]) cr_assert_eq(keys[expect++], key << 40);
     cr_assert_eq(count, expect);
+    for (size_t i = 0; i < map.room; i++)
+        if (map_cell(&map, i)) cr_assert_eq(map_get(&map, map_key(&map, i)), map_cell(&map, i));
+    cr_assert_eq(map_key(&map, map.room), 0);
     free(keys);
     map_clear(&map);
 }
