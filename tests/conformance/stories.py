@@ -19,6 +19,27 @@ def told(program, test, suite, scenario, verdict="same", why=""):
     stories.setdefault(program, {}).setdefault(test, []).append(Row(suite, scenario, verdict, why))
 
 
+def kernel():
+    def row(scenario, test, **verdict):
+        told("story_kernel", f"kernel::{test}", "kernel", scenario, **verdict)
+
+    row("map inbound", "names_of_objects")
+    row("outbound call", "an_outbound_call")
+    row("three-party", "three_parties")
+    row("transfer promise", "a_promise_goes_there_and_back")
+    row("subscribe to promise", "who_does_not_subscribe_is_not_told")
+    row("promise resolveToData", "resolved_to_data")
+    row("promise resolveToPresence", "resolved_to_a_presence")
+    row("promise fails when resolve to promise", "resolved_to_a_promise")
+    row("promise reject", "rejected_with_itself")
+    told("story_vpid_kernel", "vpid_kernel::a_result_promise_that_was_sent", "kernel", "result promise in args (non-pipelining)")
+    row("non-pipelined promise queueing", "calls_wait_at_their_promises")
+    absent("kernel", "no vat is asked about messages to promises that it decides", "result promise in args (pipelining)",
+           "pipelined promise queueing", "pipelined promise queueing with delay")
+    absent("kernel", "inner tables of SwingSet's kernel, and kinds of workers", "build kernel", "addImport", "transcript",
+           "xs-worker default manager type", "injectQueuedUpgradeEvents")
+
+
 def gc_kernel():
     def row(scenario, test, **verdict):
         told("story_gc_kernel", f"gc_kernel::{test}", "gc-kernel", scenario, **verdict)
@@ -71,12 +92,11 @@ def vat_timer():
             "makeRepeater": "repeaters", "makeRepeater from now": "repeaters", "repeatAfter": "repeats_go_on_when_the_handler_has_answered",
             "repeatAfter from now": "repeats_from_now_on", "repeatAfter shared cancel token": "a_shared_token_cancels_all",
             "notifier in future": "a_notifier_in_the_future", "notifier from now": "a_notifier_from_now",
-            "cancel notifier": "cancelled_notifiers_say_when"}.items():
+            "cancel notifier": "cancelled_notifiers_say_when", "iterator": "iterators", "cancel active iterator": "iterators",
+            "cancel idle iterator": "iterators"}.items():
         told("broker_kernel_timer_test", f"timer::{test}", "vat-timer", scenario)
     told("broker_kernel_timer_test", "timer::wrong_arguments", "vat-timer", "brand", "same, but",
          "`TimerBrands must match`, without the two brands in the text")
-    absent("vat-timer", "a notifier has `getUpdateSince` but no `asyncIterator`: an object of the kernel has no methods named by symbols",
-           "iterator", "cancel active iterator", "cancel idle iterator")
     absent("vat-timer", "inner functions of SwingSet's timer vat", "schedule", "cancels", "measureInterval")
 
 
@@ -98,6 +118,7 @@ def run(program, tests):
 
 
 def main():
+    kernel()
     gc_kernel()
     vpid_kernel()
     vat_timer()

@@ -18,6 +18,8 @@ BEGIN, END = "<!-- table: written by table.py -->\n", "<!-- end of table -->\n"
 # In the table's order: where the scenarios of a suite are from.
 SWINGSET = {
     "message-patterns": "message-patterns.js",
+    "exomessages": "exomessages.test.js",
+    "kernel": "kernel.test.js",
     "promises": "promises.test.js",
     "vpid-kernel": "vpid-kernel.test.js",
     "gc-kernel": "gc-kernel.test.js",
@@ -25,9 +27,13 @@ SWINGSET = {
     "abandon-export": "abandon-export.test.js",
     "create-vat": "vat-admin/create-vat.test.js",
     "terminate": "vat-admin/terminate/terminate.test.js",
+    "terminate-replay": "vat-admin/terminate/terminate-replay.test.js",
     "external-termination": "external-termination/external-termination.test.js",
     "replay": "vat-admin/replay.test.js",
     "upgrade": "upgrade/upgrade.test.js",
+    "upgrade-replay": "upgrade/upgrade-replay.test.js",
+    "change-parameters": "change-parameters/change-parameters.test.js",
+    "reap-all": "reap-all/reap-all.test.js",
     "promise-watcher": "promise-watcher/promise-watcher.test.js",
     "timer": "timer/timer.test.js",
     "vat-timer": "vat-timer.test.js",
@@ -35,7 +41,8 @@ SWINGSET = {
 OCAP = {
     **{name: f"kernel-test/src/{name}.test.ts" for name in (
         "liveslots", "vat-lifecycle", "rejection", "syscall-validation", "persistence", "resume", "orphaned-ephemeral-exo", "service",
-        "subclusters", "endowments", "endowment-globals", "io", "vatstore", "exo", "cluster-launch")},
+        "subclusters", "endowments", "endowment-globals", "io", "vatstore", "exo", "cluster-launch", "garbage-collection",
+        "async-generator", "logger")},
     "system-subcluster": "kernel-node-runtime/test/e2e/system-subcluster.test.ts",
 }
 SUITES = {**{suite: f"agoric-sdk, `packages/SwingSet/test/{path}`" for suite, path in SWINGSET.items()},

@@ -36,6 +36,13 @@ export const buildRootObject = () => {
     },
     upgrade: async options => E(adminNode).upgrade(await cap(), options),
     upgradePinging: async parameters => outcome(E(adminNode).upgrade(await cap(), { vatParameters: { ...parameters, handler } })),
+    change: options =>
+      E(adminNode)
+        .changeOptions(options)
+        .then(
+          () => 'ok',
+          reason => reason.message,
+        ),
     pingback: () => E(root).pingback(handler),
     getEvents: () => events.splice(0),
     getMarker: () => marker,
