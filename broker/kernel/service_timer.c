@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 static const uint64_t safe_integer_max = (UINT64_C(1) << 53) - 1;
 
@@ -339,6 +340,7 @@ static void cancel(call_t *call)
     uint64_t *numbers = timers_of_token(k, node_slot(token), &count);
     for (size_t i = 0; i < count; i++) {
         ktimer_t *timer = timer_find(k, numbers[i]);
+        if (PLANTED(cancel_first_only) && i) break;
         if (timer && timer->row.cluster == call->service->row.cluster)
             cancel_timer(k, timer, call->cause);
     }
@@ -391,7 +393,7 @@ static void disable(call_t *call)
     service_t *repeater = call->service;
     ktimer_t *timer = timer_find(call->k, repeater->row.number);
     if (!repeater->row.number) return;
-    if (timer) timer_release(call->k, timer);
+    if (timer && !PLANTED(disable_ignored)) timer_release(call->k, timer);
     repeater->row.number = 0;
     touch(call->k, &repeater->head);
 }

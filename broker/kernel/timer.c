@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 /* ---- the time ---- */
 
@@ -120,7 +121,7 @@ void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cau
 
 static bool earlier(const ktimer_t *x, const ktimer_t *y)
 {
-    if (x->row.due_ms != y->row.due_ms) return x->row.due_ms < y->row.due_ms;
+    if (x->row.due_ms != y->row.due_ms && !PLANTED(timers_by_number)) return x->row.due_ms < y->row.due_ms;
     return x->row.timer < y->row.timer;
 }
 
@@ -267,7 +268,7 @@ ktimer_t *timer_new(kernel_t *k, row_timer_t row)
     if (row.token) ref_up(k, kref_of(row.token));
     if (row.service) ref_up(k, kref_of(row.service));
     timer_link(k, self);
-    touch(k, &self->head);
+    if (!PLANTED(timer_not_stored)) touch(k, &self->head);
     return self;
 }
 
@@ -293,7 +294,7 @@ void timer_release(kernel_t *k, ktimer_t *timer)
     bury(k, &timer->head);
     free(timer);
     if (row.target) ref_down(k, kref_of(row.target));
-    if (row.token) ref_down(k, kref_of(row.token));
+    if (row.token && !PLANTED(token_kept)) ref_down(k, kref_of(row.token));
     if (row.service) ref_down(k, kref_of(row.service));
 }
 
@@ -337,7 +338,7 @@ void timer_woken(kernel_t *k, uint64_t number, bool rejected)
     if (!timer) return; /* cancelled meanwhile */
     if (rejected)
         timer_release(k, timer);
-    else
+    else if (!PLANTED(repeat_stands_still))
         timer_schedule(k, timer,
                        interval_next(timer->row.start_ms, timer->row.interval_ms, time_ms(k)));
 }
@@ -353,6 +354,8 @@ static void fire(kernel_t *k, ktimer_t *timer)
     }
     case TIMER_WAKE:
         time_wake(k, timer->row.cluster, kref_of(timer->row.target), (kref_t){0}, cause);
+        if (PLANTED(woken_twice))
+            time_wake(k, timer->row.cluster, kref_of(timer->row.target), (kref_t){0}, cause_input(k));
         timer_release(k, timer);
         return;
     case TIMER_REPEAT: timer_repeat(k, timer, cause); return;
@@ -371,6 +374,7 @@ static uint64_t first_ms(const kernel_t *k)
 bool timers_due(const kernel_t *k, uint64_t now_us)
 {
     uint64_t first = first_ms(k), told = k->counters[COUNTER_time_ms].value;
+    if (PLANTED(time_comes_early) && first != UINT64_MAX) now_us += 5000;
     return first != UINT64_MAX && (first <= now_us / 1000 || first <= told);
 }
 
@@ -384,7 +388,11 @@ uint64_t kernel_wake_us(const kernel_t *k)
 /* Those that are due, in order. What they set off is routed behind all of them. */
 void timers_fire(kernel_t *k)
 {
-    for (size_t i = 0; i < TIMERS_FIRED_MAX && timers_due(k, k->now_us); i++) fire(k, k->heap[0]);
+    for (size_t i = 0; i < TIMERS_FIRED_MAX && timers_due(k, k->now_us); i++) {
+        bool turned = PLANTED(later_comes_first) && k->heap_count > 1 &&
+                      k->heap[1]->row.due_ms <= k->now_us / 1000;
+        fire(k, k->heap[turned]);
+    }
 }
 
 /* ---- ends ---- */

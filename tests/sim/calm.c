@@ -147,6 +147,7 @@ void calm_down(sim_t *self)
     broker_shadow(self);
     check_baseline(self);
     history_quiet(self->history, splats(self));
+    clocks_quiet(self->clocks);
     remove_clusters(self);
     broker_shadow(self);
     check_nothing_left(self);

@@ -143,6 +143,7 @@ static void print_failure(const sim_options_t *options, const sim_result_t *resu
 
 typedef struct {
     uint64_t seeds, failures, steps, cranks, audits, messages, accidents;
+    coverage_t coverage[ASKS_MAX + 1];
 } totals_t;
 
 static void add(totals_t *totals, const sim_result_t *result)
@@ -154,6 +155,20 @@ static void add(totals_t *totals, const sim_result_t *result)
     totals->audits += result->audits;
     totals->messages += result->messages;
     totals->accidents += result->accidents;
+    for (unsigned i = 0; i <= ASKS_MAX; i++) {
+        totals->coverage[i].asked += result->coverage[i].asked;
+        totals->coverage[i].fulfilled += result->coverage[i].fulfilled;
+        totals->coverage[i].rejected += result->coverage[i].rejected;
+    }
+}
+
+static void print_coverage(const coverage_t coverage[ASKS_MAX + 1])
+{
+    printf("%-36s %9s %9s %9s\n", "executed by the kernel", "asked", "fulfilled", "rejected");
+    for (unsigned i = 0; i <= ASKS_MAX; i++)
+        if (sim_ask(i))
+            printf("%-36s %9" PRIu64 " %9" PRIu64 " %9" PRIu64 "\n", sim_ask(i), coverage[i].asked,
+                   coverage[i].fulfilled, coverage[i].rejected);
 }
 
 static const char *program(void) { return bug_planted ? "sim_planted" : "sim"; }
@@ -219,6 +234,7 @@ int run_seeds(const sim_options_t *options, const campaign_t *campaign)
            " audits\n",
            all.seeds, took, took > 0 ? 60 * (double)all.seeds / took : 0, all.failures, all.steps,
            all.cranks, all.messages, all.accidents, all.audits);
+    if (campaign->coverage) print_coverage(all.coverage);
     return good ? 0 : 1;
 }
 

@@ -7,7 +7,7 @@ typedef struct {
     uint64_t from, count;
     double minutes; /* 0: until all seeds are done */
     unsigned jobs;
-    bool keep_going;
+    bool keep_going, coverage;
 } campaign_t;
 
 /* The command line that repeats a run, without the program's name. */

@@ -11,7 +11,7 @@
 
 static const char usage[] =
     "sim --seed N [-v]                 one run; -v prints its event log\n"
-    "sim --seeds N [--from M] [--minutes T] [--jobs J] [--keep-going]\n"
+    "sim --seeds N [--from M] [--minutes T] [--jobs J] [--keep-going] [--coverage]\n"
     "sim --twice N [--from M]          each seed twice: the event logs must be the same\n"
     "sim --seed N --shrink             reduces a failing run\n"
     "sim --file PATH                   one run, its command line read from a file\n"
@@ -123,6 +123,8 @@ static bool parse(args_t *self, char **words, int count)
             self->options.verbose = true;
         else if (strcmp(words[i], "--keep-going") == 0)
             self->campaign.keep_going = true;
+        else if (strcmp(words[i], "--coverage") == 0)
+            self->campaign.coverage = true;
         else if (strcmp(words[i], "--shrink") == 0)
             self->shrink = true;
         else if (strcmp(words[i], "--bugs") == 0)

@@ -95,7 +95,7 @@ static own_t *come_home(model_t *self, uint32_t n)
     return own;
 }
 
-static void see_object(model_t *self, ref_t ref, chance_t *chance, bool keep)
+static void see_object(model_t *self, ref_t ref, ask_kind_t kind, chance_t *chance, bool keep)
 {
     if (ref.sign == '+') {
         own_t *own = come_home(self, ref.n);
@@ -112,6 +112,7 @@ static void see_object(model_t *self, ref_t ref, chance_t *chance, bool keep)
         *import = (import_t){.n = ref.n};
     }
     import->reached = true;
+    if (kind) import->kind = kind;
     if (self->quiet) return;
     if (keep || roll(chance, 4)) import->held = true;
     if (once_in(chance, 3)) import->weak = true;
@@ -130,15 +131,18 @@ static void see_promise(model_t *self, ref_t ref)
     model_call(self, &call);
 }
 
-static void see(model_t *self, const vrefs_t *slots, chance_t *chance, bool keep)
+static void see_one(model_t *self, const vcapdata_t *data, size_t slot, chance_t *chance, bool keep)
 {
-    for (size_t i = 0; i < slots->count; i++) {
-        ref_t ref = ref_of(self, slots->at[i]);
-        if (ref.kind == 'o')
-            see_object(self, ref, chance, keep);
-        else
-            see_promise(self, ref);
-    }
+    ref_t ref = ref_of(self, data->slots.at[slot]);
+    if (ref.kind == 'o')
+        see_object(self, ref, model_kind(data, slot), chance, keep);
+    else
+        see_promise(self, ref);
+}
+
+static void see(model_t *self, const vcapdata_t *data, chance_t *chance, bool keep)
+{
+    for (size_t i = 0; i < data->slots.count; i++) see_one(self, data, i, chance, keep);
 }
 
 static bool method_is(const vdelivery_t *delivery, const char *method)
@@ -156,6 +160,13 @@ static void let_go(model_t *self)
         self->imports[i].held = self->imports[i].weak = false;
 }
 
+/* What repeats goes on when its handler answers, and ends when that fails: none repeats for ever. */
+static void on_wake(model_t *self, const vpromise_t *result, chance_t *chance)
+{
+    unsigned n = roll(chance, 4);
+    if (self->quiet || n < 3) model_settle(self, result, self->quiet || n == 0);
+}
+
 static void on_message(model_t *self, const vdelivery_t *delivery, chance_t *chance)
 {
     ref_t target = ref_of(self, delivery->target);
@@ -164,7 +175,7 @@ static void on_message(model_t *self, const vdelivery_t *delivery, chance_t *cha
     come_home(self, target.n);
     if (method_is(delivery, "release")) let_go(self);
     if (method_is(delivery, "kick")) self->budget += self->config.budget;
-    see(self, &delivery->data.slots, chance, method_is(delivery, "bootstrap"));
+    see(self, &delivery->data, chance, method_is(delivery, "bootstrap"));
     if (!delivery->result.s.len) return;
 
     ref_t result = ref_of(self, delivery->result);
@@ -177,6 +188,7 @@ static void on_message(model_t *self, const vdelivery_t *delivery, chance_t *cha
     known->waited = waited;
     known->decided = true;
     known->plain = method_is(delivery, "bootstrap");
+    if (method_is(delivery, "wake")) on_wake(self, known, chance);
 }
 
 static bool in_batch(const model_t *self, const vresolutions_t *batch, ref_t ref)
@@ -203,7 +215,7 @@ static void on_notify(model_t *self, const vresolutions_t *batch, chance_t *chan
         for (size_t j = 0; j < slots->count; j++) {
             ref_t ref = ref_of(self, slots->at[j]);
             if (ref.kind == 'p' && in_batch(self, batch, ref)) continue;
-            see(self, &(vrefs_t){&slots->at[j], 1}, chance, false);
+            see_one(self, &batch->at[i].data, j, chance, false);
         }
     }
 }

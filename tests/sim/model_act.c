@@ -1,17 +1,29 @@
 /* What a model vat does of its own accord, one action at a time. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "tests/sim/model_own.h"
 #include "wire/base/must.h"
 
-/* Some references, and a body that mentions them in order. */
-typedef struct {
-    name_t names[CARGO_MAX];
-    vref_t slots[CARGO_MAX];
-    unsigned count;
-    char body[320];
-} cargo_t;
+void model_print(cargo_t *cargo, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(cargo->body + cargo->len, BODY_MAX - cargo->len, format, args);
+    va_end(args);
+    must(len >= 0 && cargo->len + (size_t)len < BODY_MAX);
+    cargo->len += (size_t)len;
+}
+
+/* Mentions reference SLOT, with the name that says what it is, if that is known. */
+void model_mention(cargo_t *cargo, unsigned slot)
+{
+    char sign = cargo->names[slot][0] == 'o' ? '$' : '&';
+    ask_kind_t kind = cargo->kinds[slot];
+    model_print(cargo, "\"%c%u%s%s\"", sign, slot, kind ? ".Alleged: " : "",
+                kind ? model_iface(kind) : "");
+}
 
 static const import_t *held_import(model_t *self, chance_t *chance)
 {
@@ -23,7 +35,7 @@ static const import_t *held_import(model_t *self, chance_t *chance)
     return NULL;
 }
 
-static own_t *rooted_own(model_t *self, chance_t *chance)
+own_t *model_rooted(model_t *self, chance_t *chance)
 {
     unsigned at = self->own_count ? roll(chance, self->own_count) : 0;
     for (unsigned i = 0; i < self->own_count; i++) {
@@ -57,32 +69,60 @@ static const char *new_promise(model_t *self, name_t name, bool decided)
 
 static void export_it(own_t *own) { own->exported = own->known = true; }
 
+/* NULL: there are too many. */
+own_t *model_new_own(model_t *self, bool rooted)
+{
+    if (self->own_count == OWN_MAX) return NULL;
+    own_t *own = &self->own[self->own_count++];
+    *own = (own_t){.n = ++self->next_object, .rooted = rooted};
+    return own;
+}
+
+/* There must be room. */
+static void add_name(cargo_t *cargo, const char *name, ask_kind_t kind)
+{
+    must(cargo->count < CARGO_MAX);
+    snprintf(cargo->names[cargo->count], NAME_MAX, "%s", name);
+    cargo->kinds[cargo->count] = kind;
+    cargo->slots[cargo->count] = (vref_t){text_of(cargo->names[cargo->count])};
+    cargo->count++;
+}
+
+void model_add_own(cargo_t *cargo, own_t *own)
+{
+    name_t name;
+    export_it(own);
+    model_own_name(name, own);
+    add_name(cargo, name, KIND_PLAIN);
+}
+
+void model_add_import(cargo_t *cargo, const import_t *import)
+{
+    name_t name;
+    snprintf(name, sizeof name, "o-%u", import->n);
+    add_name(cargo, name, import->kind);
+}
+
 /* One more reference of any kind; none when the vat has nothing of the kind that chance wants. */
 static void add_one(model_t *self, chance_t *chance, cargo_t *cargo)
 {
-    char *name = cargo->names[cargo->count];
     const import_t *import;
     const vpromise_t *promise;
     own_t *own;
+    name_t name;
 
     switch (roll(chance, 7)) {
     case 0:
-        if (!(import = held_import(self, chance))) return;
-        snprintf(name, NAME_MAX, "o-%u", import->n);
-        break;
+        if ((import = held_import(self, chance))) model_add_import(cargo, import);
+        return;
     case 1:
-        if (!(own = rooted_own(self, chance))) return;
-        export_it(own);
-        model_own_name(name, own);
-        break;
+        if ((own = model_rooted(self, chance))) model_add_own(cargo, own);
+        return;
     case 2:
-        if (self->own_count == OWN_MAX) return;
-        own = &self->own[self->own_count++];
-        *own = (own_t){.n = ++self->next_object, .rooted = roll(chance, 3) == 0};
+        if (!(own = model_new_own(self, once_in(chance, 3)))) return;
         own->durable = once_in(chance, 2);
-        export_it(own);
-        model_own_name(name, own);
-        break;
+        model_add_own(cargo, own);
+        return;
     case 3:
     case 6:
         if (!(promise = some_promise(self, chance, false))) return;
@@ -96,27 +136,26 @@ static void add_one(model_t *self, chance_t *chance, cargo_t *cargo)
         if (!new_promise(self, name, true)) return;
         break;
     }
-    cargo->slots[cargo->count++] = (vref_t){text_of(name)};
+    add_name(cargo, name, KIND_PLAIN);
 }
 
-static void load(model_t *self, chance_t *chance, cargo_t *cargo, unsigned most)
+void model_load(model_t *self, chance_t *chance, cargo_t *cargo, unsigned most)
 {
-    cargo->count = 0;
     for (unsigned n = roll(chance, most + 1); n > 0; n--) add_one(self, chance, cargo);
 }
 
-static size_t mention(const cargo_t *cargo, size_t len, char *body, size_t room)
+/* All of them, behind what is there of an array. */
+static void mention_all(cargo_t *cargo)
 {
-    for (unsigned i = 0; i < cargo->count; i++)
-        len += (size_t)snprintf(body + len, room - len, "%s\"%c%u\"", body[len - 1] == '[' ? "" : ",",
-                                cargo->names[i][0] == 'o' ? '$' : '&', i);
-    must(len < room);
-    return len;
+    for (unsigned i = 0; i < cargo->count; i++) {
+        if (cargo->body[cargo->len - 1] != '[') model_print(cargo, ",");
+        model_mention(cargo, i);
+    }
 }
 
 static vcapdata_t data_of(const cargo_t *cargo)
 {
-    return (vcapdata_t){{(const uint8_t *)cargo->body, strlen(cargo->body)},
+    return (vcapdata_t){{(const uint8_t *)cargo->body, cargo->len},
                         {cargo->slots, cargo->count}};
 }
 
@@ -152,27 +191,40 @@ static const char *const asked[] = {
 };
 
 /* The beginning of a body that asks for something of the kernel. */
-static size_t ask_for(const model_t *self, chance_t *chance, char *body, size_t room)
+static void ask_for(const model_t *self, chance_t *chance, cargo_t *cargo)
 {
-    size_t len = (size_t)snprintf(body, room, "#[\"");
+    model_print(cargo, "#[\"");
     for (const char *at = asked[roll(chance, sizeof asked / sizeof *asked)]; *at; at++) {
         if (*at != '%') {
-            body[len++] = *at;
+            model_print(cargo, "%c", *at);
             continue;
         }
         bool time = *++at == 't';
         unsigned long long n = (time ? self->stamp_ms : 1) + roll(chance, 40);
-        len += (size_t)snprintf(body + len, room - len, "\"+%llu\"", n);
+        model_print(cargo, "\"+%llu\"", n);
     }
-    must(len + 1 < room);
-    return len;
+}
+
+/* False: the vat has no budget left. */
+bool model_send(model_t *self, const char *target, cargo_t *cargo, bool wanted)
+{
+    name_t result = "";
+    if (!self->budget) return false;
+    self->budget--;
+    if (wanted) new_promise(self, result, false);
+    vcall_t call = {.tag = TAG_send};
+    call.body.send = (vcall_send_t){{text_of(target)}, data_of(cargo), {text_of(result)}};
+    model_call(self, &call);
+    if (*result) act_subscribe(self, result);
+    return true;
 }
 
 static void act_send(model_t *self, chance_t *chance)
 {
-    name_t target, result = "";
-    cargo_t cargo;
+    name_t target;
+    cargo_t cargo = {0};
     if (!self->budget) return;
+    if (self->config.asks && once_in(chance, 2) && model_ask(self, chance)) return;
 
     const import_t *import = roll(chance, 3) ? held_import(self, chance) : NULL;
     const vpromise_t *promise = import ? NULL : some_promise(self, chance, false);
@@ -181,35 +233,31 @@ static void act_send(model_t *self, chance_t *chance)
         snprintf(target, sizeof target, "o-%u", import->n);
     else
         name_promise(target, promise);
-    self->budget--;
-    load(self, chance, &cargo, 3);
+    model_load(self, chance, &cargo, 3);
     ++self->tokens;
-    bool asks = self->config.asks && once_in(chance, 3);
-    size_t len = asks ? ask_for(self, chance, cargo.body, sizeof cargo.body)
-                      : (size_t)snprintf(cargo.body, sizeof cargo.body, "#[\"m\",[\"%u.%u.%u\"",
-                                         self->config.vat, self->crank, self->tokens);
-    len = mention(&cargo, len, cargo.body, sizeof cargo.body);
-    snprintf(cargo.body + len, sizeof cargo.body - len, "]]");
-    if (roll(chance, 4)) new_promise(self, result, false);
-
-    vcall_t call = {.tag = TAG_send};
-    call.body.send = (vcall_send_t){{text_of(target)}, data_of(&cargo), {text_of(result)}};
-    model_call(self, &call);
-    if (*result) act_subscribe(self, result);
+    if (self->config.asks && once_in(chance, 4))
+        ask_for(self, chance, &cargo);
+    else
+        model_print(&cargo, "#[\"m\",[\"%u.%u.%u\"", self->config.vat, self->crank, self->tokens);
+    mention_all(&cargo);
+    model_print(&cargo, "]]");
+    model_send(self, target, &cargo, roll(chance, 4));
 }
 
 /* A value for PROMISE: data, or one object by itself; never one promise by itself. */
 static void value_for(model_t *self, chance_t *chance, const vpromise_t *promise, cargo_t *cargo)
 {
-    cargo->count = 0;
-    if (!promise->plain) load(self, chance, cargo, 3);
-    if (cargo->count == 1 && cargo->names[0][0] == 'o' && roll(chance, 3)) {
-        snprintf(cargo->body, sizeof cargo->body, "#\"$0\"");
+    *cargo = (cargo_t){0};
+    if (!promise->plain) model_load(self, chance, cargo, 3);
+    bool alone = cargo->count == 1 && cargo->names[0][0] == 'o' && roll(chance, 3);
+    if (alone) {
+        model_print(cargo, "#");
+        model_mention(cargo, 0);
         return;
     }
-    size_t len = (size_t)snprintf(cargo->body, sizeof cargo->body, "#[%u", ++self->tokens);
-    len = mention(cargo, len, cargo->body, sizeof cargo->body);
-    snprintf(cargo->body + len, sizeof cargo->body - len, "]");
+    model_print(cargo, "#[%u", ++self->tokens);
+    mention_all(cargo);
+    model_print(cargo, "]");
 }
 
 enum { BATCH_MAX = 3 };
@@ -241,6 +289,18 @@ static void act_resolve(model_t *self, chance_t *chance, unsigned most)
     model_call(self, &call);
     for (unsigned i = 0; i < count; i++)
         model_forget(self, model_promise(self, chosen[i].sign, chosen[i].n));
+}
+
+/* At once, with a plain value. */
+void model_settle(model_t *self, const vpromise_t *promise, bool rejected)
+{
+    name_t name;
+    name_promise(name, promise);
+    vresolution_t one = {{text_of(name)}, rejected, {{(const uint8_t *)"#0", 2}, {0}}};
+    vcall_t call = {.tag = TAG_resolve};
+    call.body.resolve.resolutions = (vresolutions_t){&one, 1};
+    model_call(self, &call);
+    model_forget(self, promise);
 }
 
 void model_resolve_all(model_t *self)
@@ -293,11 +353,11 @@ static void act_abandon(model_t *self, chance_t *chance)
 
 static void act_exit(model_t *self, chance_t *chance)
 {
-    cargo_t cargo;
-    load(self, chance, &cargo, 2);
-    size_t len = (size_t)snprintf(cargo.body, sizeof cargo.body, "#[0");
-    len = mention(&cargo, len, cargo.body, sizeof cargo.body);
-    snprintf(cargo.body + len, sizeof cargo.body - len, "]");
+    cargo_t cargo = {0};
+    model_load(self, chance, &cargo, 2);
+    model_print(&cargo, "#[0");
+    mention_all(&cargo);
+    model_print(&cargo, "]");
     vcall_t call = {.tag = TAG_exit};
     call.body.exit = (vcall_exit_t){once_in(chance, 2), data_of(&cargo)};
     model_call(self, &call);
@@ -432,7 +492,7 @@ static void act(model_t *self, chance_t *chance)
         return;
     case 15:
     case 16: {
-        own_t *own = rooted_own(self, chance);
+        own_t *own = model_rooted(self, chance);
         if (own && own->n) own->rooted = false;
         return;
     }

@@ -9,8 +9,18 @@ enum {
     PROMISES_MAX = 512,
     CELLS = 4,
     NAME_MAX = 24,
-    CARGO_MAX = 6
+    CARGO_MAX = 8,
+    BODY_MAX = 1024
 };
+
+/* What an import is, as the body said that brought it: an object of the kernel, or anything else. */
+typedef enum {
+    KIND_PLAIN,
+#define SERVICE(kind, iface) KIND_##kind,
+#include "broker/kernel/service.def"
+#undef SERVICE
+    KIND_COUNT
+} ask_kind_t;
 
 typedef struct {
     uint32_t n;    /* o+n, or o+d1/n */
@@ -18,10 +28,12 @@ typedef struct {
     bool rooted;   /* its own heap holds it */
     bool exported; /* the kernel reaches it: the export pillar */
     bool known;    /* the kernel recognizes it */
+    bool token;    /* it was a cancel token */
 } own_t;
 
 typedef struct {
     uint32_t n;   /* o-n */
+    ask_kind_t kind;
     bool held;    /* its own heap holds the Presence */
     bool reached; /* not dropped yet */
     bool weak;    /* key of a weak collection */
@@ -60,6 +72,16 @@ typedef struct {
 
 typedef char name_t[NAME_MAX];
 
+/* Some references, and a body that mentions them in order. */
+typedef struct {
+    name_t names[CARGO_MAX];
+    vref_t slots[CARGO_MAX];
+    ask_kind_t kinds[CARGO_MAX];
+    unsigned count;
+    size_t len; /* of the body */
+    char body[BODY_MAX];
+} cargo_t;
+
 void model_fail(const model_t *self, const char *rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void model_call(model_t *self, const vcall_t *call);
@@ -72,3 +94,19 @@ void model_forget(model_t *self, const vpromise_t *promise);
 void model_gc_call(model_t *self, msg_tag_t tag, const name_t *names, unsigned count);
 void model_resolve_all(model_t *self);
 void model_act(model_t *self, chance_t *chance);
+void model_settle(model_t *self, const vpromise_t *promise, bool rejected);
+
+/* model_act.c, for model_ask.c */
+own_t *model_new_own(model_t *self, bool rooted);
+own_t *model_rooted(model_t *self, chance_t *chance);
+void model_add_own(cargo_t *cargo, own_t *own);
+void model_add_import(cargo_t *cargo, const import_t *import);
+void model_load(model_t *self, chance_t *chance, cargo_t *cargo, unsigned most);
+__attribute__((format(printf, 2, 3))) void model_print(cargo_t *cargo, const char *format, ...);
+void model_mention(cargo_t *cargo, unsigned slot);
+bool model_send(model_t *self, const char *target, cargo_t *cargo, bool result);
+
+/* model_ask.c */
+ask_kind_t model_kind(const vcapdata_t *data, size_t slot);
+const char *model_iface(ask_kind_t kind);
+bool model_ask(model_t *self, chance_t *chance);

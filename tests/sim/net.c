@@ -253,6 +253,7 @@ static unsigned moves_of(const sim_t *self, move_t moves[MOVES_MAX])
     if (!self->client) moves[count++] = (move_t){.kind = MOVE_CLIENT};
     if (self->pending_count) moves[count++] = (move_t){.kind = MOVE_COMMIT};
     if (self->late_count) moves[count++] = (move_t){.kind = MOVE_LATE};
+    if (kernel_overdue(self->kernel, self->now_us)) moves[count++] = (move_t){.kind = MOVE_CHORE};
     return count;
 }
 

@@ -9,6 +9,7 @@
 #include "tests/sim/rows.h"
 #include "tests/sim/sim.h"
 #include "vathost/supervisor/supervisor.h"
+#include "wire/base/map.h"
 
 enum { CELL_COUNT = HOSTS_MAX * (VATS_MAX + 1), LATE_MAX = 64, GROUP_MAX = 6, KEPT_MAX = 64 };
 enum { REQUESTS_MAX = 1024, CALLS_MAX = 200, KREFS_MAX = 128 };
@@ -112,6 +113,7 @@ struct sim {
     kernel_t *kernel;
     rows_t rows;
     history_t *history;
+    struct clocks *clocks;
     uint64_t now_us, step, draws, requests;
     pending_t pending[GROUP_MAX];
     unsigned pending_count;
@@ -140,6 +142,7 @@ struct sim {
     kref_t krefs[KREFS_MAX]; /* what the client knows */
     unsigned kref_count;
 
+    map_t owed; /* result of a message to the kernel -> its coverage_t */
     bool calm; /* the last phase: no accidents any more */
     size_t record_room;
 };
@@ -179,6 +182,20 @@ void pending_clear(sim_t *self);
 /* told.c */
 void told_vats(sim_t *self);
 void told_step(sim_t *self, const pending_t *step);
+
+/* clocks.c: what the timer service promises; told like the history */
+typedef struct clocks clocks_t;
+clocks_t *clocks_new(sim_t *sim);
+void clocks_destroy(clocks_t **self_p);
+void clocks_step(clocks_t *self);
+void clocks_asked(clocks_t *self, const msg_event_t *event);
+void clocks_settled(clocks_t *self, const msg_event_t *event);
+void clocks_sent(clocks_t *self, const msg_event_t *event);
+void clocks_quiet(clocks_t *self);
+
+/* covered.c */
+void covered_asked(sim_t *self, const msg_event_t *event);
+void covered_settled(sim_t *self, const msg_event_t *event);
 
 /* hosts.c */
 void host_open(sim_t *self, unsigned host);

@@ -182,6 +182,8 @@ static void world_clear(sim_t *self)
     kernel_destroy(&self->kernel);
     rows_clear(&self->rows);
     history_destroy(&self->history);
+    clocks_destroy(&self->clocks);
+    map_clear(&self->owed);
 }
 
 static void run(sim_t *self)
@@ -208,6 +210,7 @@ void sim_run(const sim_options_t *options, sim_result_t *ret)
     self->config = config_of(options);
     self->now_us = UINT64_C(1700000000000000);
     self->history = history_new(on_history, self);
+    self->clocks = clocks_new(self);
     sim_now = self;
     if (!setjmp(self->out)) {
         run(self);

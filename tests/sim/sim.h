@@ -41,6 +41,17 @@ typedef enum {
 } fault_t;
 extern const char *const fault_names[FAULT_COUNT];
 
+/* What model vats ask of the kernel, and how it went: places of asks.def, and one for everything else. */
+enum {
+#define ASK(kind, method, arguments) +1
+    ASKS_MAX = 0
+#include "tests/sim/asks.def"
+#undef ASK
+};
+typedef struct {
+    uint64_t asked, fulfilled, rejected;
+} coverage_t;
+
 /* What a run may be told from outside; everything else follows from the seed. */
 typedef struct {
     uint64_t seed;
@@ -59,10 +70,14 @@ typedef struct {
     uint64_t step; /* where it failed, or how long it was */
     uint64_t cranks, audits, messages, accidents;
     uint64_t hash; /* of the event log */
+    coverage_t coverage[ASKS_MAX + 1];
     uint64_t
         *actions; /* with RECORD: keys, in the order in which they happened; the caller frees */
     size_t action_count;
 } sim_result_t;
+
+/* "kind.method" of place N; NULL: the one before says the same. */
+const char *sim_ask(unsigned n);
 
 void sim_run(const sim_options_t *options, sim_result_t *ret);
 

@@ -184,6 +184,10 @@ static void on_deliver(sim_t *self, const msg_event_t *event)
 
 static void on_event(sim_t *self, const msg_event_t *event)
 {
+    if (text_is(event->type, "resolve")) {
+        covered_settled(self, event);
+        clocks_settled(self->clocks, event);
+    }
     if (text_is(event->type, "deliver")) {
         on_deliver(self, event);
     } else if (text_is(event->type, "resolve") && !event->rejected && event->vat.n == 0) {
@@ -194,9 +198,12 @@ static void on_event(sim_t *self, const msg_event_t *event)
         history_settled(self->history, event->promise, event->rejected, view(&event->data));
     } else if (text_is(event->type, "service")) {
         history_served(self->history, id_of(event->msg), event->target);
+        covered_asked(self, event);
+        clocks_asked(self->clocks, event);
     } else if (text_is(event->type, "send") && event->from.n == 0) {
         history_send(self->history, id_of(event->msg), event->target, event->promise,
                      view(&event->data));
+        clocks_sent(self->clocks, event);
     } else if (text_is(event->type, "done") && !event->ok) {
         /* An upgrade that failed: its row is stepped over. */
         const row_t *row = rows_find(&self->rows, ROW_log, event->vat.n, event->d);
@@ -252,6 +259,7 @@ void told_vats(sim_t *self)
 void told_step(sim_t *self, const pending_t *step)
 {
     msg_t msg;
+    clocks_step(self->clocks);
     if (step->frame && msg_peek(blob_bin(step->frame)) == TAG_result) {
         if (msg_decode(blob_bin(step->frame), &msg)) return;
         if (applied(step, &msg.body.result)) {
