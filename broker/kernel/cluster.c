@@ -205,7 +205,7 @@ static err_t check_row(launch_t *l, const msg_launch_vat_t *row, size_t place)
     if (row->heap_bytes > UINT32_MAX)
         return refuse_vat(l, row, ERR_BAD_VALUE, "heap: larger than a vat can have");
     capdata_t parameters = {row->parameters, {0}};
-    err = smallcaps_check(&parameters, SHAPE_ANY);
+    err = parameters_check(&parameters);
     return err ? refuse_vat(l, row, err, "its parameters are not well-formed") : ERR_OK;
 }
 

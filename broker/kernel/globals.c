@@ -72,6 +72,22 @@ bool globals_outside(text_t names)
     return false;
 }
 
+/* Are these parameters well-formed, and is there room around them for the object that a vat's globals use? */
+err_t parameters_check(const capdata_t *data)
+{
+    bin_t body = data->body;
+    buf_t wrapped = buf_of(CAPDATA_BYTES_MAX);
+    if (body.len > PARAMETERS_BYTES_MAX) return ERR_WIRE_LIMIT;
+    err_t err = smallcaps_check(data, SHAPE_ANY);
+    if (!err) err = buf_add(&wrapped, "#[", 2);
+    if (!err) err = buf_add(&wrapped, body.at + 1, body.len - 1);
+    if (!err) err = buf_add(&wrapped, "]", 1);
+    capdata_t deeper = {{wrapped.at, wrapped.len}, data->slots};
+    if (!err) err = smallcaps_check(&deeper, SHAPE_ANY);
+    buf_clear(&wrapped);
+    return err;
+}
+
 /* The parameters of a vat's start: as they are, or, when its globals need the kernel, in an array with
  * the object that they use. The caller gets a count. */
 value_t *globals_wrap(kernel_t *k, kvat_t *vat, value_t *parameters)

@@ -491,6 +491,7 @@ bool word_in(text_t words, text_t word);
 CHECKED err_t globals_check(const kernel_t *k, uint64_t vat, text_t names, text_t hosts, char *why,
                             size_t room);
 bool globals_outside(text_t names);
+CHECKED err_t parameters_check(const capdata_t *data);
 value_t *globals_wrap(kernel_t *k, kvat_t *vat, value_t *parameters);
 
 /* ---- say.c: values that the kernel makes ---- */

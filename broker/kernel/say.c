@@ -38,13 +38,14 @@ value_t *value_failed(kernel_t *k, text_t text)
     return value_new((bin_t){k->frame.at, k->frame.len}, NULL, 0);
 }
 
-/* The value at NODE as one of its own. */
+/* The value at NODE as one of its own. Its slots are numbered anew: it may be longer than the body that it
+ * was in, and than a body may be. */
 value_t *value_cut(kernel_t *k, node_t node)
 {
     kref_t *slots = take(SLOTS_MAX * sizeof *slots);
     size_t count = 0;
     buf_reset(&k->frame);
-    must(node_cut(node, &k->frame, slots, &count) == ERR_OK); /* it is part of a body that fits */
+    must(node_cut(node, &k->frame, slots, &count) == ERR_OK);
     value_t *value = value_new((bin_t){k->frame.at, k->frame.len}, slots, count);
     free(slots);
     return value;

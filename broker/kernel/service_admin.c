@@ -442,6 +442,10 @@ static void terminate_with_failure(call_t *call)
     AUTO(value) value = node_kind(reason) == NODE_NONE
                             ? value_print(call->k, NULL, 0, "#\"#undefined\"")
                             : value_cut(call->k, reason);
+    if (value->body_len > CAPDATA_BYTES_MAX) {
+        call_fail(call, "the reason is larger than a message can be");
+        return;
+    }
     capdata_t data = value_data(value);
     const void *body = data.body.at;
     blob_t *text = text_blob(text_cut((text_t){body, data.body.len}, REASON_MAX));

@@ -184,6 +184,12 @@ static void send(call_t *call, kref_t target, kref_t result, value_t *methargs)
     queue_push(&call->k->work, entry);
 }
 
+static void send_body(call_t *call, kref_t target, const buf_t *body, const krefs_t *slots)
+{
+    AUTO(value) methargs = value_new((bin_t){body->at, body->len}, slots->at, slots->count);
+    send(call, target, call_defer(call), methargs);
+}
+
 /* queueMessage(kref, method, args): the answer is that of the message. */
 static void queue_message(call_t *call)
 {
@@ -203,10 +209,11 @@ static void queue_message(call_t *call)
     if (!err) err = put(&out, ",");
     if (!err) err = buf_add(&out, data.body.at + 1, data.body.len - 1);
     if (!err) err = put(&out, "]");
-    must(!err); /* it is less than the message it came with */
-    AUTO(value) methargs = value_new((bin_t){out.at, out.len}, data.slots.at, data.slots.count);
+    if (err)
+        call_fail(call, "the message is larger than a message can be");
+    else
+        send_body(call, target, &out, &data.slots);
     buf_clear(&out);
-    send(call, target, call_defer(call), methargs);
 }
 
 static void ping(call_t *call) { call_fulfil(call, "#\"pong\""); }

@@ -171,7 +171,7 @@ static void heap_remove(kernel_t *k, ktimer_t *timer)
 
 static uint64_t timeout_key(uint64_t vat, uint64_t number)
 {
-    return (vat << 40 ^ number) | UINT64_C(1) << 62; /* no kref of an object has that bit */
+    return (vat << 40 ^ number) | UINT64_C(1) << 63; /* no kref of an object has that bit */
 }
 
 static uint64_t chain_key(const row_timer_t *row)

@@ -110,7 +110,7 @@ log_t *upgrade_assign(kernel_t *k, kvat_t *vat, const entry_t *entry)
 /* {incarnationNumber, name, upgradeMessage}; SwingSet counts incarnations from 0, we from 1. */
 static value_t *disconnect(kernel_t *k, const kvat_t *vat, text_t message)
 {
-    buf_t text = buf_of(2 * TEXT_BYTES_MAX + 16);
+    buf_t text = buf_of(6 * TEXT_BYTES_MAX + 16); /* a control character takes six */
     must(smallcaps_string(&text, message) == ERR_OK);
     value_t *value = value_print(
         k, NULL, 0, "#{\"incarnationNumber\":%llu,\"name\":\"vatUpgraded\",\"upgradeMessage\":%.*s}",
@@ -195,8 +195,7 @@ void on_upgrade(kernel_t *k, uint32_t client, const msg_upgrade_t *msg)
     capdata_t parameters = {body, {0}};
     err_t err = bundle_hash(msg->bundle) ? ERR_OK : ERR_BUNDLE_UNKNOWN;
     if (vat->row.state == VAT_QUARANTINED) err = ERR_VAT_DIVERGED;
-    if (!err && body.len > PARAMETERS_BYTES_MAX) err = ERR_WIRE_LIMIT;
-    if (!err) err = smallcaps_check(&parameters, SHAPE_ANY);
+    if (!err) err = parameters_check(&parameters);
     if (err) {
         reply_failed(k, client, msg->request, true, err, err_text(err), "");
         return;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/support/kernel_rig.h"
 
@@ -272,4 +273,29 @@ Test(admin, what_nobody_holds_goes)
     msg_release_t release = {rig_id(rig), {0}};
     cr_assert_eq(rig_ask(rig, TAG_release, &release)->tag, TAG_done);
     cr_expect_eq(rig_rows(rig, ROW_service), before);
+}
+
+/* A body of nearly all that is allowed, in which the slot that is mentioned most is the last one of the
+ * first argument: cut out, its number takes three digits instead of one. */
+static char *growing(const char *begin, const char *end, kref_t *slots, size_t count)
+{
+    char *body = malloc(CAPDATA_BYTES_MAX + 1), *at = body + sprintf(body, "%s[", begin);
+    cr_assert_not_null(body);
+    for (size_t i = count; i-- > 0; slots[i] = root(1)) at += sprintf(at, "\"$%zu\",", i);
+    while (at - body < CAPDATA_BYTES_MAX - 64) at += sprintf(at, "\"$0\",");
+    sprintf(at - 1, "]%s", end);
+    return body;
+}
+
+Test(admin, a_reason_that_grows_when_it_is_cut_out_is_refused)
+{
+    kref_t node = made(2, ""), slots[1000];
+    char *body = growing("#[\"terminateWithFailure\",[", "]]", slots, 1000);
+    kref_t done = send(node, "#[\"done\",[]]", NULL, 0);
+    const msg_settled_t *answer = ask(node, body, slots, 1000);
+    cr_expect(answer->rejected);
+    cr_expect(rig_body_is(&answer->value, "#{\"#error\":\"the reason is larger than a message can be\","
+                                          "\"name\":\"Error\"}"));
+    cr_expect_null(settled(done), "it runs");
+    free(body);
 }

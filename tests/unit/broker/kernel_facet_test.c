@@ -452,3 +452,17 @@ Test(facet, a_cluster_ends_itself)
     cr_expect_eq(rig_rows(rig, ROW_cluster), 0);
     cr_expect_eq(rig_rows(rig, ROW_service), 0);
 }
+
+/* "$0" becomes "$999" where it is cut out. */
+Test(facet, a_message_that_grows_when_it_is_cut_out_is_refused)
+{
+    kref_t slots[1000];
+    char *body = malloc(CAPDATA_BYTES_MAX + 1);
+    cr_assert_not_null(body);
+    char *at = body + sprintf(body, "#[\"queueMessage\",[\"ko1.0\",\"x\",[");
+    for (size_t i = 1000; i-- > 0; slots[i] = root(1)) at += sprintf(at, "\"$%zu\",", i);
+    while (at - body < CAPDATA_BYTES_MAX - 64) at += sprintf(at, "\"$0\",");
+    sprintf(at - 1, "]]]");
+    expect_failed(settled(send(body, slots, 1000)), "the message is larger than a message can be");
+    free(body);
+}

@@ -416,3 +416,16 @@ Test(launch, services_and_channels_have_names_of_their_own)
     two[1].name = text_of("b");
     cr_expect_eq(rig_launch(rig, "alice", &options)->tag, TAG_launched);
 }
+
+/* Around what is as deep as a body may be there is no room for what a vat's own timers use. */
+Test(launch, parameters_that_are_too_deep)
+{
+    char deep[2 * BODY_DEPTH_MAX + 2] = "#";
+    msg_launch_vat_t row = vat_row("alice");
+    memset(deep + 1, '[', BODY_DEPTH_MAX);
+    memset(deep + 1 + BODY_DEPTH_MAX, ']', BODY_DEPTH_MAX);
+    row.globals = text_of("setTimeout");
+    row.parameters = (bin_t){(const uint8_t *)deep, 1 + 2 * BODY_DEPTH_MAX};
+    add(row);
+    expect_refused(ERR_BODY_BROKEN, "its parameters are not well-formed");
+}

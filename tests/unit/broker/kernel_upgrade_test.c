@@ -249,3 +249,21 @@ Test(upgrade, parameters_come_after_what_the_old_half_drops)
     cr_expect_eq(rig_delivery(rig, 1)->tag, TAG_deliver_message);
     rig_run_dry(rig);
 }
+
+/* Each of its characters takes six bytes where it is told. */
+Test(upgrade, with_a_message_that_is_all_control_characters)
+{
+    char message[TEXT_BYTES_MAX];
+    memset(message, 1, sizeof message);
+    kref_t waits = send(root(1), "#[\"go\",[]]");
+    msg_upgrade_t msg = request(1);
+    rig_empty(rig, 1);
+    msg.message = (text_t){message, sizeof message};
+    cr_assert_null(rig_ask(rig, TAG_upgrade, &msg));
+    rig_empty(rig, 1);
+    msg_await_t await = {rig_id(rig), waits};
+    const msg_t *done = rig_reply(rig, 1), *reply = rig_ask(rig, TAG_await, &await);
+    cr_assert(done && done->tag == TAG_done);
+    cr_assert(reply && reply->tag == TAG_settled && reply->body.settled.rejected);
+    cr_expect_gt(reply->body.settled.value.body.len, 6 * (TEXT_BYTES_MAX - NAME_BYTES_MAX - 8));
+}
