@@ -68,6 +68,17 @@ static void do_audit(sim_t *self, chance_t *chance)
     if (once_in(chance, 3)) client_ask(self, TAG_quiet, &quiet, REQUEST_OTHER);
 }
 
+/* Any object that exists, also one that nobody owns, or that the client may not name. */
+static void do_pin(sim_t *self, chance_t *chance)
+{
+    const rows_table_t *objects = &self->rows.tables[ROW_object];
+    if (!objects->count) return;
+    const row_object_t *object = &objects->at[roll(chance, objects->count)]->body.object;
+    bool unpin = object->pins && once_in(chance, 2);
+    msg_pin_t msg = {client_request(self), {object->kref}, unpin};
+    client_ask(self, TAG_pin, &msg, REQUEST_OTHER);
+}
+
 static void do_client(sim_t *self) { net_cut_client(self); }
 
 /* The names are those of FAULTS. How often, against each other, when all are on. */
@@ -75,6 +86,7 @@ static const unsigned often[FAULT_COUNT] = {
     [FAULT_cut] = 6,  [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
     [FAULT_lost] = 1, [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
     [FAULT_reap] = 4, [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
+    [FAULT_pin] = 4,
 };
 
 static fault_t choose(const sim_t *self, chance_t *chance)
@@ -127,6 +139,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_restart: do_restart(self, vat); return;
     case FAULT_reap: do_reap(self, vat); return;
     case FAULT_upgrade: do_upgrade(self, vat, chance); return;
+    case FAULT_pin: do_pin(self, chance); return;
     case FAULT_audit: do_audit(self, chance); return;
     case FAULT_remove:
         if (once_in(chance, 4)) do_remove(self, roll(chance, self->config.clusters));

@@ -88,6 +88,26 @@ static void let_go_of_results(sim_t *self)
     settle(self, "let go");
 }
 
+/* The client takes its pins away; what is left is the kernel's own. */
+static void unpin(sim_t *self)
+{
+    const rows_table_t *objects = &self->rows.tables[ROW_object];
+    for (unsigned left = 1; left;) {
+        left = 0;
+        for (size_t i = 0; i < objects->count; i++) {
+            const row_object_t *object = &objects->at[i]->body.object;
+            kref_t kref = {object->kref};
+            const row_t *vat = rows_find(&self->rows, ROW_vat, object->owner, 0);
+            uint64_t own = kref_serial(kref) == 0 && vat && !vat->body.vat.dynamic;
+            if (object->pins <= own) continue;
+            msg_pin_t msg = {client_request(self), kref, 1};
+            client_ask(self, TAG_pin, &msg, REQUEST_OTHER);
+            left++;
+        }
+        settle(self, "unpinning");
+    }
+}
+
 /* Reaps until reaping changes nothing but the reaps themselves. */
 static void reap(sim_t *self)
 {
@@ -143,6 +163,7 @@ void calm_down(sim_t *self)
     broker_shadow(self);
     release(self);
     let_go_of_results(self);
+    unpin(self);
     reap(self);
     broker_shadow(self);
     check_baseline(self);

@@ -30,8 +30,9 @@ enum { VATS_MAX = 8, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 
     X(remove, "a cluster is removed while it works")                            \
     X(service, "vats use objects of the kernel: time, vat-admin")                 \
     X(upgrade, "vats are upgraded, some to code that is broken or not there")   \
-    X(critical, "vats whose end ends their cluster") \
-    X(audit, "the client audits, with the names that workers know, and lists")
+    X(critical, "vats whose end ends their cluster")                            \
+    X(audit, "the client audits, with the names that workers know, and lists")  \
+    X(pin, "the client pins objects, and takes pins away")
 /* clang-format on */
 typedef enum {
 #define X(name, doc) FAULT_##name,
