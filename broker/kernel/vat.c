@@ -197,6 +197,7 @@ static void unpin(kernel_t *k, const kvat_t *vat)
         root->row.pins--;
     else
         object_unpin(k, root);
+    if (PLANTED(client_pins_lost)) root->row.pins = 0;
 }
 
 /* What those hear who wait for the end of a vat that did not end itself. */
