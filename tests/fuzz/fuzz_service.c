@@ -86,6 +86,8 @@ static const char *const methods[] = {
     "terminateSubcluster",
     "terminateWithFailure",
     "upgrade",
+    "%@@asyncIterator",
+    "next",
     "wakeAt",
     "write",
     "waitForBundleCap",
