@@ -118,16 +118,22 @@ txSize platform_slots_wanted(txMachine *the)
     return has_budget(the, (size_t)wanted * sizeof(txSlot)) ? wanted : 0;
 }
 
-/* The same for the space of strings and buffers: bytes to add now, at least LEAST. */
+/* The same for the space of strings and buffers: bytes to add now, at least LEAST. A collection for its
+ * sake goes through all slots as well, so the room is measured by those too: half of what lives. Otherwise
+ * a vat with many objects and few strings, which makes strings that it forgets at once, collects for each
+ * megabyte of them. */
 txSize platform_chunks_wanted(txMachine *the, txSize least)
 {
-    txSize all = the->maximumChunksSize, live = the->currentChunksSize;
-    if (all - live >= all / 4) return least;
+    size_t all = (size_t)the->maximumChunksSize, live = (size_t)the->currentChunksSize;
+    size_t slots = (size_t)the->currentHeapCount * sizeof(txSlot);
+    size_t room = all - live, enough = all / 4;
+    if (enough < (live + slots) / 2) enough = (live + slots) / 2;
+    if (room >= enough) return least;
 
-    txSize wanted = live / 2;
-    if (wanted < the->minimumChunksSize) wanted = the->minimumChunksSize;
-    if (wanted < least || !has_budget(the, (size_t)wanted)) return least;
-    return wanted;
+    size_t wanted = live / 2 > enough - room ? live / 2 : enough - room;
+    if (wanted < (size_t)the->minimumChunksSize) wanted = (size_t)the->minimumChunksSize;
+    if (wanted < (size_t)least || !has_budget(the, wanted)) return least;
+    return (txSize)wanted;
 }
 
 /* ---- jobs ---- */
