@@ -378,3 +378,33 @@ Test(memory, k52_k57_errands_and_their_agent)
            "K52  kernel e1: the number of errands is 1, should be 2");
     vat_find(k, 4)->errands = NULL;
 }
+
+/* A hundred thousand timers are too many to make here: the cluster only believes that it has them, for
+ * one step that the rig does not see. */
+Test(memory, a_cluster_has_no_more_timers_than_it_may)
+{
+    static const char *const bodies[] = {
+        "#[\"delay\",[5]]", "#[\"setWakeup\",[\"+9000000000000\",\"$0\"]]",
+        "#[\"repeatAfter\",[5,5,\"$0\"]]", "#[\"makeNotifier\",[5,5,\"$0\"]]"};
+    kcluster_t *cluster = cluster_find(k, 1);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        kref_t service = service_kref(service_known(k, SERVICE_timer, cluster)), bob = ko(2, 0);
+        uint64_t result = k->counters[COUNTER_next_promise].value + 1;
+        msg_call_t call = {rig_id(rig), service, rig_data(bodies[i], &bob, 1), 0};
+        msg_t msg = {.tag = TAG_call, .body.call = call};
+        input_t input = {.kind = INPUT_CLIENT, .from = 1, .msg = &msg};
+        effects_t effects = {0};
+        cluster->timer_count = TIMERS_MAX;
+        kernel_step(k, &input, &effects);
+        cr_expect_eq(cluster->timer_count, TIMERS_MAX);
+        cluster->timer_count = 0;
+        effects_clear(&effects);
+        const promise_t *promise = promise_find(k, kref_promise((vat_t){0}, result));
+        cr_assert_not_null(promise);
+        capdata_t data = value_data(promise->value);
+        cr_expect(rig_body_is(&data, "#{\"#error\":\"the cluster has 100000 timers open, as many as it "
+                                     "may\",\"name\":\"Error\"}"),
+                  "%.*s", (int)data.body.len, (const char *)data.body.at);
+    }
+    EXPECT(NULL);
+}
