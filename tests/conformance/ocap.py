@@ -5,7 +5,7 @@ import os
 import re
 
 from conform import VATS, YardTest
-from yard import LINE
+from yard import LINE, wait_for
 
 SOURCES = {}
 
@@ -59,6 +59,11 @@ class Ocap(YardTest):
     def lines(self, vat):
         found = (LINE.match(line) for line in self.yard.ok("logs", vat).out.splitlines())
         return [m[2] for m in found if m and m[1] == vat]
+
+    def assertPrinted(self, expected, vat, since=0):
+        """All that the vat itself printed, after so many lines; they are recorded a little later than calls are answered."""
+        wait_for(lambda: len(said(self.lines(vat))) >= since + len(expected), 5)
+        self.assertEqual(expected, said(self.lines(vat))[since:])
 
     def ps(self):
         return {row["name"]: row for row in self.yard.ok("ps", "--json").json}

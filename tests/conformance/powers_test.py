@@ -5,11 +5,12 @@
 import http.server
 import json
 import os
+import re
 import socket
 import threading
 
 from conform import VATS, main, shows
-from ocap import Ocap, iife, said
+from ocap import Ocap, iife
 from yard import wait_for
 
 NETWORK = ["fetch", "Request", "Headers", "Response"]
@@ -29,7 +30,7 @@ class Service(Powers):
     def test_service(self):
         self.up()
         self.yard.ok("cluster", "launch", self.config("ocap", services=["timer"], parameters={"role": "customer"}), "--wait")
-        self.assertEqual(["services: timer"], self.lines("test"))
+        self.assertPrinted(["services: timer"], "test")
         self.assertRegex(json.dumps(self.call("@test", "go", "s:getCurrentTimestamp")), r'"absValue": "\d{13}n"')
 
     @shows("service", "configure subcluster with unknown service throws")
@@ -45,7 +46,7 @@ class Service(Powers):
         self.up()
         self.yard.ok("cluster", "launch", self.config("ocap", services=["timer"], parameters={"role": "customer"}), "--wait")
         self.call("@test", "goBadly")
-        self.assertRegex(self.lines("test")[-1], "kernel service threw:.*nonexistentMethod")
+        self.assertTrue(wait_for(lambda: re.match("kernel service threw:.*nonexistentMethod", self.lines("test")[-1])))
 
 
 class Globals(Powers):
@@ -117,17 +118,20 @@ class Globals(Powers):
 
     def narrowed(self, allowed, *names):
         """Launches at a broker that allows only these globals."""
-        self.yard.ok("up")
-        host, = self.yard.processes("vathost")
-        with open(f"/proc/{host}/cmdline", encoding="utf-8") as file:
-            words = file.read().split("\0")
-        door = words[words.index("--broker") + 1]
-        self.yard.kill(self.yard.processes("vatbroker"))
-        self.assertTrue(wait_for(lambda: not self.yard.processes("vatbroker")))
         home = self.yard.home
-        self.yard.start("--state", f"{home}/broker", "--control", f"ipc://{home}/control.sock", "--listen", door, "--globals", allowed,
-                        program="vatbroker")
-        self.assertTrue(wait_for(lambda: self.yard.ctl("ps").code == 0))
+        state = [os.path.join(home, part) for part in ("broker", "host-1")]
+        for folder in state:
+            os.makedirs(folder)
+        key = self.yard.start("--state", state[1], "--print-key", program="vathost").communicate(timeout=20)[0].strip()
+        with open(os.path.join(state[0], "hosts.allow"), "w", encoding="utf-8") as file:
+            file.write(f"{key} host-1\n")
+        door = f"ipc://{home}/control.sock"
+        broker = self.yard.start("--state", state[0], "--control", door, "--globals", allowed, program="vatbroker")
+        ready = json.loads(broker.stdout.readline().removeprefix("ready "))
+        host = self.yard.start("--state", state[1], "--name", "host-1", "--broker", ready["hosts"], "--server-key", ready["key"],
+                               program="vathost")
+        self.assertIn("ready", host.stdout.readline())
+        self.yard.env["VATYARD_ENDPOINT"] = door
         return self.yard.ctl("cluster", "launch", self.config("globals", globals=list(names)), "--wait")
 
     @shows("endowment-globals", "throws when a vat requests a global excluded by the kernel")
@@ -182,8 +186,8 @@ class Endowments(Powers):
         self.yard.ok("cluster", "launch", self.config("globals", globals=NETWORK, network={"allowedHosts": ["localhost"]}), "--wait")
         self.assertEqual(200, self.call("@test", "hello", f"s:http://localhost:{server.server_port}"))
         self.refused("Invalid host: bad-url.test", "call", "@test", "hello", "s:https://bad-url.test")
-        self.assertEqual(["buildRootObject", "bootstrap", "response: Hello, world!", "Request constructor: ok", "Headers constructor: ok",
-                          "Response constructor: ok", "error: Error: Invalid host: bad-url.test"], said(self.lines("test")))
+        self.assertPrinted(["buildRootObject", "bootstrap", "response: Hello, world!", "Request constructor: ok", "Headers constructor: ok",
+                          "Response constructor: ok", "error: Error: Invalid host: bad-url.test"], "test")
 
 
 class Io(Powers):

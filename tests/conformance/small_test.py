@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Smaller tests of both peers: exomessages, reap intervals (kernel), reap-all, upgrade-replay, terminate-replay, change-parameters of SwingSet;
+"""Smaller tests of both peers: exomessages, vat-env, reap intervals (kernel), reap-all, upgrade-replay, terminate-replay, change-parameters of SwingSet;
 garbage-collection, logger, async-generator of ocap-kernel. vats/small.js, mortals.js, upgrader.js."""
 
 import json
@@ -7,6 +7,7 @@ import os
 import re
 
 from conform import VATS, YardTest, bundle, main, shows
+from yard import wait_for
 
 SMALL = os.path.join(VATS, "small.js")
 TEXT = "a big hello to all intelligent lifeforms everywhere"
@@ -174,12 +175,32 @@ class Replays(YardTest):
         self.assertEqual("ok", self.call("@boot", "change", "{reapInterval: 20}"))
 
 
+class Environment(Small):
+    """vat-env: what is there without asking, also for code that a vat imports."""
+
+    @shows("vat-env", "kind makers are in the test environment", "store makers are in the test environment", "harden from SES is in the test environment",
+           "expected globals are in the local worker vat environment", "expected globals are in the XS worker vat environment")
+    def test_globals(self):
+        source = os.path.join(VATS, "env.js")
+        imported = os.path.join(self.yard.dir, "imported.json")
+        self.yard.ok("bundle", "make", source, "--format", "nestedEvaluate", "-o", imported)
+        with open(imported, encoding="utf-8") as file:
+            code = json.load(file)
+        self.up()
+        self.yard.ok("cluster", "launch", self.yard.cluster({"env": {"source": source, "parameters": {"bundle": code}}}), "--wait")
+        kinds = ["defineKind", "defineKindMulti", "defineDurableKind", "defineDurableKindMulti", "makeKindHandle", "canBeDurable",
+                 "providePromiseWatcher", "watchPromise", *(f"makeScalarBig{store}Store" for store in ("Map", "WeakMap", "Set", "WeakSet"))]
+        self.assertEqual(["undefined", "function", *(f"{name}: function" for name in kinds)], self.call("@env", "kinds"))
+        self.assertIs(True, self.call("@env", "passStyle"))
+        self.assertEqual([True, True], self.call("@env", "children"))
+
+
 class Ocap(Small):
     @shows("logger", "captures logs from vat")
     def test_logger(self):
         self.launch(main={"role": "logs", "name": "Alice"})
         self.call("@main", "foo")
-        self.assertIn("foo: Alice", self.yard.ok("logs", "main").out)
+        self.assertTrue(wait_for(lambda: "foo: Alice" in self.yard.ok("logs", "main").out))
 
     @shows("async-generator", "alice can consume async generator from Bob using for await", verdict="same, but",
            why="the vat has its own few lines for a generator that is passed, where the test uses a library of that project")

@@ -34,6 +34,8 @@ def kernel():
     row("promise reject", "rejected_with_itself")
     told("story_vpid_kernel", "vpid_kernel::a_result_promise_that_was_sent", "kernel", "result promise in args (non-pipelining)")
     row("non-pipelined promise queueing", "calls_wait_at_their_promises")
+    for kind in ("static", "dynamic"):
+        told("story_kernel", "kernel::an_unknown_name", "syscall-failure", f"{kind} vat syscall failure")
     absent("kernel", "no vat is asked about messages to promises that it decides", "result promise in args (pipelining)",
            "pipelined promise queueing", "pipelined promise queueing with delay")
     absent("kernel", "inner tables of SwingSet's kernel, and kinds of workers", "build kernel", "addImport", "transcript",

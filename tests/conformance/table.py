@@ -20,6 +20,8 @@ SWINGSET = {
     "message-patterns": "message-patterns.js",
     "exomessages": "exomessages.test.js",
     "kernel": "kernel.test.js",
+    "syscall-failure": "syscall-failure.test.js",
+    "vat-env": "vat-env.test.js",
     "promises": "promises.test.js",
     "vpid-kernel": "vpid-kernel.test.js",
     "gc-kernel": "gc-kernel.test.js",

@@ -6,6 +6,9 @@
 
 #include "tests/story/puppet.h"
 
+#define VAT_TERMINATED \
+    "rejected #{\"#error\":\"[KERNEL:VAT_TERMINATED] vat terminated\",\"name\":\"Error\"} {}\n"
+
 #define KERNEL_STORY(vats, name)                                  \
     static void name(world_t *world, const void *context);        \
     Test(kernel, name) { puppets_in_all_ways(vats, name, NULL); } \
@@ -52,6 +55,17 @@ KERNEL_STORY("alice bob carol", three_parties)
     puppet_tell(world, "bob", "send o-50 hello - -");
     puppet_heard(world, "carol", "message o+0 #[\"hello\",[]] {}\n");
     puppet_heard(world, "alice", "");
+}
+
+/* A name that the vat was never given ends it; what it did in that crank was not done. */
+KERNEL_STORY("alice bob", an_unknown_name)
+{
+    puppets_meet(world);
+    puppet_tell(world, "bob", "send o-50 before - - ; send o-99 foo - - ; send o-50 after - -");
+    ended(world, "bob");
+    puppet_heard(world, "alice", "");
+    puppet_tell(world, "alice", "ask o-50 ping - p+5");
+    puppet_heard(world, "alice", "notify p+5 " VAT_TERMINATED);
 }
 
 /* ---- promises ---- */
