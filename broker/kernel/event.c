@@ -120,7 +120,7 @@ void event_service(kernel_t *k, const service_t *service, const entry_t *entry)
 {
     if (!(k->topics & TOPIC_TRAFFIC)) return;
     msg_event_t event = {.type = text_of("service"),
-                         .kind = text_of(service_iface(service->row.kind)),
+                         .kind = text_of(service_iface((service_kind_t)service->row.kind)),
                          .msg = entry_cause(entry).msg,
                          .trace = entry->trace,
                          .target = kref_of(entry->row.target),

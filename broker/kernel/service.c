@@ -165,7 +165,7 @@ void call_answer_service(call_t *call, const service_t *service)
 {
     kref_t slot = service_kref(service);
     AUTO(value) value =
-        value_print(call->k, &slot, 1, "#\"$0.Alleged: %s\"", service_iface(service->row.kind));
+        value_print(call->k, &slot, 1, "#\"$0.Alleged: %s\"", service_iface((service_kind_t)service->row.kind));
     call_answer(call, value);
 }
 
