@@ -920,3 +920,25 @@ Test(timer, timeouts_end_with_their_vat)
     expect_alarm(130);
     end();
 }
+
+/* The next incarnation counts its timeouts from 1 again. */
+Test(timer, timeouts_end_with_their_incarnation)
+{
+    begin_outside();
+    kref_t old = ask(outside, "#[\"after\",[1,10]]");
+    msg_upgrade_t upgrade = {.request = rig_id(rig), .vat = {1}, .bundle = text_of("b1-next")};
+    rig_ask(rig, TAG_upgrade, &upgrade);
+    cr_assert_eq(rig_delivery(rig, 1)->tag, TAG_deliver_upgrade);
+    cr_expect_eq(rig_rows(rig, ROW_timer), 1, "not before it has happened");
+    const msg_deliver_upgrade_t *row = &rig_delivery(rig, 1)->body.deliver_upgrade;
+    cr_expect(rig_body_is(&row->parameters, "#[\"#undefined\",\"$0.Alleged: outside\"]"));
+    cr_expect_eq(row->parameters.slots.at[0].n, outside.n);
+    rig_empty(rig, 1);
+    rig_reply(rig, 1);
+    cr_expect_eq(rig_rows(rig, ROW_timer), 0);
+    expect_flag(old, false);
+    kref_t again = ask(outside, "#[\"after\",[1,20]]");
+    rig_at(rig, 120);
+    expect_flag(again, true);
+    end();
+}
