@@ -2,6 +2,7 @@
 """Scenarios told to both workers: README.md says how they are compared. Each also says what must happen, so that
 two equal mistakes are not taken for the truth."""
 
+import sys
 import unittest
 
 import lifecycle
@@ -921,5 +922,14 @@ class KnownDifferences(unittest.TestCase):
         self.assertEqual(len({ref for _, refs in gone for ref in refs}), 10_002)
 
 
+def main():
+    """As unittest's own, and `--without CLASS...`: all others."""
+    words = sys.argv[1:]
+    if words[:1] == ["--without"]:
+        words = [name for name, it in globals().items()
+                 if isinstance(it, type) and issubclass(it, unittest.TestCase) and name not in words]
+    unittest.main(argv=[sys.argv[0], *words])
+
+
 if __name__ == "__main__":
-    unittest.main()
+    main()
