@@ -54,6 +54,17 @@ class Results(unittest.TextTestResult):
             row.passed = not bad and row.passed is not False
 
 
+def record_path():
+    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    return os.path.join(RECORDS, f"{name}.json")
+
+
+def begin():
+    """What an earlier run showed counts no more."""
+    if os.path.exists(record_path()):
+        os.remove(record_path())
+
+
 def record():
     """Prints totals by suite, and writes what the run showed when it was whole."""
     for suite in dict.fromkeys(row.suite for row in rows):
@@ -64,12 +75,12 @@ def record():
               f"{sum(row.passed is None for row in mine)} not run")
     if all(row.passed is not None for row in rows):
         os.makedirs(RECORDS, exist_ok=True)
-        name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
-        with open(os.path.join(RECORDS, f"{name}.json"), "w", encoding="utf-8") as file:
+        with open(record_path(), "w", encoding="utf-8") as file:
             json.dump([vars(row) for row in rows], file, indent=1)
 
 
 def main():
+    begin()
     program = unittest.main(argv=[sys.argv[0], "-v", *sys.argv[1:]], exit=False,
                             testRunner=unittest.TextTestRunner(resultclass=Results, verbosity=2))
     sys.stdout.flush()

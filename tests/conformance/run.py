@@ -10,7 +10,7 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from conform import Row, record  # noqa: E402
+from conform import Row, begin, record  # noqa: E402
 from yard import Yard  # noqa: E402
 
 
@@ -42,6 +42,7 @@ def main():
     if sys.argv[1:]:
         scenarios = [s for s in scenarios if s["name"] in sys.argv[1:]]
     rows = {name: Row("liveslots", name, "same", "") for name in dict.fromkeys(s["scenario"] for s in scenarios)}
+    begin()
     failed = 0
     for number, scenario in enumerate(scenarios):
         hosts = 3 if number % 3 == 2 else 1  # where vats stand must make no difference

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 
-from conform import BIN, Row, absent, record
+from conform import BIN, Row, absent, begin, record
 
 OK = re.compile(r"^(ok|not ok) - (\S+)::(\S+)")
 stories = {}  # program -> {test: rows}
@@ -120,6 +120,7 @@ def run(program, tests):
 
 
 def main():
+    begin()
     kernel()
     gc_kernel()
     vpid_kernel()
