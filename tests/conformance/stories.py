@@ -88,15 +88,19 @@ def vpid_kernel():
 
 
 def vat_timer():
-    for scenario, test in {
-            "getCurrentTimestamp": "the_time_is_told_and_never_goes_back", "clock": "brand_and_clock_are_one_each",
-            "setWakeup": "a_wakeup_comes_once_and_in_time", "wakeAt": "promises_of_a_time_are_kept", "delay": "delays",
-            "makeRepeater": "repeaters", "makeRepeater from now": "repeaters", "repeatAfter": "repeats_go_on_when_the_handler_has_answered",
-            "repeatAfter from now": "repeats_from_now_on", "repeatAfter shared cancel token": "a_shared_token_cancels_all",
-            "notifier in future": "a_notifier_in_the_future", "notifier from now": "a_notifier_from_now",
-            "cancel notifier": "cancelled_notifiers_say_when", "iterator": "iterators", "cancel active iterator": "iterators",
-            "cancel idle iterator": "iterators"}.items():
-        told("broker_kernel_timer_test", f"timer::{test}", "vat-timer", scenario)
+    for program, tests in {
+            "broker_kernel_timer_test": {
+                "getCurrentTimestamp": "the_time_is_told_and_never_goes_back", "clock": "brand_and_clock_are_one_each",
+                "setWakeup": "a_wakeup_comes_once_and_in_time", "wakeAt": "promises_of_a_time_are_kept", "delay": "delays"},
+            "broker_kernel_series_test": {
+                "makeRepeater": "repeaters", "makeRepeater from now": "repeaters",
+                "repeatAfter": "repeats_go_on_when_the_handler_has_answered", "repeatAfter from now": "repeats_from_now_on",
+                "repeatAfter shared cancel token": "a_shared_token_cancels_all",
+                "notifier in future": "a_notifier_in_the_future", "notifier from now": "a_notifier_from_now",
+                "cancel notifier": "cancelled_notifiers_say_when", "iterator": "iterators", "cancel active iterator": "iterators",
+                "cancel idle iterator": "iterators"}}.items():
+        for scenario, test in tests.items():
+            told(program, f"timer::{test}", "vat-timer", scenario)
     told("broker_kernel_timer_test", "timer::wrong_arguments", "vat-timer", "brand", "same, but",
          "`TimerBrands must match`, without the two brands in the text")
     absent("vat-timer", "inner functions of SwingSet's timer vat", "schedule", "cancels", "measureInterval")

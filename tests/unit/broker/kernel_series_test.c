@@ -282,6 +282,11 @@ static void iterators(void)
     expect_step(next(iterator), 181, true);
     expect_step(next(iterator), 181, true);
     expect_step(next(other), 181, true);
+
+    /* Cancelled before anybody asked. */
+    iterator = iterator_new(notifier_new(25, 10, 2));
+    cancel(2);
+    expect_step(next(iterator), 182, true);
     expect_alarm(0);
 }
 TWICE(iterators)
