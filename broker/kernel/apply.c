@@ -163,3 +163,19 @@ const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log)
     }
     return exit;
 }
+
+/* EXIT is all that counts of a crank that failed. What its information names is new perhaps, and stands
+ * behind names of other syscalls that were never made. */
+void apply_failed_exit(kernel_t *k, kvat_t *vat, const msg_exit_t *exit, const log_t *log)
+{
+    apply_t a = {k, vat, log->row.d, stated_d(log), {{vat->id, log->row.d, 0}, log->trace}};
+    for (size_t i = 0; i < exit->info.slots.count; i++) {
+        kref_t kref = exit->info.slots.at[i];
+        uint64_t *last = kref_is_promise(kref) ? &vat->row.promises : &vat->row.objects;
+        uint64_t before = *last;
+        bool fresh = !held_find(vat, kref) && kref_issuer(kref).n == vat->id.n;
+        if (fresh) *last = kref_serial(kref) - 1;
+        use(&a, kref);
+        if (*last < before) *last = before;
+    }
+}

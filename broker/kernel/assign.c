@@ -52,23 +52,29 @@ void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
     log->hash = hash_of(blob_bin(log->delivery));
 }
 
-/* A row for ENTRY, a start or an upgrade, which mentions its parameters to the vat. */
-log_t *log_parameters(kernel_t *k, kvat_t *vat, const entry_t *entry)
+/* A row for ENTRY, a start or an upgrade, which counts its parameters. */
+log_t *log_parameters(kernel_t *k, const kvat_t *vat, const entry_t *entry)
 {
     capdata_t parameters = value_data(entry->value);
     log_t *log = log_new(k, vat, entry, parameters.slots.count);
     for (size_t i = 0; i < parameters.slots.count; i++) {
-        kref_t kref = parameters.slots.at[i];
-        log->krefs[log->kref_count++] = kref;
-        introduce(k, vat, kref, log->row.d);
-        ref_up(k, kref);
+        log->krefs[log->kref_count++] = parameters.slots.at[i];
+        ref_up(k, parameters.slots.at[i]);
     }
     return log;
+}
+
+/* The parameters of LOG are mentioned to the vat: of a start when it is assigned; of an upgrade when it
+ * has succeeded, since a vat that it fails for never hears of them. */
+void parameters_introduce(kernel_t *k, kvat_t *vat, const log_t *log)
+{
+    for (size_t i = 0; i < log->kref_count; i++) introduce(k, vat, log->krefs[i], log->row.d);
 }
 
 static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
 {
     log_t *log = log_parameters(k, vat, entry);
+    if (!PLANTED(start_gives_nothing)) parameters_introduce(k, vat, log);
     msg_deliver_start_t msg = {stamp(k, vat), draw_id(k), value_data(entry->value)};
     log_bytes(k, log, TAG_deliver_start, &msg);
     return log;

@@ -220,7 +220,7 @@ static err_t check_call(const check_t *c, const msg_t *call)
  * before the new half sees the parameters. */
 uint64_t stated_d(const log_t *log)
 {
-    return log->kind == ENTRY_UPGRADE ? log->row.d - 1 : log->row.d;
+    return log->kind == ENTRY_UPGRADE && !PLANTED(upgrade_speaks_of_parameters) ? log->row.d - 1 : log->row.d;
 }
 
 /* What the old incarnation decided is rejected before anything of this crank counts. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 kcluster_t *cluster_find(const kernel_t *k, uint64_t n) { return map_get(&k->clusters, n); }
 
@@ -306,7 +307,7 @@ kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, 
     /* The root is made with the vat and, in the cluster's file, pinned while the cluster lives. */
     object_t *root = object_new(k, kref_root(vat->id), vat->id);
     held_new(k, vat, kref_root(vat->id), HELD_REACHABLE | HELD_EXPORTED, 0);
-    if (!dynamic) {
+    if (!dynamic || PLANTED(made_vat_is_pinned)) {
         root->row.pins = 1;
         ref_up(k, kref_root(vat->id));
     }

@@ -73,7 +73,8 @@ typedef enum {
 typedef struct {
     size_t count;
     size_t slot_count, body_len;
-    bool leads_on;  /* a slot is a promise */
+    bool leads_on;    /* a slot is a promise */
+    bool asks_kernel; /* a slot is an object of the kernel */
     kref_t slots[]; /* the body's bytes follow */
 } value_t;
 
@@ -255,6 +256,7 @@ typedef struct service {
     row_service_t row; /* body and slots are filled in only when it is stored */
     blob_t *text;
     value_t *value;
+    uint64_t alive_at; /* as for a promise */
 } service_t;
 
 /* The kernel owes an answer: PROMISE is settled when what it waits for has come. */
@@ -399,6 +401,7 @@ promise_t *promise_new(kernel_t *k, kref_t kref);
 bool object_orphan(const kernel_t *k, const object_t *object);
 void ref_up(kernel_t *k, kref_t kref);
 void ref_down(kernel_t *k, kref_t kref);
+bool value_leads_on(const kernel_t *k, const value_t *value);
 void value_up(kernel_t *k, const value_t *value);
 void value_down(kernel_t *k, const value_t *value);
 held_t *held_find(const kvat_t *vat, kref_t kref);
@@ -613,7 +616,8 @@ void on_reap(kernel_t *k, uint32_t client, const msg_reap_t *msg);
 
 /* ---- assign.c: from queues to logs ---- */
 log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count);
-log_t *log_parameters(kernel_t *k, kvat_t *vat, const entry_t *entry);
+log_t *log_parameters(kernel_t *k, const kvat_t *vat, const entry_t *entry);
+void parameters_introduce(kernel_t *k, kvat_t *vat, const log_t *log);
 void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body);
 void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry);
 uint64_t stamp(const kernel_t *k, const kvat_t *vat);
@@ -628,6 +632,7 @@ err_t check_crank(kernel_t *k, const kvat_t *vat, const log_t *log, size_t *ret_
 uint64_t stated_d(const log_t *log);
 void check_clear(kernel_t *k);
 const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log);
+void apply_failed_exit(kernel_t *k, kvat_t *vat, const msg_exit_t *exit, const log_t *log);
 
 /* ---- cluster.c ---- */
 void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg);

@@ -64,6 +64,14 @@ promise_t *promise_new(kernel_t *k, kref_t kref)
     return self;
 }
 
+/* OBJECT as an adminNode whose vat ended, with a value that may lead back to it. */
+static service_t *telling(const kernel_t *k, const object_t *object)
+{
+    service_t *service = object->row.owner ? NULL : service_find(k, kref_of(object->row.kref));
+    bool tells = service && value_leads_on(k, service->value) && !PLANTED(reason_holds_node);
+    return tells ? service : NULL;
+}
+
 /* Objects: REACH and RECOGNIZE more (or less) references of either kind. */
 static void object_count(kernel_t *k, object_t *object, int reach, int recognize)
 {
@@ -73,16 +81,21 @@ static void object_count(kernel_t *k, object_t *object, int reach, int recognize
     object->row.recognizable += (uint64_t)(int64_t)recognize;
     must(object->row.reachable <= object->row.recognizable);
     touch(k, &object->named.head);
-    if (object->row.reachable)
-        object->listed = false;
-    else
-        doubt(k, &object->named, object->row.kref);
+    if (object->row.reachable) object->listed = false;
+    service_t *service = reach < 0 ? telling(k, object) : NULL;
+    if (service) service->alive_at = 0;
+    if (!object->row.reachable || service) doubt(k, &object->named, object->row.kref);
 }
 
-/* Its value may lead back to it: the reference it lost may have been the last one from outside. */
-static bool leads_on(const promise_t *promise)
+/* May VALUE lead back to what has it? Through a promise, or an adminNode that says how its vat ended. */
+bool value_leads_on(const kernel_t *k, const value_t *value)
 {
-    return promise->value && promise->value->leads_on;
+    bool leads = value && value->leads_on;
+    for (size_t i = 0; !leads && value && value->asks_kernel && i < value->slot_count; i++) {
+        const service_t *service = service_find(k, value->slots[i]);
+        leads = service && service->value;
+    }
+    return leads;
 }
 
 static void promise_count(kernel_t *k, promise_t *promise, int more)
@@ -91,7 +104,7 @@ static void promise_count(kernel_t *k, promise_t *promise, int more)
     promise->row.count += (uint64_t)(int64_t)more;
     touch(k, &promise->named.head);
     if (more < 0) promise->alive_at = 0;
-    if (promise->row.count == 0 || (more < 0 && leads_on(promise)))
+    if (promise->row.count == 0 || (more < 0 && value_leads_on(k, promise->value)))
         doubt(k, &promise->named, promise->row.kref);
 }
 
@@ -222,7 +235,7 @@ static void promise_collect(kernel_t *k, promise_t *promise)
 {
     promise->named.doubtful = false;
     if (promise->row.count > 0) {
-        if (leads_on(promise) && !promise->named.holders && promise->alive_at != k->rounds &&
+        if (value_leads_on(k, promise->value) && !promise->named.holders && promise->alive_at != k->rounds &&
             !PLANTED(cycle_kept))
             cycle_collect(k, kref_of(promise->row.kref));
         return;
@@ -250,7 +263,11 @@ bool object_orphan(const kernel_t *k, const object_t *object)
 static void object_collect(kernel_t *k, object_t *object)
 {
     object->named.doubtful = false;
-    if (object->row.reachable > 0) return;
+    if (object->row.reachable > 0) {
+        const service_t *told = telling(k, object);
+        if (told && told->alive_at != k->rounds) cycle_collect(k, kref_of(object->row.kref));
+        return;
+    }
     if (object->row.owner || object->row.recognizable > 0) {
         gc_look(k, object);
         return;

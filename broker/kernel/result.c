@@ -146,6 +146,7 @@ static void crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     log_t *log = vat->log;
     size_t at = 0;
     err_t err = calls_decode(k, msg->calls);
+    if (log->kind == ENTRY_UPGRADE) parameters_introduce(k, vat, log);
     if (!err) err = check_crank(k, vat, log, &at);
     check_clear(k);
     const msg_exit_t *exit = err ? NULL : exit_of(k);
@@ -155,10 +156,12 @@ static void crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     }
     console(k, vat, log, msg->console);
     event_done(k, vat, log, msg, 0);
-    if (err)
+    if (err) {
         end_illegal(k, vat, log, err, at);
-    else
+    } else {
+        if (!PLANTED(failed_exit_names_nothing)) apply_failed_exit(k, vat, exit, log);
         end_exit(k, vat, exit, log_cause(vat, log));
+    }
 }
 
 static void failed(kernel_t *k, kvat_t *vat, const msg_result_t *msg)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 enum { VAT_NAME_MAX = 199, REASON_MAX = 1024 };
 
@@ -333,7 +334,7 @@ static void create(call_t *call, const char *hash, const options_t *options)
                             .globals = words(&options->globals),
                             .hosts = words(&options->hosts)};
     kvat_t *vat = vat_make(k, cluster, &row, roomiest(k, cluster), parameters, true, call->cause);
-    cluster_add(cluster, vat);
+    if (!PLANTED(made_vat_joins_nobody)) cluster_add(cluster, vat);
     kref_t result = call_defer(call);
     if (!kref_none(result)) pending_new(k, PENDING_CREATE, result, vat, (kref_t){0});
 }
@@ -437,7 +438,7 @@ static void done(call_t *call)
 static void terminate_with_failure(call_t *call)
 {
     kvat_t *vat = running(call, "terminateWithFailure");
-    if (!vat) return;
+    if (!vat || PLANTED(termination_ignored)) return;
     node_t reason = node_item(call->args, 0);
     AUTO(value) value = node_kind(reason) == NODE_NONE
                             ? value_print(call->k, NULL, 0, "#\"#undefined\"")

@@ -94,6 +94,7 @@ log_t *upgrade_assign(kernel_t *k, kvat_t *vat, const entry_t *entry)
         return NULL;
     }
     log_t *log = log_parameters(k, vat, entry);
+    if (PLANTED(failed_upgrade_gives)) parameters_introduce(k, vat, log);
     msg_deliver_upgrade_t msg = {.stamp_ms = stamp(k, vat),
                                  .seed = draw_id(k),
                                  .bundle = note_bundle(entry),

@@ -33,9 +33,12 @@ value_t *value_new(bin_t body, const kref_t *slots, size_t slot_count)
     self->count = 1;
     self->slot_count = slot_count;
     self->body_len = body.len;
-    self->leads_on = false;
-    for (size_t i = 0; i < slot_count && !self->leads_on; i++)
-        self->leads_on = kref_is_promise(slots[i]);
+    self->leads_on = self->asks_kernel = false;
+    for (size_t i = 0; i < slot_count; i++) {
+        bool promise = kref_is_promise(slots[i]);
+        self->leads_on = self->leads_on || promise;
+        self->asks_kernel = self->asks_kernel || (!promise && !kref_issuer(slots[i]).n);
+    }
     if (slot_count) memcpy(self->slots, slots, slot_count * sizeof *slots);
     if (body.len) memcpy(self->slots + slot_count, body.at, body.len);
     return self;

@@ -6,13 +6,15 @@
 
 static unsigned some_vat(const sim_t *self, chance_t *chance)
 {
-    return 1 + roll(chance, self->config.vats);
+    return 1 + roll(chance, self->top ? self->top : 1);
 }
 
 /* Nobody kills what is not there yet: then there would be no cluster to play with. */
 static bool started(const sim_t *self, unsigned vat)
 {
-    return self->launched[self->config.vat[vat - 1].cluster];
+    const row_vat_t *row = vat_row(self, vat);
+    const row_t *cluster = row ? rows_find(&self->rows, ROW_cluster, row->cluster, 0) : NULL;
+    return cluster && cluster->body.cluster.state == 1;
 }
 
 static void do_kill_vat(sim_t *self, unsigned vat)
@@ -58,8 +60,8 @@ static void do_audit(sim_t *self, chance_t *chance)
     msg_list_t list = {.request = client_request(self), .what = roll(chance, 11)};
     list.ended = once_in(chance, 2);
     list.kref = kref;
-    if (once_in(chance, 3)) list.vat.n = roll(chance, self->config.vats + 1);
-    if (once_in(chance, 3)) list.holder.n = roll(chance, self->config.vats + 1);
+    if (once_in(chance, 3)) list.vat.n = roll(chance, self->top + 1);
+    if (once_in(chance, 3)) list.holder.n = roll(chance, self->top + 1);
     if (once_in(chance, 3) || list.what == 10) list.cluster.n = roll(chance, 3);
     list.unsettled = once_in(chance, 2);
     list.limit = roll(chance, 4);
@@ -129,7 +131,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_broker: broker_restart(self, chance); return;
     case FAULT_client: do_client(self); return;
     case FAULT_lost:
-        if (started(self, vat) ? once_in(chance, 2) : self->config.vat[vat - 1].cluster)
+        if (self->roles[vat] && (started(self, vat) ? once_in(chance, 2) : self->roles[vat]->cluster))
             self->lose[vat] = 1;
         return;
     case FAULT_end:

@@ -25,6 +25,11 @@ static void store_row(void *context, const row_t *row)
                    : row->table == ROW_vat ? row->body.vat.vat
                                            : 0;
     if (vat <= VATS_MAX) self->touched[vat] = true;
+    if (row->table != ROW_vat || row->gone) return;
+    must(vat <= VATS_MAX);
+    if (vat > self->top) self->top = (unsigned)vat;
+    self->dynamic[vat] = row->body.vat.dynamic;
+    if (!self->roles[vat]) self->roles[vat] = config_role(&self->config, &row->body.vat);
 }
 
 static kernel_t *load(sim_t *self)

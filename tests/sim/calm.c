@@ -34,7 +34,7 @@ static uint64_t applied_all(const sim_t *self)
     return sum;
 }
 
-/* What a vat does not decide yet is awaited still. */
+/* The same, but what nobody decides yet is awaited still. */
 static void settle_awaiting(sim_t *self)
 {
     for (unsigned n = 0; n < CALM_MOVES_MAX; n++) {
@@ -51,7 +51,7 @@ static void settle_awaiting(sim_t *self)
 /* What is in quarantine waits for an operator. */
 static void end_quarantines(sim_t *self)
 {
-    for (unsigned v = 1; v <= self->config.vats; v++) {
+    for (unsigned v = 1; v <= self->top; v++) {
         const row_vat_t *row = vat_row(self, v);
         if (!row || row->state != 3) continue;
         msg_kill_t msg = {client_request(self), {v}, text_of("it ran another history")};
@@ -59,17 +59,66 @@ static void end_quarantines(sim_t *self)
     }
 }
 
-static void release(sim_t *self)
+static bool runs(const sim_t *self, unsigned v)
+{
+    const row_vat_t *row = vat_row(self, v);
+    return row && row->state < 2;
+}
+
+static void end_vat(sim_t *self, unsigned v, const char *why)
+{
+    msg_kill_t msg = {client_request(self), {v}, text_of(why)};
+    client_ask(self, TAG_kill, &msg, REQUEST_OTHER);
+}
+
+/* A vat that a vat made is told like others, as long as its root is in anybody's reach. */
+static void release_one(sim_t *self, unsigned v)
 {
     static const char body[] = "#[\"release\",[]]";
-    for (unsigned v = 1; v <= self->config.vats; v++) {
-        const row_vat_t *row = vat_row(self, v);
-        if (!row || row->state > 1) continue;
-        msg_call_t call = {.request = client_request(self),
-                           .target = kref_root((vat_t){v}),
-                           .methargs = {{(const uint8_t *)body, sizeof body - 1}, {0}},
-                           .no_result = 1};
-        client_ask(self, TAG_call, &call, REQUEST_CALL);
+    kref_t root = kref_root((vat_t){v});
+    const row_t *held = rows_find(&self->rows, ROW_held, v, root.n);
+    self->told_release[v] = true;
+    if (!held || !(held->body.held.flags & 1)) {
+        end_vat(self, v, "nobody reaches it");
+        return;
+    }
+    msg_call_t call = {.request = client_request(self),
+                       .target = root,
+                       .methargs = {{(const uint8_t *)body, sizeof body - 1}, {0}},
+                       .no_result = 1};
+    client_ask(self, TAG_call, &call, REQUEST_LAST_CALL)->cluster = v;
+}
+
+/* Vats that vats made first, as their makers may let go of them when they are told. */
+static bool release_some(sim_t *self, bool dynamic)
+{
+    bool any = false;
+    for (unsigned v = 1; v <= self->top; v++) {
+        if (!runs(self, v) || self->told_release[v] || self->dynamic[v] != dynamic) continue;
+        release_one(self, v);
+        any = true;
+    }
+    settle_awaiting(self);
+    return any;
+}
+
+static void release(sim_t *self)
+{
+    while (release_some(self, true)) continue;
+    release_some(self, false);
+    while (release_some(self, true)) continue; /* made meanwhile */
+    for (unsigned v = 1; v <= self->top; v++)
+        if (self->unheard[v] && runs(self, v)) end_vat(self, v, "it did not hear that");
+    settle_awaiting(self);
+}
+
+/* Somebody waits for the end of a vat: what it sent to that promise is held as long. */
+static void end_awaited(sim_t *self)
+{
+    enum { PENDING_DONE = 1 };
+    for (size_t i = 0; i < rows_count(&self->rows, ROW_pending); i++) {
+        const row_pending_t *row = &self->rows.tables[ROW_pending].at[i]->body.pending;
+        if (row->kind == PENDING_DONE) end_vat(self, (unsigned)row->vat, "somebody waits for that");
     }
     settle(self, "release");
 }
@@ -162,6 +211,7 @@ void calm_down(sim_t *self)
     settle_awaiting(self);
     broker_shadow(self);
     release(self);
+    end_awaited(self);
     let_go_of_results(self);
     unpin(self);
     reap(self);

@@ -14,7 +14,7 @@ const row_vat_t *vat_row(const sim_t *self, unsigned vat)
 
 void check_vats(sim_t *self)
 {
-    for (unsigned v = 1; v <= VATS_MAX; v++) {
+    for (unsigned v = 1; v <= self->top; v++) {
         const row_vat_t *row = self->touched[v] ? vat_row(self, v) : NULL;
         if (!row) continue;
         if (row->state == STATE_QUARANTINED && !self->diverged[v])
@@ -22,7 +22,7 @@ void check_vats(sim_t *self)
                      row->reason.at);
         if (row->state == STATE_TERMINATED && !self->over[v])
             sim_fail(self, "L2", "v%u ended, and nobody said so", v);
-        bool ends = self->config.vat[v - 1].rude || self->lied[v];
+        bool ends = self->roles[v]->rude || self->lied[v];
         if (row->state == STATE_TERMINATED && row->error == ERR_VAT_ILLEGAL && !ends)
             sim_fail(self, "L3", "v%u, which is honest, ended: %.*s", v, (int)row->reason.len,
                      row->reason.at);
@@ -94,7 +94,7 @@ static void compare_names(sim_t *self, unsigned vat)
 void check_names(sim_t *self)
 {
     if (self->pending_count) return;
-    for (unsigned v = 1; v <= VATS_MAX; v++) {
+    for (unsigned v = 1; v <= self->top; v++) {
         if (!self->touched[v]) continue;
         self->touched[v] = false;
         compare_names(self, v);
@@ -172,7 +172,7 @@ void check_baseline(sim_t *self)
 {
     for (size_t i = 0; i < rows_count(&self->rows, ROW_held); i++) {
         const row_held_t *held = &self->rows.tables[ROW_held].at[i]->body.held;
-        bool root = held->kref == kref_root((vat_t){(uint32_t)held->vat}).n;
+        bool root = held->kref == kref_root((vat_t){(uint32_t)held->vat}).n && !self->dynamic[held->vat];
         if (!root || held->flags != 3 || !alive(self, held->vat))
             left(self, ROW_held, held->kref, "an authority row of");
     }
@@ -191,13 +191,19 @@ void check_baseline(sim_t *self)
             left(self, ROW_promise, promise->kref, "promise");
     }
     if (rows_count(&self->rows, ROW_entry)) left(self, ROW_entry, 0, "a queue entry");
+    if (rows_count(&self->rows, ROW_pending))
+        left(self, ROW_pending, self->rows.tables[ROW_pending].at[0]->body.pending.promise,
+             "an answer that is owed:");
+    if (rows_count(&self->rows, ROW_timer)) left(self, ROW_entry, 0, "a timer");
+    if (rows_count(&self->rows, ROW_errand)) left(self, ROW_entry, 0, "an errand");
 }
 
 /* And when the clusters are gone as well, nothing is. */
 void check_nothing_left(sim_t *self)
 {
-    static const row_table_t tables[] = {ROW_cluster, ROW_held, ROW_object, ROW_promise,
-                                         ROW_entry,   ROW_hold, ROW_log};
+    static const row_table_t tables[] = {ROW_cluster, ROW_config,  ROW_held,  ROW_object,
+                                         ROW_promise, ROW_entry,   ROW_hold,  ROW_log,
+                                         ROW_service, ROW_pending, ROW_timer, ROW_errand};
     log_rows(self);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (rows_count(&self->rows, tables[i]))

@@ -16,7 +16,7 @@ id128_t client_request(sim_t *self)
 }
 
 /* The request stays until it is answered. All requests begin with their id. */
-void client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind)
+request_t *client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind)
 {
     request_t *request = NULL;
     for (unsigned i = 0; i < self->asked_count && !request; i++)
@@ -29,6 +29,7 @@ void client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kin
     *request = (request_t){.kind = kind, .ask = sim_encode(self, tag, body)};
     memcpy(&request->id, body, sizeof request->id);
     if (self->client) net_push(self, WAY_ASK, 0, 0, blob_ref(request->ask));
+    return request;
 }
 
 unsigned client_open_requests(const sim_t *self)
@@ -63,7 +64,7 @@ void client_know(sim_t *self, kref_t kref)
 void client_launch(sim_t *self, unsigned cluster)
 {
     buf_t vats = buf_of(LAUNCH_BYTES_MAX);
-    char names[VATS_MAX][16], hosts[VATS_MAX][16], name[16];
+    char names[LAUNCHED_MAX][16], hosts[LAUNCHED_MAX][16], name[16];
     if (self->launch_asked[cluster]) return;
     self->launch_asked[cluster] = true;
     for (unsigned v = 0; v < self->config.vats; v++) {
@@ -78,26 +79,31 @@ void client_launch(sim_t *self, unsigned cluster)
                                 .critical = config->critical,
                                 .reap_deliveries = config->reap_deliveries,
                                 .reap_krefs = config->reap_krefs,
+                                .dialect = self->config.dialect[cluster],
                                 .host = text_of(hosts[v])};
         must(msg_encode(TAG_launch_vat, &vat, &vats) == ERR_OK);
     }
+    buf_t bundles = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    msg_launch_bundle_t bundle = {text_of("w"), text_of("b1-good")};
+    must(msg_encode(TAG_launch_bundle, &bundle, &bundles) == ERR_OK);
     snprintf(name, sizeof name, "s%u", cluster + 1);
     msg_launch_t launch = {.request = client_request(self),
                            .name = text_of(name),
                            .serial = self->config.serial[cluster],
                            .vats = {vats.at, vats.len},
+                           .bundles = {bundles.at, bundles.len},
                            .services = text_of(sim_on(self, FAULT_service) ? "timer vatAdmin" : "")};
-    client_ask(self, TAG_launch, &launch, REQUEST_LAUNCH);
-    for (unsigned i = 0; i < self->asked_count; i++)
-        if (id_same(self->asked[i].id, launch.request)) self->asked[i].cluster = cluster;
+    client_ask(self, TAG_launch, &launch, REQUEST_LAUNCH)->cluster = cluster;
     buf_clear(&vats);
+    buf_clear(&bundles);
 }
 
 static kref_t some_root(sim_t *self, chance_t *chance)
 {
-    unsigned vat = 1 + roll(chance, self->config.vats);
-    return self->launched[self->config.vat[vat - 1].cluster] ? kref_root((vat_t){vat})
-                                                             : (kref_t){0};
+    unsigned vat = 1 + roll(chance, self->top ? self->top : 1);
+    const row_vat_t *row = vat_row(self, vat);
+    bool running = row && rows_find(&self->rows, ROW_cluster, row->cluster, 0);
+    return running || once_in(chance, 8) ? kref_root((vat_t){vat}) : (kref_t){0};
 }
 
 static void await(sim_t *self, kref_t promise)
@@ -183,8 +189,10 @@ static void on_launched(sim_t *self, const msg_launched_t *msg, unsigned cluster
     self->launched[cluster] = true;
     self->clusters[cluster] = msg->cluster;
     self->bootstraps[cluster] = msg->result;
-    for (unsigned v = 0; v < self->config.vats; v++)
-        if (self->config.vat[v].cluster == cluster) client_know(self, kref_root((vat_t){v + 1}));
+    for (unsigned v = 1; v <= self->top; v++) {
+        const row_vat_t *row = vat_row(self, v);
+        if (row && row->cluster == msg->cluster.n) client_know(self, kref_root((vat_t){v}));
+    }
     client_know(self, msg->result);
     await(self, msg->result);
 }
@@ -222,6 +230,7 @@ void client_take(sim_t *self, blob_t *frame)
         request_t asked = *request;
         blob_destroy(&request->ask);
         if (msg.tag == TAG_launched) on_launched(self, &msg.body.launched, asked.cluster);
+        if (msg.tag == TAG_failed && asked.kind == REQUEST_LAST_CALL) self->unheard[asked.cluster] = true;
         if (msg.tag == TAG_rows) on_rows(self, msg.body.rows.rows);
         if (msg.tag == TAG_settled) on_settled(self, &msg.body.settled);
         if (msg.tag == TAG_sent && !kref_none(msg.body.sent.result)) {

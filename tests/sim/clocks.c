@@ -162,12 +162,19 @@ void clocks_asked(clocks_t *self, const msg_event_t *event)
 
 /* ---- what happens ---- */
 
+/* Is it to happen? With its cluster all of its times go. */
+static bool expected(const clocks_t *self, const clock_row_t *row)
+{
+    return row->state == OPEN && !row->unsure &&
+           rows_find(&self->sim->rows, ROW_cluster, row->cluster, 0);
+}
+
 /* Everything that was set before, and has its own time, comes first; what is due at once does not wait. */
 static void check_order(const clocks_t *self, const clock_row_t *row)
 {
     if (!row->exact || row->unsure || row->step == self->step) return;
     for (const clock_row_t *other = self->at; other < self->at + self->count; other++) {
-        if (!other->exact || other->unsure || other->state != OPEN || other == row) continue;
+        if (!other->exact || other == row || !expected(self, other)) continue;
         bool before = other->due_ms < row->due_ms || (other->due_ms == row->due_ms && other < row);
         if (before && other->step < self->step)
             sim_fail(self->sim, "T2", "what was due at %" PRIu64 " waits behind what was due at %" PRIu64,
@@ -250,8 +257,7 @@ void clocks_quiet(clocks_t *self)
 {
     char text[KREF_TEXT_MAX];
     for (const clock_row_t *row = self->at; row < self->at + self->count; row++) {
-        bool waits = row->state == OPEN && !row->unsure && kref_none(row->waiting);
-        if (waits && rows_find(&self->sim->rows, ROW_cluster, row->cluster, 0))
+        if (expected(self, row) && kref_none(row->waiting))
             sim_fail(self->sim, "T4", "%s was to happen at %" PRIu64 " and never did",
                      kref_text(row->kind == AN_ANSWER ? row->result : row->handler, text),
                      row->due_ms);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "tests/sim/own.h"
+#include "wire/base/must.h"
 
 static bool on(const sim_options_t *options, fault_t fault) { return !(options->off >> fault & 1); }
 
@@ -34,6 +35,27 @@ static vat_config_t vat_of(const sim_options_t *options, unsigned vat, unsigned 
     return config;
 }
 
+/* A vat that a vat makes; it has the window of its cluster's first vat. */
+static vat_config_t made_of(const sim_options_t *options, unsigned number)
+{
+    chance_t chance = chance_of(options->seed, 'M', number, 0, 0);
+    vat_config_t config = {.rude = once_in(&chance, 8) && on(options, FAULT_rude)};
+    config.eager = once_in(&chance, 3) && on(options, FAULT_eager);
+    config.exits = once_in(&chance, 4) && on(options, FAULT_exit);
+    return config;
+}
+
+/* What the vat of ROW is like: one of a file says so by its name. */
+const vat_config_t *config_role(const config_t *config, const row_vat_t *row)
+{
+    if (row->dynamic) return &config->made[row->vat];
+    unsigned place = 0;
+    for (size_t i = 1; i < row->name.len; i++)
+        place = 10 * place + (unsigned)(row->name.at[i] - '0');
+    must(place >= 1 && place <= config->vats);
+    return &config->vat[place - 1];
+}
+
 config_t config_of(const sim_options_t *options)
 {
     chance_t chance = chance_of(options->seed, 'C', 0, 0, 0);
@@ -49,6 +71,8 @@ config_t config_of(const sim_options_t *options)
         once_in(&chance, 3) && on(options, FAULT_group) ? 2 + roll(&chance, GROUP_MAX - 1) : 1;
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         config.weights[i] = once_in(&chance, 4) ? 0 : 1 + roll(&chance, 4);
+    for (unsigned i = 0; i < CLUSTERS_MAX; i++) config.dialect[i] = roll(&chance, 2);
+    for (unsigned n = 1; n <= VATS_MAX; n++) config.made[n] = made_of(options, n);
     for (unsigned i = 0; i < CLUSTERS_MAX; i++)
         config.serial[i] = once_in(&chance, 10) && on(options, FAULT_serial);
     if (options->vats_max && config.vats > options->vats_max) config.vats = options->vats_max;

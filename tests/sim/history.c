@@ -53,6 +53,8 @@ typedef struct {
     uint32_t n;
     bool ended, blind;
     uint64_t assigned, applied, objects, promises;
+    uint64_t upgrade_d;  /* its last upgrade */
+    cargo_t parameters; /* of that */
     map_t known;  /* kref -> know_t */
     kref_t *told; /* of notifies in flight: (d, promise) by pairs */
     uint64_t *told_d;
@@ -167,6 +169,7 @@ void history_destroy(history_t **self_p)
         if (!vat) continue;
         for (size_t j = 0; j < vat->known.room; j++) free(map_cell(&vat->known, j));
         map_clear(&vat->known);
+        free(vat->parameters.at);
         free(vat->told);
         free(vat->told_d);
         free(vat);
@@ -269,13 +272,19 @@ static void give_all(hvat_t *vat, uint64_t d, cargo_view_t cargo)
     for (size_t i = 0; i < cargo.count; i++) give(vat, d, cargo.at[i]);
 }
 
+/* Does crank D speak of what it knew, or was the reference mentioned again meanwhile? */
+static bool before(const hvat_t *vat, const know_t *row, uint64_t d)
+{
+    return row->intro_d <= (vat->upgrade_d == d ? d - 1 : d);
+}
+
 static know_t *stated(history_t *self, uint32_t n, uint64_t d, kref_t kref)
 {
     know_t *row = know(vat_of(self, n), kref);
     char text[KREF_TEXT_MAX];
     if (!row && !vat_of(self, n)->blind)
         broken(self, "X11", "v%u speaks of %s, which it does not hold", n, kref_text(kref, text));
-    return row && row->intro_d <= d ? row : NULL;
+    return row && before(vat_of(self, n), row, d) ? row : NULL;
 }
 
 /* ---- syscalls ---- */
@@ -302,6 +311,13 @@ void history_send(history_t *self, message_id_t id, kref_t target, kref_t result
     while (*at) at = &(*at)->next;
     *at = message;
     self->sent++;
+}
+
+void history_crank(history_t *self, uint32_t n, uint64_t d)
+{
+    hvat_t *vat = vat_of(self, n);
+    if (vat->upgrade_d != d) return;
+    give_all(vat, d, (cargo_view_t){vat->parameters.at, vat->parameters.count, 0});
 }
 
 void history_subscribe(history_t *self, uint32_t n, uint64_t d, kref_t promise)
@@ -386,7 +402,7 @@ void history_retire_exports(history_t *self, uint32_t n, uint64_t d, kref_t kref
     know_t *row = abandon ? know(vat_of(self, n), kref) : stated(self, n, d, kref);
     if (!row) return;
     row->exported = false;
-    if (row->intro_d <= d) row->gone = true;
+    if (before(vat_of(self, n), row, d)) row->gone = true;
 }
 
 void history_applied(history_t *self, uint32_t n, uint64_t d)
@@ -438,6 +454,19 @@ static hvat_t *next_delivery(history_t *self, uint32_t n, uint64_t d)
 }
 
 void history_deliver_other(history_t *self, uint32_t n, uint64_t d) { next_delivery(self, n, d); }
+
+void history_deliver_start(history_t *self, uint32_t n, uint64_t d, cargo_view_t parameters,
+                           bool upgrade)
+{
+    hvat_t *vat = next_delivery(self, n, d);
+    if (!upgrade) {
+        give_all(vat, d, parameters);
+        return;
+    }
+    vat->upgrade_d = d;
+    free(vat->parameters.at);
+    vat->parameters = cargo_copy(parameters);
+}
 
 static void take_out(history_t *self, message_t *message)
 {

@@ -41,6 +41,7 @@ void history_vat(history_t *self, uint32_t vat);
 void history_ended(history_t *self, uint32_t vat);
 
 /* ---- syscalls of an applied crank D of VAT, in their order; VAT 0 sends for clients ---- */
+void history_crank(history_t *self, uint32_t vat, uint64_t d); /* it begins */
 void history_send(history_t *self, message_id_t id, kref_t target, kref_t result,
                   cargo_view_t cargo);
 void history_subscribe(history_t *self, uint32_t vat, uint64_t d, kref_t promise);
@@ -65,6 +66,10 @@ void history_fulfilled(history_t *self, kref_t promise, kref_t single, cargo_vie
 
 /* Delivery D of VAT is fixed. */
 void history_deliver_other(history_t *self, uint32_t vat, uint64_t d);
+/* It starts a vat, or its next incarnation, with parameters. An upgrade's crank ends the old one first:
+ * what that gives up is said of the time before the parameters come, and when it fails they never do. */
+void history_deliver_start(history_t *self, uint32_t vat, uint64_t d, cargo_view_t parameters,
+                           bool upgrade);
 void history_deliver_message(history_t *self, uint32_t vat, uint64_t d, message_id_t id,
                              kref_t target, kref_t result, cargo_view_t cargo);
 /* The kernel executed a message to an object of its own, and settles its result as it likes. */

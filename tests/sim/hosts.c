@@ -173,7 +173,7 @@ static void attach(sim_t *self, worker_t *worker)
 
 static void worker_start(sim_t *self, worker_t *worker)
 {
-    const vat_config_t *vat = &self->config.vat[worker->number - 1];
+    const vat_config_t *vat = self->roles[worker->number];
     model_config_t config = {.context = self,
                              .wanted = model_wanted,
                              .fail = model_failed,
@@ -184,6 +184,8 @@ static void worker_start(sim_t *self, worker_t *worker)
                              .eager = vat->eager,
                              .abandons = vat->abandons,
                              .exits = vat->exits,
+                             .dynamic = self->dynamic[worker->number],
+                             .broken = worker->broken,
                              .asks = sim_on(self, FAULT_service)};
     worker->store = store_new();
     worker->engine = model_new(&config);
@@ -222,6 +224,7 @@ static void on_vat_new(sim_t *self, unsigned host, const msg_vat_new_t *msg)
     worker->host = host;
     worker->inc = msg->inc;
     worker->pgen = msg->pgen;
+    worker->broken = msg->bundle.len == 9 && memcmp(msg->bundle.at, "b1-broken", 9) == 0;
     worker_start(self, worker);
 }
 
@@ -401,7 +404,7 @@ static void on_welcome(sim_t *self, unsigned host, const msg_welcome_t *msg)
     if (memcmp(msg->nonce.b, &h->session, sizeof h->session) != 0) return;
     h->up = true;
     h->epoch = msg->epoch;
-    for (unsigned v = 1; v <= VATS_MAX; v++)
+    for (unsigned v = 1; v <= self->top; v++)
         if (self->workers[v].supervisor && self->workers[v].host == host)
             attach(self, &self->workers[v]);
 }

@@ -229,7 +229,7 @@ static void on_drop_exports(model_t *self, const vrefs_t *refs)
         own_t *own = ref.sign == '+' ? model_own(self, ref.n) : NULL;
         if (!own || !own->exported)
             model_fail(self, "E6", "dropExports of o%c%u, not exported", ref.sign, ref.n);
-        if (own->n == 0) model_fail(self, "E6", "the root is dropped");
+        if (own->n == 0 && !self->config.dynamic) model_fail(self, "E6", "the root is dropped");
         own->exported = false;
     }
 }
@@ -329,6 +329,14 @@ static void check_store(model_t *self)
     }
 }
 
+static void fail_to_start(model_t *self)
+{
+    self->report->outcome = ERR_BUNDLE_BROKEN;
+    self->report->dead = true;
+    snprintf(self->report->reason, sizeof self->report->reason, "the code is no code");
+    self->over = true;
+}
+
 static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t *host,
                 bool metered_only, engine_report_t *ret)
 {
@@ -350,6 +358,10 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
         if (!model_own(self, 0))
             self->own[self->own_count++] = (own_t){.rooted = true, .exported = true, .known = true};
         check_store(self);
+        if (self->config.broken)
+            fail_to_start(self);
+        else
+            see(self, &delivery->data, &chance, true);
         return;
     case TAG_deliver_message: on_message(self, delivery, &chance); break;
     case TAG_deliver_notify: on_notify(self, &delivery->resolutions, &chance); break;

@@ -22,6 +22,8 @@ typedef struct {
     bool eager;      /* it drops and retires outside of bringOutYourDead as well */
     bool abandons;   /* it abandons exports; only with a window of 1 */
     bool exits;      /* it may end itself */
+    bool dynamic;    /* a vat made it: its root is dropped like other objects */
+    bool broken;     /* its code does not start */
     bool asks;       /* it tries methods of the kernel's own objects */
 } model_config_t;
 

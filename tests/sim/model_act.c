@@ -455,6 +455,14 @@ static void act_say(model_t *self)
     self->host->console(self->host->self, 1, text_of("vat"), text_of(line));
 }
 
+/* Objects of the kernel are kept longer than others. */
+static void let_one_go(model_t *self, chance_t *chance)
+{
+    if (!self->import_count) return;
+    import_t *import = &self->imports[roll(chance, self->import_count)];
+    if (!import->kind || once_in(chance, 4)) import->held = false;
+}
+
 static void act(model_t *self, chance_t *chance)
 {
     const model_config_t *config = &self->config;
@@ -485,7 +493,7 @@ static void act(model_t *self, chance_t *chance)
     case 11:
     case 12:
     case 13:
-        if (self->import_count) self->imports[roll(chance, self->import_count)].held = false;
+        let_one_go(self, chance);
         return;
     case 14:
         if (self->import_count) self->imports[roll(chance, self->import_count)].weak ^= true;

@@ -63,59 +63,18 @@ static const import_t *held_kind(model_t *self, chance_t *chance, ask_kind_t kin
     return NULL;
 }
 
+/* One of its own that was a cancel token. */
+static own_t *used_token(model_t *self, chance_t *chance)
+{
+    unsigned at = self->own_count ? roll(chance, self->own_count) : 0;
+    for (unsigned i = 0; i < self->own_count; i++) {
+        own_t *own = &self->own[(at + i) % self->own_count];
+        if (own->token && own->rooted) return own;
+    }
+    return NULL;
+}
+
 /* ---- arguments ---- */
-
-static bool put_own(model_t *self, chance_t *chance, cargo_t *cargo, char what)
-{
-    own_t *own = NULL;
-    bool fresh = what == 'H' || once_in(chance, 3);
-    if (what == 'C') {
-        unsigned at = self->own_count ? roll(chance, self->own_count) : 0;
-        for (unsigned i = 0; i < self->own_count && !own; i++) {
-            own_t *one = &self->own[(at + i) % self->own_count];
-            if (one->token && one->rooted) own = one;
-        }
-    } else {
-        own = fresh ? model_new_own(self, true) : model_rooted(self, chance);
-    }
-    if (!own) return false;
-    if (what == 'c') own->token = true;
-    model_add_own(cargo, own);
-    model_mention(cargo, cargo->count - 1);
-    return true;
-}
-
-static bool put_import(model_t *self, chance_t *chance, cargo_t *cargo, ask_kind_t kind)
-{
-    const import_t *import = held_kind(self, chance, kind);
-    if (!import) return false;
-    model_add_import(cargo, import);
-    model_mention(cargo, cargo->count - 1);
-    return true;
-}
-
-/* With the brand that it has, if any. */
-static bool put_time(model_t *self, chance_t *chance, cargo_t *cargo, const char *member, uint64_t n)
-{
-    model_print(cargo, "{\"%s\":\"+%llu\",\"timerBrand\":", member, (unsigned long long)n);
-    bool good = put_import(self, chance, cargo, KIND_timer_brand);
-    model_print(cargo, "}");
-    return good;
-}
-
-static bool put_some(model_t *self, chance_t *chance, cargo_t *cargo)
-{
-    unsigned first = cargo->count;
-    if (first + 3 > CARGO_MAX) return false;
-    model_load(self, chance, cargo, 3);
-    model_print(cargo, "[");
-    for (unsigned i = first; i < cargo->count; i++) {
-        if (i > first) model_print(cargo, ",");
-        model_mention(cargo, i);
-    }
-    model_print(cargo, "]");
-    return true;
-}
 
 static ask_kind_t kind_in_braces(const char **at)
 {
@@ -128,40 +87,95 @@ static ask_kind_t kind_in_braces(const char **at)
     return kind;
 }
 
-/* *AT: behind the '%', moved on. False: the vat has nothing of this kind. */
-static bool put(model_t *self, chance_t *chance, cargo_t *cargo, const char **at)
+/* Has the vat what it takes? Nothing of a message that is not sent may count as exported. */
+static bool has_all(model_t *self, chance_t *chance, const char *arguments)
+{
+    bool good = self->own_count + CARGO_MAX < OWN_MAX;
+    for (const char *at = strchr(arguments, '%'); at && good; at = strchr(at, '%')) {
+        switch (*++at) {
+        case 'N':
+        case 'T': good = held_kind(self, chance, KIND_timer_brand); break;
+        case 'C': good = used_token(self, chance); break;
+        case '{':
+            at++;
+            good = held_kind(self, chance, kind_in_braces(&at));
+            break;
+        default: break;
+        }
+    }
+    return good;
+}
+
+static void put_own(model_t *self, chance_t *chance, cargo_t *cargo, char what)
+{
+    own_t *own = NULL;
+    if (what == 'C') own = used_token(self, chance);
+    if (!own && what != 'H' && roll(chance, 3)) own = model_rooted(self, chance);
+    if (!own) own = model_new_own(self, true);
+    if (what == 'c') own->token = true;
+    model_add_own(cargo, own);
+    model_mention(cargo, cargo->count - 1);
+}
+
+static void put_import(model_t *self, chance_t *chance, cargo_t *cargo, ask_kind_t kind)
+{
+    model_add_import(cargo, held_kind(self, chance, kind));
+    model_mention(cargo, cargo->count - 1);
+}
+
+/* With the brand that it has. */
+static void put_time(model_t *self, chance_t *chance, cargo_t *cargo, const char *member, uint64_t n)
+{
+    model_print(cargo, "{\"%s\":\"+%llu\",\"timerBrand\":", member, (unsigned long long)n);
+    put_import(self, chance, cargo, KIND_timer_brand);
+    model_print(cargo, "}");
+}
+
+static void put_some(model_t *self, chance_t *chance, cargo_t *cargo)
+{
+    unsigned first = cargo->count;
+    model_load(self, chance, cargo, 3);
+    model_print(cargo, "[");
+    for (unsigned i = first; i < cargo->count; i++) {
+        if (i > first) model_print(cargo, ",");
+        model_mention(cargo, i);
+    }
+    model_print(cargo, "]");
+}
+
+/* *AT: behind the '%', moved on. */
+static void put(model_t *self, chance_t *chance, cargo_t *cargo, const char **at)
 {
     bool soon = roll(chance, 3); /* else it may be cancelled before */
     uint64_t near = self->stamp_ms + roll(chance, soon ? 60 : 800) - 10;
     unsigned little = 1 + roll(chance, soon ? 40 : 600);
     char what = *(*at)++;
     switch (what) {
-    case 'n': model_print(cargo, "\"+%u\"", little); return true;
-    case 'i': model_print(cargo, "%u", little); return true;
-    case 't': model_print(cargo, "\"+%llu\"", (unsigned long long)near); return true;
-    case 'N': return put_time(self, chance, cargo, "relValue", little);
-    case 'T': return put_time(self, chance, cargo, "absValue", near);
-    case 'u': model_print(cargo, "\"+%u\"", roll(chance, 4)); return true;
-    case 'a': return put_some(self, chance, cargo);
-    case '{': return put_import(self, chance, cargo, kind_in_braces(at));
-    default: return put_own(self, chance, cargo, what);
+    case 'n': model_print(cargo, "\"+%u\"", little); return;
+    case 'i': model_print(cargo, "%u", little); return;
+    case 't': model_print(cargo, "\"+%llu\"", (unsigned long long)near); return;
+    case 'N': put_time(self, chance, cargo, "relValue", little); return;
+    case 'T': put_time(self, chance, cargo, "absValue", near); return;
+    case 'u': model_print(cargo, "\"+%u\"", roll(chance, 4)); return;
+    case 'a': put_some(self, chance, cargo); return;
+    case '{': put_import(self, chance, cargo, kind_in_braces(at)); return;
+    default: put_own(self, chance, cargo, what); return;
     }
 }
 
-static bool fill(model_t *self, chance_t *chance, cargo_t *cargo, unsigned ask)
+static void fill(model_t *self, chance_t *chance, cargo_t *cargo, unsigned ask)
 {
     *cargo = (cargo_t){0};
     model_print(cargo, "#[\"%s\",[", asks[ask].method);
     for (const char *at = asks[ask].arguments; *at;) {
         if (*at == '%') {
             at++;
-            if (!put(self, chance, cargo, &at)) return false;
+            put(self, chance, cargo, &at);
         } else {
             model_print(cargo, "%c", *at++);
         }
     }
     model_print(cargo, "]]");
-    return true;
 }
 
 /* ---- one question ---- */
@@ -182,7 +196,8 @@ static const import_t *some_object(model_t *self, chance_t *chance)
     for (ask_kind_t kind = KIND_PLAIN + 1; kind < KIND_COUNT; kind++) {
         bool leads = kind == KIND_vat_admin_root || kind == KIND_timer_root;
         if (!held_kind(self, chance, kind)) continue;
-        for (unsigned n = leads ? 1 : kind == KIND_timer ? 4 : 2; n > 0; n--) kinds[count++] = kind;
+        bool much = kind == KIND_timer || kind == KIND_admin_node || (kind == KIND_vat_admin && !self->made);
+        for (unsigned n = leads ? 1 : much ? 4 : 2; n > 0; n--) kinds[count++] = kind;
     }
     return count ? held_kind(self, chance, kinds[roll(chance, count)]) : NULL;
 }
@@ -194,14 +209,19 @@ bool model_ask(model_t *self, chance_t *chance)
     cargo_t cargo;
     name_t target;
     const import_t *import = some_object(self, chance);
-    if (!import) return false;
+    if (!import || !self->budget) return false;
     snprintf(target, sizeof target, "o-%u", import->n);
     ask_kind_t kind = import->kind;
     for (unsigned tries = 0; tries < 3; tries++) {
         unsigned ask = some_ask(chance, kind);
         if (ask == ASKS) return false;
-        if (fill(self, chance, &cargo, ask))
-            return model_send(self, target, &cargo, roll(chance, 12));
+        bool makes = kind == KIND_vat_admin && strncmp(asks[ask].method, "createVat", 9) == 0;
+        if ((makes && (self->made || self->config.dynamic)) ||
+            !has_all(self, chance, asks[ask].arguments))
+            continue;
+        self->made = self->made || makes;
+        fill(self, chance, &cargo, ask);
+        return model_send(self, target, &cargo, roll(chance, 12));
     }
     return false;
 }

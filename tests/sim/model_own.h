@@ -55,6 +55,7 @@ typedef struct {
     unsigned crank, tokens, budget, naughty;
     bool quiet; /* it was told to let go of everything */
     bool started;
+    bool made; /* it made a vat, or tried to: none makes two */
     own_t own[OWN_MAX];
     import_t imports[IMPORTS_MAX];
     vpromise_t promises[PROMISES_MAX];

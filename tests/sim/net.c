@@ -240,7 +240,7 @@ static unsigned moves_of(const sim_t *self, move_t moves[MOVES_MAX])
 {
     unsigned count = 0;
     for (unsigned h = 0; h < self->config.hosts; h++) {
-        for (unsigned v = 0; v <= VATS_MAX; v++) {
+        for (unsigned v = 0; v <= self->top; v++) {
             unsigned cell = h * (VATS_MAX + 1) + v;
             if (self->down[cell].count) moves[count++] = (move_t){MOVE_FRAME, WAY_DOWN, h, v};
             if (self->up[cell].count) moves[count++] = (move_t){MOVE_FRAME, WAY_UP, h, v};

@@ -27,7 +27,9 @@ typedef struct {
     unsigned budget, group;
     unsigned weights[FAULT_COUNT];
     bool serial[CLUSTERS_MAX];
-    vat_config_t vat[VATS_MAX];
+    unsigned dialect[CLUSTERS_MAX];
+    vat_config_t vat[LAUNCHED_MAX];      /* those of the files, as v1, v2, ... by name */
+    vat_config_t made[VATS_MAX + 1]; /* those that vats make, by number */
 } config_t;
 
 typedef struct frame {
@@ -62,7 +64,8 @@ typedef struct {
     supervisor_t *supervisor;
     uint64_t inc, pgen, run, applied, fetched, starts;
     id128_t nonce;
-    bool guest; /* its host was told of it, and not of its end */
+    bool guest;  /* its host was told of it, and not of its end */
+    bool broken; /* its bundle does not start */
     bool attached, ended;
     kept_t kept[KEPT_MAX];
     unsigned kept_count;
@@ -76,13 +79,13 @@ typedef struct {
     uint64_t epoch;
 } shost_t;
 
-typedef enum { REQUEST_LAUNCH, REQUEST_CALL, REQUEST_AWAIT, REQUEST_OTHER } request_kind_t;
+typedef enum { REQUEST_LAUNCH, REQUEST_CALL, REQUEST_AWAIT, REQUEST_LAST_CALL, REQUEST_OTHER } request_kind_t;
 
 typedef struct {
     request_kind_t kind;
     id128_t id;
     blob_t *ask; /* NULL: answered */
-    unsigned cluster;
+    unsigned cluster; /* of a launch; for a last call its vat */
 } request_t;
 
 /* A lie for which there is seldom an opportunity: it waits for one. */
@@ -124,6 +127,9 @@ struct sim {
     late_t late[LATE_MAX];
     unsigned late_count;
     worker_t workers[VATS_MAX + 1];              /* by vat number */
+    unsigned top;                                /* the highest number of a vat so far */
+    const vat_config_t *roles[VATS_MAX + 1];     /* by number, once it is there */
+    bool dynamic[VATS_MAX + 1];                  /* a vat made it */
     bool touched[VATS_MAX + 1];                  /* names and authority are to be compared */
     bool made[VATS_MAX + 1], over[VATS_MAX + 1]; /* as the history knows */
     bool diverged[VATS_MAX + 1];                 /* a result said that it ran another history */
@@ -138,6 +144,7 @@ struct sim {
     unsigned asked_count, called;
     cluster_t clusters[CLUSTERS_MAX];
     kref_t bootstraps[CLUSTERS_MAX];
+    bool told_release[VATS_MAX + 1], unheard[VATS_MAX + 1]; /* the last call was sent, and failed */
     bool launched[CLUSTERS_MAX], launch_asked[CLUSTERS_MAX], removed[CLUSTERS_MAX];
     kref_t krefs[KREFS_MAX]; /* what the client knows */
     unsigned kref_count;
@@ -161,6 +168,7 @@ blob_t *sim_encode(sim_t *self, msg_tag_t tag, const void *body);
 
 /* config.c */
 config_t config_of(const sim_options_t *options);
+const vat_config_t *config_role(const config_t *config, const row_vat_t *row);
 
 /* net.c */
 void net_push(sim_t *self, way_t way, unsigned host, unsigned vat, blob_t *blob);
@@ -208,7 +216,7 @@ void client_open(sim_t *self);
 void client_take(sim_t *self, blob_t *frame);
 void client_launch(sim_t *self, unsigned cluster);
 bool client_call(sim_t *self, chance_t *chance);
-void client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind);
+request_t *client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind);
 id128_t client_request(sim_t *self);
 void client_know(sim_t *self, kref_t kref);
 unsigned client_open_requests(const sim_t *self);

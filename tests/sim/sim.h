@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VATS_MAX = 8, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 512 };
+enum { VATS_MAX = 24, LAUNCHED_MAX = 6, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 512 };
 
 /* Kinds of accident, each of which can be switched off: --off NAME,NAME. */
 /* clang-format off */

@@ -89,6 +89,7 @@ static void tell_crank(sim_t *self, const msg_result_t *result)
 {
     bin_t rest = result->calls;
     msg_t call;
+    history_crank(self->history, result->vat.n, result->d);
     for (uint64_t n = 1; rest.len > 0; n++) {
         if (msg_next(&rest, &call))
             sim_fail(self, "L1", "a crank with unreadable syscalls is applied");
@@ -177,9 +178,26 @@ static void on_deliver(sim_t *self, const msg_event_t *event)
     case TAG_deliver_retire_imports:
         tell_gc(self, vat, d, msg.tag, &body->deliver_drop_exports.krefs);
         break;
+    case TAG_deliver_start:
+        history_deliver_start(self->history, vat, d, view(&body->deliver_start.parameters), false);
+        break;
+    case TAG_deliver_upgrade:
+        history_deliver_start(self->history, vat, d, view(&body->deliver_upgrade.parameters), true);
+        break;
     default: history_deliver_other(self->history, vat, d); break;
     }
     msg_clear(&msg);
+}
+
+/* Whom an adminNode terminates has ended with the same commit. */
+static void check_terminated(sim_t *self, const msg_event_t *event)
+{
+    const row_t *node = rows_find(&self->rows, ROW_service, event->target.n, 0);
+    if (!node || !text_is(event->method, "terminateWithFailure") || !text_is(event->kind, "adminNode"))
+        return;
+    const row_vat_t *vat = vat_row(self, (unsigned)node->body.service.vat);
+    if (vat && vat->state < 2)
+        sim_fail(self, "L4", "v%" PRIu64 " is terminated and lives", vat->vat);
 }
 
 static void on_event(sim_t *self, const msg_event_t *event)
@@ -199,6 +217,7 @@ static void on_event(sim_t *self, const msg_event_t *event)
     } else if (text_is(event->type, "service")) {
         history_served(self->history, id_of(event->msg), event->target);
         covered_asked(self, event);
+        check_terminated(self, event);
         clocks_asked(self->clocks, event);
     } else if (text_is(event->type, "send") && event->from.n == 0) {
         history_send(self->history, id_of(event->msg), event->target, event->promise,
@@ -249,7 +268,7 @@ static void log_event(sim_t *self, const msg_t *msg)
 /* Vats that this commit made. */
 void told_vats(sim_t *self)
 {
-    for (unsigned v = 1; v <= VATS_MAX; v++) {
+    for (unsigned v = 1; v <= self->top; v++) {
         if (!self->touched[v] || self->made[v] || !vat_row(self, v)) continue;
         self->made[v] = true;
         history_vat(self->history, v);

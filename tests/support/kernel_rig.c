@@ -810,6 +810,12 @@ void call_exit(buf_t *calls, bool failure, const char *body)
     call_any(calls, TAG_exit, &msg);
 }
 
+void call_exit_with(buf_t *calls, bool failure, const char *body, const kref_t *slots, size_t count)
+{
+    msg_exit_t msg = {failure, rig_data(body, slots, count)};
+    call_any(calls, TAG_exit, &msg);
+}
+
 void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count)
 {
     msg_drop_imports_t msg = {{refs, count}};

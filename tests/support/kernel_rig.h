@@ -97,6 +97,7 @@ void call_subscribe(buf_t *calls, kref_t promise);
 void call_resolve(buf_t *calls, kref_t promise, bool rejected, const char *body,
                   const kref_t *slots, size_t count);
 void call_exit(buf_t *calls, bool failure, const char *body);
+void call_exit_with(buf_t *calls, bool failure, const char *body, const kref_t *slots, size_t count);
 void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count);
 
 capdata_t rig_data(const char *body, const kref_t *slots, size_t count);

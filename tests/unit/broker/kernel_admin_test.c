@@ -238,6 +238,58 @@ Test(admin, terminate_with_failure_gives_its_reason)
     cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 1);
 }
 
+/* The worker steps over the row, so that the vat has no name for what stands in it. */
+Test(admin, parameters_of_a_failed_upgrade_are_not_given)
+{
+    kref_t node = made(2, ""), gift = root(1);
+    kref_t cap = slot(ask(service(), "#[\"getBundleCap\",[\"b1-next\"]]", NULL, 0), 0);
+    kref_t slots[] = {cap, gift};
+    size_t held = rig_rows(rig, ROW_held);
+    static const char body[] = "#[\"upgrade\",[\"$0.Alleged: bundlecap\","
+                               "{\"vatParameters\":\"$1.Alleged: vatRoot\"}]]";
+    kref_t promise = send(node, body, slots, 2);
+    rig_fail(rig, 2, ERR_BUNDLE_BROKEN, "no code");
+    cr_expect(settled(promise)->rejected);
+    cr_expect_eq(rig_rows(rig, ROW_held), held);
+    rig_restart(rig, true);
+    promise = send(node, body, slots, 2);
+    rig_empty(rig, 2);
+    cr_expect(!settled(promise)->rejected);
+    cr_expect_eq(rig_rows(rig, ROW_held), held + 1, "now it is");
+}
+
+/* The crank counts for nothing, but for what done() tells. */
+Test(admin, a_failed_exit_may_name_what_is_new)
+{
+    kref_t node = made(2, ""), sent = kref_object((vat_t){2}, 1);
+    kref_t info[] = {kref_object((vat_t){2}, 2), kref_promise((vat_t){2}, 1), sent};
+    kref_t done = send(node, "#[\"done\",[]]", NULL, 0);
+    send(root(2), "#[\"bye\",[]]", NULL, 0);
+    call_send(&calls, root(2), "#[\"x\",[\"$0.Alleged: a\"]]", &sent, 1, nothing);
+    call_exit_with(&calls, true, "#[\"$0.Alleged: b\",\"&1\",\"$2.Alleged: a\"]", info, 3);
+    rig_result(rig, 2, &calls);
+    const msg_settled_t *answer = settled(done);
+    cr_assert(answer->rejected && answer->value.slots.count == 3);
+    cr_expect(kref_same(answer->value.slots.at[0], info[0]));
+    cr_expect(settled(info[1])->rejected, "its decider is gone");
+    cr_expect(ask(sent, "#[\"y\",[]]", NULL, 0)->rejected, "and so is its owner");
+    rig_restart(rig, true);
+}
+
+/* The node holds the reason, which holds the node. */
+Test(admin, a_reason_that_names_its_own_node_goes_with_it)
+{
+    size_t before = rig_rows(rig, ROW_service);
+    kref_t node = made(2, ""), other = made(3, ""), both[] = {node, other};
+    ask(node, "#[\"terminateWithFailure\",[[\"$0.Alleged: adminNode\",\"$1.Alleged: adminNode\"]]]", both, 2);
+    ask(other, "#[\"terminateWithFailure\",[\"$0.Alleged: adminNode\"]]", &node, 1);
+    cr_expect(rig_rows(rig, ROW_service) > before + 1);
+    cr_expect(ask(node, "#[\"done\",[]]", NULL, 0)->rejected, "held by the client, it answers");
+    msg_release_t release = {rig_id(rig), {0}};
+    cr_assert_eq(rig_ask(rig, TAG_release, &release)->tag, TAG_done);
+    cr_expect_eq(rig_rows(rig, ROW_service), before);
+}
+
 Test(admin, only_the_key_makes_a_critical_vat)
 {
     kref_t key = slot(ask(admin_root, "#[\"getCriticalVatKey\",[]]", NULL, 0), 0);
