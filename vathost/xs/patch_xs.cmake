@@ -17,8 +17,10 @@
 # stack   Where the stack ends is asked of the system for every regular expression, which reads a file to
 #         say it: now once for a thread. A regular expression took 100 us to make.
 #
-# And one where it is wrong:
+# And two where it is wrong:
 #
+# base64  Base64.decode() makes room for less than it writes when "=" stands where none belongs, and looks at
+#         what stands before an empty text. It cuts the buffer to its length at the end anyway.
 # not     A negated set that begins with U+0000 ([^\x00-\x7F]) matches everything.
 set(XS_PATCH_slots_from "		allocate = wasThrashing && isThrashing;")
 set(XS_PATCH_slots_to "		extern txSize platform_slots_wanted(txMachine*);
@@ -177,6 +179,12 @@ set(XS_PATCH_not_from "			*current0++ = begin;
 set(XS_PATCH_not_to "			*current0++ = begin;
 		}
 		character = end;")
+set(XS_PATCH_base64_from "	dstSize = (srcSize / 4) * 3;
+	if (c_read8(src + srcSize - 1) == '=')
+		dstSize--;
+	if (c_read8(src + srcSize - 2) == '=')
+		dstSize--;")
+set(XS_PATCH_base64_to "	dstSize = (srcSize / 4) * 3;")
 
 function(xs_patch from to)
   file(READ ${from} text)

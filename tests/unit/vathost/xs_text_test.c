@@ -82,6 +82,18 @@ Test(xs_text, in_messages)
           "resolve p-60 fulfilled #[240,159,152,128] {}\n");
 }
 
+/* What is written is what there is room for, wherever "=" stands. */
+Test(xs_text, in_base64)
+{
+    AUTO(xs_vat) vat = started("texts.json");
+    check(vat, "#[\"decode\",[\"\"]]", "resolve p-60 fulfilled #[] {}\n");
+    check(vat, "#[\"decode\",[\"=\"]]", "resolve p-60 fulfilled #[] {}\n");
+    check(vat, "#[\"decode\",[\"AQIDBA==\"]]", "resolve p-60 fulfilled #[1,2,3,4] {}\n");
+    check(vat, "#[\"decode\",[\"AQID==\"]]", "resolve p-60 fulfilled #[1,2,3] {}\n");
+    check(vat, "#[\"decode\",[\"AQIDBAUGBwgJCgsMDQ4PEBES==\"]]",
+          "resolve p-60 fulfilled #[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18] {}\n");
+}
+
 Test(xs_text, in_the_vat_store)
 {
     AUTO(xs_vat) vat = started("texts.json");

@@ -1,3 +1,4 @@
+/* global Base64 */
 import { Far } from '@endo/far';
 
 export function buildRootObject(_powers, _params, baggage) {
@@ -19,6 +20,9 @@ export function buildRootObject(_powers, _params, baggage) {
     },
     encode(s) {
       return [...new TextEncoder().encode(s)];
+    },
+    decode(s) {
+      return [...new Uint8Array(Base64.decode(s))];
     },
     keys() {
       return [...baggage.keys()];
