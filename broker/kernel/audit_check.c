@@ -333,6 +333,12 @@ static void check_host(recount_t *a, const khost_t *host)
     if (host->row.epoch > epoch)
         found(a, "K43", row, "epoch is %" PRIu64 ", should be at most the kernel's, %" PRIu64,
               host->row.epoch, epoch);
+    size_t vats = 0;
+    for (size_t i = 0; i < a->k->vats.room; i++) {
+        const kvat_t *vat = map_cell(&a->k->vats, i);
+        vats += vat && vat_alive(vat) && vat->row.host == host->row.host;
+    }
+    if (vats != host->vats) found(a, "K43", row, "counts %zu vats, should be %zu", host->vats, vats);
     if (host->row.host > a->k->counters[COUNTER_next_host].value)
         found(a, "K45", row, "the last number given is %" PRIu64 ", should be at least its own",
               a->k->counters[COUNTER_next_host].value);

@@ -302,6 +302,7 @@ kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, 
                            .dynamic = dynamic,
                            .started_ms = k->now_us / 1000};
     map_put(&k->vats, vat->id.n, vat);
+    vat_counted(k, vat, true);
     touch(k, &vat->head);
 
     /* The root is made with the vat and, in the cluster's file, pinned while the cluster lives. */

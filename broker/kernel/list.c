@@ -96,11 +96,8 @@ static void list_hosts(list_t *l)
         msg_host_row_t row = {.host = {(uint32_t)host->row.host},
                               .name = host->row.name,
                               .state = text_of(host->connected ? "connected" : "away"),
-                              .key = text_of(key)};
-        for (size_t j = 0; j < l->k->vats.room; j++) {
-            const kvat_t *vat = map_cell(&l->k->vats, j);
-            row.vats += vat && vat_alive(vat) && vat->row.host == host->row.host;
-        }
+                              .key = text_of(key),
+                              .vats = host->vats};
         add(l, TAG_host_row, &row);
     }
     free(hosts);

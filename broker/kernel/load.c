@@ -427,7 +427,10 @@ static bool link_vat(kernel_t *k, kvat_t *vat)
     }
     bool unclean = vat->held.count || vat->row.safe < vat->row.applied;
     if (!vat_alive(vat) && unclean && !PLANTED(cleaning_not_resumed)) clean_begin(k, vat);
-    if (vat_alive(vat)) vat_ready(k, vat); /* how long GC has waited is not in the store */
+    if (vat_alive(vat)) {
+        vat_counted(k, vat, true);
+        vat_ready(k, vat); /* how long GC has waited is not in the store */
+    }
     size_t busy = vat->queue.count;
     for (const log_t *log = vat->log; log; log = log->next) busy++;
     for (size_t i = 0; i < busy; i++) vat_busy(k, vat, true);

@@ -99,6 +99,7 @@ typedef struct {
     head_t head;
     row_host_t row;
     blob_t *name, *key;
+    size_t vats; /* that are alive and stand there */
     bool connected;
 } khost_t;
 
@@ -156,6 +157,7 @@ typedef struct {
     struct config *config;
     kvat_t **vats; /* in the order of the file, then those that vats made */
     size_t vat_count;
+    size_t alive; /* of its vats */
     size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
     size_t timer_count;
     struct service *known[SERVICE_KINDS]; /* of the kinds that a cluster has one of */
@@ -585,6 +587,7 @@ void on_upgrade(kernel_t *k, uint32_t client, const msg_upgrade_t *msg);
 kvat_t *vat_find(const kernel_t *k, uint64_t n);
 kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id);
 bool vat_alive(const kvat_t *vat);
+void vat_counted(kernel_t *k, const kvat_t *vat, bool more);
 void vat_free(kvat_t *vat);
 void vat_ready(kernel_t *k, kvat_t *vat);
 void vat_busy(kernel_t *k, kvat_t *vat, bool more);

@@ -257,29 +257,19 @@ static void options_clear(options_t *options)
 /* The connected host with the fewest vats, the first of those; with none, where the cluster began. */
 static uint64_t roomiest(const kernel_t *k, const kcluster_t *cluster)
 {
-    uint64_t best = vat_find(k, cluster->row.bootstrap)->row.host;
-    size_t least = SIZE_MAX, count;
-    uint64_t *hosts = map_sorted(&k->hosts, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (!host_find(k, hosts[i])->connected) continue;
-        size_t vats = 0;
-        for (size_t j = 0; j < k->vats.room; j++) {
-            const kvat_t *vat = map_cell(&k->vats, j);
-            vats += vat && vat_alive(vat) && vat->row.host == hosts[i];
-        }
-        if (vats >= least) continue;
-        least = vats;
-        best = hosts[i];
+    const khost_t *best = NULL;
+    for (size_t i = 0; i < k->hosts.room; i++) {
+        const khost_t *host = map_cell(&k->hosts, i);
+        if (!host || !host->connected) continue;
+        bool first = best && host->vats == best->vats && host->row.host < best->row.host;
+        if (!best || host->vats < best->vats || first) best = host;
     }
-    free(hosts);
-    return best;
+    return best ? best->row.host : vat_find(k, cluster->row.bootstrap)->row.host;
 }
 
 static const char *no_room(const kernel_t *k, const kcluster_t *cluster)
 {
-    size_t alive = 0;
-    for (size_t i = 0; i < cluster->vat_count; i++) alive += vat_alive(cluster->vats[i]);
-    if (alive >= CLUSTER_VATS_MAX) return "the cluster has as many vats as it may";
+    if (cluster->alive >= CLUSTER_VATS_MAX) return "the cluster has as many vats as it may";
     return k->counters[COUNTER_next_vat].value >= KREF_ISSUER_MAX ? "all vat numbers are given" : NULL;
 }
 
@@ -297,6 +287,23 @@ static void cluster_add(kcluster_t *cluster, kvat_t *vat)
     cluster->vats[cluster->vat_count++] = vat;
 }
 
+/* Does the file of CLUSTER give all of HOSTS to vats of its own? WHY says what v<VAT> may not reach. */
+static bool hosts_given(const kcluster_t *cluster, uint64_t vat, text_t hosts, char *why, size_t room)
+{
+    text_t host;
+    for (size_t at = 0; word_next(hosts, &at, &host);) {
+        bool given = false;
+        /* Those of the file stand first. */
+        for (size_t i = 0; i < cluster->vat_count && !cluster->vats[i]->row.dynamic && !given; i++)
+            given = word_in(cluster->vats[i]->row.hosts, host);
+        if (given) continue;
+        snprintf(why, room, "Vat \"v%llu\" requested host \"%.*s\", which its cluster was not given",
+                 (unsigned long long)vat, (int)host.len, host.at);
+        return false;
+    }
+    return true;
+}
+
 static void create(call_t *call, const char *hash, const options_t *options)
 {
     kernel_t *k = call->k;
@@ -308,7 +315,9 @@ static void create(call_t *call, const char *hash, const options_t *options)
         return;
     }
     uint64_t number = k->counters[COUNTER_next_vat].value + 1;
-    if (globals_check(k, number, words(&options->globals), words(&options->hosts), why, sizeof why)) {
+    text_t hosts = words(&options->hosts);
+    if (globals_check(k, number, words(&options->globals), hosts, why, sizeof why) ||
+        !hosts_given(cluster, number, hosts, why, sizeof why)) {
         call_fail(call, "Vat Creation Error: %s", why);
         return;
     }
@@ -332,7 +341,7 @@ static void create(call_t *call, const char *hash, const options_t *options)
                             .window = boot->row.window,
                             .reap_deliveries = options->reap,
                             .globals = words(&options->globals),
-                            .hosts = words(&options->hosts)};
+                            .hosts = hosts};
     kvat_t *vat = vat_make(k, cluster, &row, roomiest(k, cluster), parameters, true, call->cause);
     if (!PLANTED(made_vat_joins_nobody)) cluster_add(cluster, vat);
     kref_t result = call_defer(call);

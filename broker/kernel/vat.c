@@ -10,6 +10,14 @@ kvat_t *vat_find(const kernel_t *k, uint64_t n) { return n ? map_get(&k->vats, n
 /* A vat in quarantine is alive for its peers: what they send waits for an operator. */
 bool vat_alive(const kvat_t *vat) { return vat->row.state != VAT_TERMINATED; }
 
+/* One more (or less) that is alive, where it stands and in its cluster. */
+void vat_counted(kernel_t *k, const kvat_t *vat, bool more)
+{
+    khost_t *host = host_find(k, vat->row.host);
+    if (host) host->vats = more ? host->vats + 1 : host->vats - 1;
+    if (vat->cluster) vat->cluster->alive = more ? vat->cluster->alive + 1 : vat->cluster->alive - 1;
+}
+
 void log_free(log_t *log)
 {
     blob_destroy(&log->delivery);
@@ -234,6 +242,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     }
     bool quarantined = vat->row.state == VAT_QUARANTINED;
     if (quarantined) busy_change(k, vat, vat->busy, true);
+    vat_counted(k, vat, false);
     vat->row.state = VAT_TERMINATED;
     vat->row.error = error;
     blob_destroy(&vat->reason);

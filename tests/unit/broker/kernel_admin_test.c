@@ -351,3 +351,24 @@ Test(admin, a_reason_that_grows_when_it_is_cut_out_is_refused)
     cr_expect_null(settled(done), "it runs");
     free(body);
 }
+
+/* What the cluster's file gives to none of its vats, none of them can give to another. */
+Test(admin, a_vat_reaches_no_host_that_its_cluster_was_not_given)
+{
+    rig_launch_t options = {.services = "vatAdmin", .globals = "fetch", .hosts = "a.example b.example"};
+    cr_assert_eq(rig_launch(rig, "other", &options)->tag, TAG_launched);
+    kref_t other = rig_delivery(rig, 2)->body.deliver_message.methargs.slots.at[1];
+    kref_t theirs = slot(ask(other, "#[\"createVatAdminService\",[null]]", NULL, 0), 0);
+    const char *wish = "#[\"createVat\",[\"b1-x\",{\"globals\":[\"fetch\"],"
+                       "\"network\":{\"allowedHosts\":[\"b.example\"]}}]]";
+    expect_error(service(), wish,
+                 "Vat Creation Error: Vat \\\"v3\\\" requested host \\\"b.example\\\", "
+                 "which its cluster was not given");
+    cr_expect_null(settled(send(theirs, wish, NULL, 0)), "it starts");
+    cr_expect_eq(rig_delivery(rig, 3)->tag, TAG_deliver_start);
+    expect_error(theirs,
+                 "#[\"createVat\",[\"b1-x\",{\"globals\":[\"fetch\"],"
+                 "\"network\":{\"allowedHosts\":[\"a.example\",\"c.example\"]}}]]",
+                 "Vat Creation Error: Vat \\\"v4\\\" requested host \\\"c.example\\\", "
+                 "which its cluster was not given");
+}
