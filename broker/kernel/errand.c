@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 static const char *const what_text[] = {"read", "write", "fetch"};
 
@@ -96,10 +97,10 @@ static void ask(kernel_t *k, errand_t *errand)
 static void fresh_agent(kernel_t *k)
 {
     k->agent = AGENT_HERE;
-    channels_tell(k);
+    if (!PLANTED(channels_untold)) channels_tell(k);
     size_t count;
     uint64_t *all = map_sorted(&k->errands, &count);
-    for (size_t i = 0; i < count; i++) ask(k, errand_find(k, all[i]));
+    for (size_t i = 0; i < count && !PLANTED(errands_unasked); i++) ask(k, errand_find(k, all[i]));
     free(all);
 }
 
@@ -110,7 +111,7 @@ static void lose_asked(kernel_t *k)
     uint64_t *all = map_sorted(&k->errands, &count);
     for (size_t i = 0; i < count; i++) {
         errand_t *errand = errand_find(k, all[i]);
-        bool lost = errand->asked && !errand->row.again;
+        bool lost = errand->asked && !errand->row.again && !PLANTED(errand_asked_again);
         errand->asked = false;
         if (!lost) continue;
         char text[160];
@@ -229,7 +230,7 @@ void outside_fetch(call_t *call)
 void errands_without_vat(kernel_t *k, const kvat_t *vat)
 {
     size_t count;
-    if (!vat->errands) return;
+    if (!vat->errands || PLANTED(errands_outlive_vat)) return;
     uint64_t *all = numbers(vat->errands, &count);
     AUTO(value) why = value_error(k, "VAT_TERMINATED", "vat terminated", (text_t){0});
     for (size_t i = 0; i < count; i++)
@@ -274,5 +275,5 @@ void errands_loaded(kernel_t *k)
         if (errand) errand->pending = pending;
     }
     channels_loaded(k);
-    k->agent_lost = wanted(k);
+    k->agent_lost = wanted(k) && !PLANTED(agent_loss_unnoticed);
 }

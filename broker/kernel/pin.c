@@ -74,6 +74,6 @@ void on_revoke(kernel_t *k, uint32_t client, const msg_revoke_t *msg)
         return;
     }
     object->row.revoked = 1;
-    touch(k, &object->named.head);
+    if (!PLANTED(revoke_not_stored)) touch(k, &object->named.head);
     reply_done(k, client, msg->request);
 }

@@ -400,7 +400,7 @@ void timers_fire(kernel_t *k)
 /* Nobody is there to hear of VAT's own timeouts. */
 void timers_without_vat(kernel_t *k, const kvat_t *vat)
 {
-    if (!vat->timeouts) return;
+    if (!vat->timeouts || PLANTED(timeouts_outlive_vat)) return;
     cause_t cause = cause_input(k);
     while (vat->timeouts) settle_flag(k, vat->timeouts, false, cause);
 }

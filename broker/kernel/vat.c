@@ -272,9 +272,10 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);
 }
 
-/* Is there anything that the vat made? */
+/* Is there anything that the vat made, or that is about it? */
 static bool named_left(const kernel_t *k, const kvat_t *vat)
 {
+    if (vat->outside || vat->admin) return true;
     for (uint64_t n = 0; n <= vat->row.objects; n++)
         if (object_find(k, kref_object(vat->id, n))) return true;
     for (uint64_t n = 1; n <= vat->row.promises; n++)

@@ -43,6 +43,21 @@ static void do_upgrade(sim_t *self, unsigned vat, chance_t *chance)
     if (started(self, vat)) client_ask(self, TAG_upgrade, &msg, REQUEST_OTHER);
 }
 
+static void do_revoke(sim_t *self, chance_t *chance)
+{
+    msg_revoke_t msg = {client_request(self), client_any_object(self, chance)};
+    if (!kref_none(msg.kref)) client_ask(self, TAG_revoke, &msg, REQUEST_OTHER);
+}
+
+/* Each cluster once, so that vats do not become too many. */
+static void do_reload(sim_t *self, unsigned cluster)
+{
+    if (!self->launched[cluster] || self->removed[cluster] || self->reloaded[cluster]) return;
+    self->reloaded[cluster] = true;
+    msg_cluster_reload_t msg = {client_request(self), self->clusters[cluster]};
+    client_ask(self, TAG_cluster_reload, &msg, REQUEST_LAUNCH)->cluster = cluster;
+}
+
 static void do_remove(sim_t *self, unsigned cluster)
 {
     if (!self->launched[cluster] || self->removed[cluster]) return;
@@ -88,6 +103,7 @@ static const unsigned often[FAULT_COUNT] = {
     [FAULT_cut] = 6,  [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
     [FAULT_lost] = 1, [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
     [FAULT_reap] = 4, [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
+    [FAULT_agent] = 4,  [FAULT_revoke] = 1, [FAULT_reload] = 1,
     [FAULT_pin] = 4,
 };
 
@@ -142,6 +158,9 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_reap: do_reap(self, vat); return;
     case FAULT_upgrade: do_upgrade(self, vat, chance); return;
     case FAULT_pin: do_pin(self, chance); return;
+    case FAULT_agent: agent_dies(self, true); return;
+    case FAULT_revoke: do_revoke(self, chance); return;
+    case FAULT_reload: do_reload(self, roll(chance, self->config.clusters)); return;
     case FAULT_audit: do_audit(self, chance); return;
     case FAULT_remove:
         if (once_in(chance, 4)) do_remove(self, roll(chance, self->config.clusters));

@@ -160,8 +160,8 @@ static void emit(sim_t *self, effects_t *effects)
             break;
         case EFFECT_ROWS: send_rows(self, effect); break;
         case EFFECT_WATCH:
-        case EFFECT_STOP:
-        case EFFECT_AGENT: break;
+        case EFFECT_STOP: break;
+        case EFFECT_AGENT: agent_take(self, effect->frame); break;
         }
     }
 }
@@ -214,7 +214,7 @@ static void log_result(sim_t *self, const msg_result_t *result)
 static void log_input(sim_t *self, input_kind_t kind, uint32_t from, const msg_t *msg)
 {
     static const char *const kinds[] = {"> host", "> host gone", "> client", "> client gone",
-                                        "> chore"};
+                                        "> chore",     "> agent",     "> agent gone"};
     if (!self->options->verbose) return;
     if (msg && msg->tag == TAG_result)
         log_result(self, &msg->body.result);
@@ -278,6 +278,7 @@ void broker_restart(sim_t *self, chance_t *chance)
         self->hosts[h].routed = 0;
     }
     net_cut_client(self);
+    agent_dies(self, false);
     kernel_destroy(&self->kernel);
     broker_start(self);
     check_names(self);

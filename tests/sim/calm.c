@@ -78,7 +78,8 @@ static void release_one(sim_t *self, unsigned v)
     kref_t root = kref_root((vat_t){v});
     const row_t *held = rows_find(&self->rows, ROW_held, v, root.n);
     self->told_release[v] = true;
-    if (!held || !(held->body.held.flags & 1)) {
+    const row_t *object = rows_find(&self->rows, ROW_object, root.n, 0);
+    if (!held || !(held->body.held.flags & 1) || !object || object->body.object.revoked) {
         end_vat(self, v, "nobody reaches it");
         return;
     }
@@ -146,9 +147,7 @@ static void unpin(sim_t *self)
         for (size_t i = 0; i < objects->count; i++) {
             const row_object_t *object = &objects->at[i]->body.object;
             kref_t kref = {object->kref};
-            const row_t *vat = rows_find(&self->rows, ROW_vat, object->owner, 0);
-            uint64_t own = kref_serial(kref) == 0 && vat && !vat->body.vat.dynamic;
-            if (object->pins <= own) continue;
+            if (object->pins <= check_own_pins(self, object)) continue;
             msg_pin_t msg = {client_request(self), kref, 1};
             client_ask(self, TAG_pin, &msg, REQUEST_OTHER);
             left++;

@@ -167,6 +167,19 @@ static void left(sim_t *self, row_table_t table, uint64_t key, const char *what)
              table == ROW_entry ? "" : kref_text((kref_t){key}, text));
 }
 
+/* Pins that nobody asked for: of a root that a file made, and of an IO channel. */
+uint64_t check_own_pins(const sim_t *self, const row_object_t *object)
+{
+    enum { SERVICE_CHANNEL = 13 };
+    kref_t kref = {object->kref};
+    const row_t *service = rows_find(&self->rows, ROW_service, object->kref, 0);
+    if (service)
+        return service->body.service.kind == SERVICE_CHANNEL &&
+               rows_find(&self->rows, ROW_cluster, service->body.service.cluster, 0);
+    return !kref_serial(kref) && object->owner && alive(self, object->owner) &&
+           !self->dynamic[object->owner];
+}
+
 /* X10: everything was let go of and reaped. What is left is what was there at first: roots. */
 void check_baseline(sim_t *self)
 {
@@ -178,8 +191,7 @@ void check_baseline(sim_t *self)
     }
     for (size_t i = 0; i < rows_count(&self->rows, ROW_object); i++) {
         const row_object_t *object = &self->rows.tables[ROW_object].at[i]->body.object;
-        bool root = object->kref == kref_root((vat_t){(uint32_t)object->owner}).n;
-        if (!root || object->reachable != object->pins || object->recognizable != object->pins)
+        if (object->pins != check_own_pins(self, object) || !object->pins || object->reachable != object->pins || object->recognizable != object->pins)
             left(self, ROW_object, object->kref, "object");
     }
     for (size_t i = 0; i < rows_count(&self->rows, ROW_promise); i++) {

@@ -80,22 +80,31 @@ void client_launch(sim_t *self, unsigned cluster)
                                 .reap_deliveries = config->reap_deliveries,
                                 .reap_krefs = config->reap_krefs,
                                 .dialect = self->config.dialect[cluster],
+                                .globals = text_of(config->outside ? "fetch setTimeout" : ""),
+                                .hosts = text_of(config->outside ? "localhost" : ""),
                                 .host = text_of(hosts[v])};
         must(msg_encode(TAG_launch_vat, &vat, &vats) == ERR_OK);
     }
     buf_t bundles = buf_of(LAUNCH_NAMES_BYTES_MAX);
     msg_launch_bundle_t bundle = {text_of("w"), text_of("b1-good")};
     must(msg_encode(TAG_launch_bundle, &bundle, &bundles) == ERR_OK);
+    buf_t channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    msg_launch_channel_t channel = {
+        .name = text_of("io"), .type = text_of("console"), .direction = 3, .unit = 0};
+    if (self->config.channel[cluster])
+        must(msg_encode(TAG_launch_channel, &channel, &channels) == ERR_OK);
     snprintf(name, sizeof name, "s%u", cluster + 1);
     msg_launch_t launch = {.request = client_request(self),
                            .name = text_of(name),
                            .serial = self->config.serial[cluster],
                            .vats = {vats.at, vats.len},
                            .bundles = {bundles.at, bundles.len},
+                           .channels = {channels.at, channels.len},
                            .services = text_of(sim_on(self, FAULT_service) ? "timer vatAdmin" : "")};
     client_ask(self, TAG_launch, &launch, REQUEST_LAUNCH)->cluster = cluster;
     buf_clear(&vats);
     buf_clear(&bundles);
+    buf_clear(&channels);
 }
 
 static kref_t some_root(sim_t *self, chance_t *chance)
@@ -114,7 +123,7 @@ static void await(sim_t *self, kref_t promise)
 
 /* Anything that exists: what a client names is not secret, the broker must know what it may name. Often
  * something that nobody owns, where there is one. */
-static kref_t any_object(const sim_t *self, chance_t *chance)
+kref_t client_any_object(const sim_t *self, chance_t *chance)
 {
     const rows_table_t *table = &self->rows.tables[ROW_object];
     if (!table->count) return (kref_t){0};
@@ -130,7 +139,7 @@ static kref_t any_object(const sim_t *self, chance_t *chance)
 /* Something it knows; half of the time something that it heard of lately. */
 static kref_t some_kref(const sim_t *self, chance_t *chance)
 {
-    kref_t any = once_in(chance, 3) ? any_object(self, chance) : (kref_t){0};
+    kref_t any = once_in(chance, 3) ? client_any_object(self, chance) : (kref_t){0};
     if (!kref_none(any)) return any;
     unsigned lately = self->kref_count < 12 || once_in(chance, 2) ? self->kref_count : 12;
     return self->krefs[self->kref_count - lately + roll(chance, lately)];

@@ -15,11 +15,11 @@
 #include "wire/smallcaps/smallcaps.h"
 
 typedef struct {
-    enum { AN_ANSWER, A_WAKE, A_REPEAT } kind;
+    enum { AN_ANSWER, A_WAKE, A_REPEAT, A_TIMEOUT } kind;
     enum { ASKED, OPEN, CANCELLED, OVER } state;
     kref_t result, handler, token, repeater;
     kref_t waiting; /* for its handler's answer */
-    uint64_t cluster, due_ms, step;
+    uint64_t cluster, due_ms, step, number; /* the vat's, of a timeout */
     bool exact, unsure;
 } clock_row_t;
 
@@ -27,7 +27,7 @@ struct clocks {
     sim_t *sim;
     clock_row_t *at;
     size_t count, room;
-    uint64_t step;
+    uint64_t step, latest_ms; /* somebody sets the clock back now and then */
 };
 
 clocks_t *clocks_new(sim_t *sim)
@@ -81,8 +81,9 @@ static void add(clocks_t *self, const msg_event_t *event, clock_row_t row)
     row.cluster = cluster_of(self, event->target);
     row.step = self->step;
     row.unsure = kref_none(row.result) || !row.cluster;
-    if (row.kind == AN_ANSWER && kref_none(row.result)) return;
-    if (row.kind == AN_ANSWER) row.state = OPEN;
+    bool answers = row.kind == AN_ANSWER || row.kind == A_TIMEOUT;
+    if (answers && kref_none(row.result)) return;
+    if (answers) row.state = OPEN;
     if (self->count == self->room) {
         self->room = self->room ? 2 * self->room : 32;
         self->at = realloc(self->at, self->room * sizeof *self->at);
@@ -143,11 +144,34 @@ static void asked_service(clocks_t *self, const msg_event_t *event, node_t args)
     }
 }
 
+static void asked_outside(clocks_t *self, const msg_event_t *event, node_t args)
+{
+    uint64_t number, ms;
+    if (!node_whole(node_item(args, 0), &number)) return;
+    if (text_is(event->method, "after") && node_whole(node_item(args, 1), &ms)) {
+        add(self, event,
+            (clock_row_t){.kind = A_TIMEOUT,
+                          .due_ms = event->time_us / 1000 + ms,
+                          .repeater = event->target,
+                          .number = number});
+        return;
+    }
+    for (size_t i = 0; text_is(event->method, "clear") && i < self->count; i++) {
+        clock_row_t *row = &self->at[i];
+        if (row->kind == A_TIMEOUT && row->number == number &&
+            kref_same(row->repeater, event->target) && row->state == OPEN)
+            row->state = CANCELLED;
+    }
+}
+
 /* The kernel executes a message to one of its objects. */
 void clocks_asked(clocks_t *self, const msg_event_t *event)
 {
+    if (event->time_us / 1000 > self->latest_ms) self->latest_ms = event->time_us / 1000;
     node_t args = node_item(node_root(&event->data), 1);
-    if (text_is(event->kind, "timerService")) {
+    if (text_is(event->kind, "outside")) {
+        asked_outside(self, event, args);
+    } else if (text_is(event->kind, "timerService")) {
         asked_service(self, event, args);
     } else if (text_is(event->kind, "timerRepeater") && text_is(event->method, "disable")) {
         disable(self, event->target);
@@ -197,14 +221,30 @@ static void answered(clocks_t *self, clock_row_t *row, const msg_event_t *event)
     row->state = OVER;
 }
 
+/* True: the time has come; false: it was cleared, or its vat goes. */
+static void timed_out(clocks_t *self, clock_row_t *row, const msg_event_t *event)
+{
+    bool fired = false;
+    if (!event->rejected && node_bool(node_root(&event->data), &fired) && fired) {
+        if (row->state == CANCELLED) sim_fail(self->sim, "T3", "a timeout comes that was cleared");
+        if (self->latest_ms < row->due_ms)
+            sim_fail(self->sim, "T2", "a timeout comes at %" PRIu64 ", due at %" PRIu64,
+                     self->latest_ms, row->due_ms);
+    }
+    row->state = OVER;
+}
+
 /* A promise is settled. */
 void clocks_settled(clocks_t *self, const msg_event_t *event)
 {
+    if (event->time_us / 1000 > self->latest_ms) self->latest_ms = event->time_us / 1000;
     for (size_t i = 0; i < self->count; i++) {
         clock_row_t *row = &self->at[i];
         if (kref_same(row->result, event->promise)) {
             if (row->kind == AN_ANSWER)
                 answered(self, row, event);
+            else if (row->kind == A_TIMEOUT)
+                timed_out(self, row, event);
             else if (row->state == ASKED)
                 row->state = event->rejected ? OVER : OPEN;
         } else if (!kref_none(row->waiting) && kref_same(row->waiting, event->promise)) {
@@ -259,7 +299,7 @@ void clocks_quiet(clocks_t *self)
     for (const clock_row_t *row = self->at; row < self->at + self->count; row++) {
         if (expected(self, row) && kref_none(row->waiting))
             sim_fail(self->sim, "T4", "%s was to happen at %" PRIu64 " and never did",
-                     kref_text(row->kind == AN_ANSWER ? row->result : row->handler, text),
+                     kref_text(kref_none(row->handler) ? row->result : row->handler, text),
                      row->due_ms);
     }
 }

@@ -29,6 +29,7 @@ static vat_config_t vat_of(const sim_options_t *options, unsigned vat, unsigned 
     config.eager = once_in(&chance, 3) && on(options, FAULT_eager);
     config.exits = once_in(&chance, 6) && on(options, FAULT_exit);
     config.critical = once_in(&chance, 12) && on(options, FAULT_critical);
+    config.outside = once_in(&chance, 3) && on(options, FAULT_outside);
     if (!on(options, FAULT_window)) config.window = 1;
     config.abandons = once_in(&chance, 6) && config.window == 1 && on(options, FAULT_abandon);
     if (!on(options, FAULT_reap)) config.reap_deliveries = config.reap_krefs = REAP_NEVER;
@@ -71,7 +72,10 @@ config_t config_of(const sim_options_t *options)
         once_in(&chance, 3) && on(options, FAULT_group) ? 2 + roll(&chance, GROUP_MAX - 1) : 1;
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         config.weights[i] = once_in(&chance, 4) ? 0 : 1 + roll(&chance, 4);
-    for (unsigned i = 0; i < CLUSTERS_MAX; i++) config.dialect[i] = roll(&chance, 2);
+    for (unsigned i = 0; i < CLUSTERS_MAX; i++) {
+        config.dialect[i] = roll(&chance, 2);
+        config.channel[i] = once_in(&chance, 2) && on(options, FAULT_outside);
+    }
     for (unsigned n = 1; n <= VATS_MAX; n++) config.made[n] = made_of(options, n);
     for (unsigned i = 0; i < CLUSTERS_MAX; i++)
         config.serial[i] = once_in(&chance, 10) && on(options, FAULT_serial);

@@ -229,6 +229,18 @@ static bool forge_claims(forge_t *f, unsigned kind)
     }
 }
 
+/* In an upgrade with parameters what the rows say is no lie: it may name what they do not give yet, and what
+ * it gives up is mentioned again. */
+static bool unclear(const sim_t *self, unsigned vat, uint64_t d)
+{
+    const row_t *row = rows_find(&self->rows, ROW_log, vat, d);
+    msg_t msg;
+    if (!row || msg_decode(row->body.log.delivery, &msg)) return true;
+    bool given = msg.tag == TAG_deliver_upgrade && msg.body.deliver_upgrade.parameters.slots.count;
+    msg_clear(&msg);
+    return given;
+}
+
 /* RESULT with other syscalls; NULL when there is nothing to lie about. The caller owns it. WISH: only
  * that lie. */
 blob_t *forge(sim_t *self, unsigned vat, bin_t result, wish_t wish, chance_t *chance)
@@ -238,6 +250,10 @@ blob_t *forge(sim_t *self, unsigned vat, bin_t result, wish_t wish, chance_t *ch
     if (msg_decode(result, &msg)) sim_fail(self, "codec", "a result cannot be read");
     forge_t f = {self, chance, vat_row(self, vat), msg.body.result.d, buf_of(CRANK_BYTES_MAX)};
     bool good = false;
+    if (wish != WISH_DIVERGED && unclear(self, vat, f.d)) {
+        msg_clear(&msg);
+        return NULL;
+    }
     switch (wish) {
     case WISH_NONE:
         good = once_in(chance, 2) ? forge_names(&f, roll(chance, 7))

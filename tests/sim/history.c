@@ -64,7 +64,7 @@ typedef struct {
 struct history {
     history_fail_t *fail;
     void *context;
-    map_t vats, messages, promises;
+    map_t vats, messages, promises, revoked;
     message_t *open[64]; /* by sender, modulo */
     uint64_t now, sent, delivered;
 };
@@ -189,6 +189,7 @@ void history_destroy(history_t **self_p)
     map_clear(&self->vats);
     map_clear(&self->messages);
     map_clear(&self->promises);
+    map_clear(&self->revoked);
     free(self);
     *self_p = NULL;
 }
@@ -528,6 +529,15 @@ static void check_told(history_t *self, const message_t *message, uint32_t n)
     }
 }
 
+void history_revoked(history_t *self, kref_t kref) { map_put(&self->revoked, kref.n, self); }
+
+static void check_revoked(history_t *self, kref_t target)
+{
+    char text[KREF_TEXT_MAX];
+    if (map_get(&self->revoked, target.n))
+        broken(self, "R1", "a message reaches %s, which is revoked", kref_text(target, text));
+}
+
 void history_deliver_message(history_t *self, uint32_t n, uint64_t d, message_id_t id,
                              kref_t target, kref_t result, cargo_view_t cargo)
 {
@@ -544,6 +554,7 @@ void history_deliver_message(history_t *self, uint32_t n, uint64_t d, message_id
         broken(self, "X11", "v%u/%" PRIu64 " goes to another target than was meant", n, d);
     if (!cargo_same(&message->cargo, cargo) || !kref_same(message->result, result))
         broken(self, "X11", "v%u/%" PRIu64 " is not the message that was sent", n, d);
+    check_revoked(self, target);
     take_out(self, message);
     check_order(self, message, target);
     check_told(self, message, n);
@@ -565,6 +576,7 @@ void history_served(history_t *self, message_id_t id, kref_t target)
         promise && promise->settled_at && !promise->rejected && kref_same(promise->single, target);
     if (!kref_same(target, message->target) && !through)
         broken(self, "X11", "the kernel executes a message that was meant for something else");
+    check_revoked(self, target);
     if (kref_issuer(target).n) broken(self, "X11", "the kernel executes a message to a vat's object");
     take_out(self, message);
     if (!kref_none(message->result)) promise_of(self, message->result)->served = true;

@@ -11,6 +11,7 @@
  *   D1   deliveries of a vat are dense, each applied once
  *   G1   dropExports: no other vat reaches the object, and no message on its way leads to it
  *   G2   retireExports, retireImports: nobody recognizes it, or nobody owns it and nobody reaches it
+ *   R1   nothing is delivered to a revoked object that was not in flight before
  *   S1   when all is quiet, every result is settled
  *
  * References are krefs, as numbers. Lists are borrowed for the call. */
@@ -74,6 +75,8 @@ void history_deliver_message(history_t *self, uint32_t vat, uint64_t d, message_
                              kref_t target, kref_t result, cargo_view_t cargo);
 /* The kernel executed a message to an object of its own, and settles its result as it likes. */
 void history_served(history_t *self, message_id_t id, kref_t target);
+/* From now on no message gets to KREF. */
+void history_revoked(history_t *self, kref_t kref);
 /* A notify: each promise with its value, then history_told() for the delivery. */
 void history_tell(history_t *self, uint32_t vat, uint64_t d, kref_t promise, bool rejected,
                   cargo_view_t cargo);

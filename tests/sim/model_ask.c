@@ -156,6 +156,7 @@ static void put(model_t *self, chance_t *chance, cargo_t *cargo, const char **at
     case 't': model_print(cargo, "\"+%llu\"", (unsigned long long)near); return;
     case 'N': put_time(self, chance, cargo, "relValue", little); return;
     case 'T': put_time(self, chance, cargo, "absValue", near); return;
+    case 'k': model_print(cargo, "%u", roll(chance, 5)); return;
     case 'u': model_print(cargo, "\"+%u\"", roll(chance, 4)); return;
     case 'a': put_some(self, chance, cargo); return;
     case '{': put_import(self, chance, cargo, kind_in_braces(at)); return;

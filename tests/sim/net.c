@@ -223,6 +223,7 @@ typedef enum {
     MOVE_GONE,
     MOVE_CLIENT,
     MOVE_COMMIT,
+    MOVE_AGENT,
     MOVE_CHORE
 } move_kind_t;
 typedef struct {
@@ -253,6 +254,7 @@ static unsigned moves_of(const sim_t *self, move_t moves[MOVES_MAX])
     if (!self->client) moves[count++] = (move_t){.kind = MOVE_CLIENT};
     if (self->pending_count) moves[count++] = (move_t){.kind = MOVE_COMMIT};
     if (self->late_count) moves[count++] = (move_t){.kind = MOVE_LATE};
+    if (agent_moves(self)) moves[count++] = (move_t){.kind = MOVE_AGENT};
     if (kernel_overdue(self->kernel, self->now_us)) moves[count++] = (move_t){.kind = MOVE_CHORE};
     return count;
 }
@@ -288,6 +290,7 @@ static void move(sim_t *self, const move_t *one, chance_t *chance)
         return;
     case MOVE_CLIENT: client_open(self); return;
     case MOVE_COMMIT: broker_commit(self); return;
+    case MOVE_AGENT: agent_move(self, chance); return;
     case MOVE_CHORE: broker_step(self, INPUT_CHORE, 0, 0, NULL); return;
     case MOVE_LATE: {
         unsigned at = roll(chance, self->late_count);

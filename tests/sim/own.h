@@ -12,12 +12,13 @@
 #include "wire/base/map.h"
 
 enum { CELL_COUNT = HOSTS_MAX * (VATS_MAX + 1), LATE_MAX = 64, GROUP_MAX = 6, KEPT_MAX = 64 };
+enum { AGENT_ASKS_MAX = 1024, AGENT_CHANNELS_MAX = 8 };
 enum { REQUESTS_MAX = 1024, CALLS_MAX = 200, KREFS_MAX = 128 };
 
 typedef struct {
     unsigned cluster, window, host;
     uint64_t reap_deliveries, reap_krefs;
-    bool rude, eager, abandons, exits, critical;
+    bool rude, eager, abandons, exits, critical, outside;
 } vat_config_t;
 
 /* Drawn from the seed. */
@@ -26,7 +27,7 @@ typedef struct {
     unsigned accident; /* once in so many steps */
     unsigned budget, group;
     unsigned weights[FAULT_COUNT];
-    bool serial[CLUSTERS_MAX];
+    bool serial[CLUSTERS_MAX], channel[CLUSTERS_MAX];
     unsigned dialect[CLUSTERS_MAX];
     vat_config_t vat[LAUNCHED_MAX];      /* those of the files, as v1, v2, ... by name */
     vat_config_t made[VATS_MAX + 1]; /* those that vats make, by number */
@@ -98,6 +99,13 @@ typedef enum {
     WISH_COUNT
 } wish_t;
 
+typedef struct {
+    enum { AGENT_OUT, AGENT_STARTS, AGENT_IN } state;
+    bool gone; /* the broker has not noticed yet */
+    uint64_t asks[AGENT_ASKS_MAX], channels[AGENT_CHANNELS_MAX];
+    unsigned ask_count, channel_count;
+} agent_t;
+
 /* An input whose effects have not left yet. */
 typedef struct {
     effects_t effects;
@@ -138,6 +146,8 @@ struct sim {
     unsigned liar;               /* vat whose next result is a lie */
     unsigned lose[VATS_MAX + 1]; /* the next live delivery meets a limit */
 
+    agent_t agent;
+    map_t errands;   /* those that any agent was asked */
     unsigned client; /* connection; 0: none */
     uint32_t client_number;
     request_t asked[REQUESTS_MAX];
@@ -145,7 +155,8 @@ struct sim {
     cluster_t clusters[CLUSTERS_MAX];
     kref_t bootstraps[CLUSTERS_MAX];
     bool told_release[VATS_MAX + 1], unheard[VATS_MAX + 1]; /* the last call was sent, and failed */
-    bool launched[CLUSTERS_MAX], launch_asked[CLUSTERS_MAX], removed[CLUSTERS_MAX];
+    bool launched[CLUSTERS_MAX], launch_asked[CLUSTERS_MAX], removed[CLUSTERS_MAX],
+        reloaded[CLUSTERS_MAX];
     kref_t krefs[KREFS_MAX]; /* what the client knows */
     unsigned kref_count;
 
@@ -201,6 +212,12 @@ void clocks_settled(clocks_t *self, const msg_event_t *event);
 void clocks_sent(clocks_t *self, const msg_event_t *event);
 void clocks_quiet(clocks_t *self);
 
+/* agent.c */
+void agent_take(sim_t *self, const blob_t *frame);
+void agent_dies(sim_t *self, bool told);
+bool agent_moves(const sim_t *self);
+void agent_move(sim_t *self, chance_t *chance);
+
 /* covered.c */
 void covered_asked(sim_t *self, const msg_event_t *event);
 void covered_settled(sim_t *self, const msg_event_t *event);
@@ -219,6 +236,7 @@ bool client_call(sim_t *self, chance_t *chance);
 request_t *client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind);
 id128_t client_request(sim_t *self);
 void client_know(sim_t *self, kref_t kref);
+kref_t client_any_object(const sim_t *self, chance_t *chance);
 unsigned client_open_requests(const sim_t *self);
 
 /* accident.c */
@@ -229,6 +247,7 @@ blob_t *forge(sim_t *self, unsigned vat, bin_t result, wish_t wish, chance_t *ch
 void check_names(sim_t *self);
 void check_vats(sim_t *self);
 void check_idle(sim_t *self);
+uint64_t check_own_pins(const sim_t *self, const row_object_t *object);
 void check_baseline(sim_t *self);
 void check_nothing_left(sim_t *self);
 const row_vat_t *vat_row(const sim_t *self, unsigned vat);

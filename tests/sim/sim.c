@@ -184,6 +184,7 @@ static void world_clear(sim_t *self)
     history_destroy(&self->history);
     clocks_destroy(&self->clocks);
     map_clear(&self->owed);
+    map_clear(&self->errands);
 }
 
 static void run(sim_t *self)

@@ -30,6 +30,10 @@ enum { VATS_MAX = 24, LAUNCHED_MAX = 6, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MA
     X(remove, "a cluster is removed while it works")                            \
     X(service, "vats use objects of the kernel: time, vat-admin")                 \
     X(upgrade, "vats are upgraded, some to code that is broken or not there")   \
+    X(outside, "IO channels of clusters; fetch and timeouts of vats")           \
+    X(agent, "the agent dies, and another one comes")                           \
+    X(revoke, "the client revokes objects")                                     \
+    X(reload, "the client reloads a cluster")                                   \
     X(critical, "vats whose end ends their cluster")                            \
     X(audit, "the client audits, with the names that workers know, and lists")  \
     X(pin, "the client pins objects, and takes pins away")

@@ -279,6 +279,12 @@ void told_step(sim_t *self, const pending_t *step)
 {
     msg_t msg;
     clocks_step(self->clocks);
+    if (step->frame && msg_peek(blob_bin(step->frame)) == TAG_revoke &&
+        msg_decode(blob_bin(step->frame), &msg) == ERR_OK) {
+        const row_t *object = rows_find(&self->rows, ROW_object, msg.body.revoke.kref.n, 0);
+        if (object && object->body.object.revoked) history_revoked(self->history, msg.body.revoke.kref);
+        msg_clear(&msg);
+    }
     if (step->frame && msg_peek(blob_bin(step->frame)) == TAG_result) {
         if (msg_decode(blob_bin(step->frame), &msg)) return;
         if (applied(step, &msg.body.result)) {

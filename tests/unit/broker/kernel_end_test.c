@@ -273,6 +273,26 @@ Test(end, a_vat_that_never_started_is_remembered_while_something_of_it_is_held)
     rig_destroy(&rig);
 }
 
+/* A client pins what such a vat's globals use: that works for a vat that is known. */
+Test(end, a_vat_that_never_started_is_remembered_while_something_about_it_is_held)
+{
+    rig_t *rig = start("alice", NULL);
+    rig_launch_t options = {.no_start = true, .globals = "setTimeout"};
+    cr_assert_null(rig_launch(rig, "bob", &options));
+    const capdata_t *parameters = &rig_delivery(rig, 2)->body.deliver_start.parameters;
+    cr_assert_eq(parameters->slots.count, 1);
+    kref_t outside = parameters->slots.at[0];
+    msg_pin_t pin = {rig_id(rig), outside, 0};
+    cr_assert_eq(rig_ask(rig, TAG_pin, &pin)->tag, TAG_done);
+    rig_fail(rig, 2, ERR_NO_BUILD_ROOT, "no");
+    cr_assert_eq(rig_reply(rig, 1)->tag, TAG_failed);
+    rig_restart(rig, false);
+    pin = (msg_pin_t){rig_id(rig), outside, 1};
+    cr_assert_eq(rig_ask(rig, TAG_pin, &pin)->tag, TAG_done);
+    cr_assert_eq(rig_rows(rig, ROW_service), 0);
+    rig_destroy(&rig);
+}
+
 Test(end, a_critical_vat_takes_its_cluster_with_it)
 {
     rig_launch_t options = {.critical = 2};
