@@ -218,9 +218,7 @@ void errand_new(call_t *call, errand_what_t what, bool again)
 void outside_fetch(call_t *call)
 {
     node_t method = node_member(node_item(call->args, 0), "method");
-    node_kind_t kind = node_kind(method);
-    bool asks = kind == NODE_NONE || kind == NODE_UNDEFINED || node_is(method, "GET") ||
-                node_is(method, "HEAD");
+    bool asks = node_absent(method) || node_is(method, "GET") || node_is(method, "HEAD");
     errand_new(call, ERRAND_FETCH, asks);
 }
 

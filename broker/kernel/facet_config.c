@@ -67,11 +67,6 @@ __attribute__((format(printf, 2, 3))) static bool wrong(reading_t *r, const char
     return false;
 }
 
-static bool absent(node_t node)
-{
-    return node_kind(node) == NODE_NONE || node_kind(node) == NODE_UNDEFINED;
-}
-
 /* A text of 1 to MAX bytes, copied to OUT, which has room for two more. */
 static bool read_text(reading_t *r, node_t node, size_t max, const char *what, char *out)
 {
@@ -115,18 +110,18 @@ static bool read_bundle(reading_t *r, node_t spec, const char *what, bool inside
 {
     node_t hash = node_member(spec, "bundleHash"), name = node_member(spec, "bundleName");
     char text[NAME_ROOM];
-    if (!absent(node_member(spec, "bundleSpec")) || !absent(node_member(spec, "sourceSpec")))
+    if (!node_absent(node_member(spec, "bundleSpec")) || !node_absent(node_member(spec, "sourceSpec")))
         return wrong(
             r, "%.200s: a vat names code by bundleName or bundleHash, not by where it lies", what);
-    if (absent(hash) == absent(name))
+    if (node_absent(hash) == node_absent(name))
         return wrong(r, "%.200s: one of bundleName and bundleHash is wanted", what);
-    if (!absent(hash)) {
+    if (!node_absent(hash)) {
         if (!read_text(r, hash, NAME_BYTES_MAX, what, out)) return false;
         return bundle_hash(text_of(out)) || wrong(r, "%.200s: no hash of a bundle", what);
     }
     if (!read_text(r, name, NAME_BYTES_MAX, what, text)) return false;
     node_t own = inside ? member_named(r->bundles, text_of(text)) : (node_t){0};
-    if (!absent(own)) return read_bundle(r, own, what, false, out);
+    if (!node_absent(own)) return read_bundle(r, own, what, false, out);
     return bundle_named(r->cluster, text_of(text), out, NAME_ROOM) ||
            wrong(r, "%.200s: bundle name \"%.200s\" is not known", what, text);
 }
@@ -136,7 +131,7 @@ static bool read_words(reading_t *r, node_t list, const char *what)
 {
     node_t at = {0};
     buf_reset(&r->words);
-    if (absent(list)) return true;
+    if (node_absent(list)) return true;
     if (node_kind(list) != NODE_ARRAY) return wrong(r, "%.200s: an array is wanted", what);
     while (node_next(list, &at, NULL)) {
         char word[NAME_ROOM];
@@ -158,7 +153,7 @@ static bool read_vat_row(reading_t *r, node_t vat, const char *what, msg_launch_
 {
     static const char *const network_keys[] = {"allowedHosts", NULL};
     node_t network = node_member(vat, "network");
-    if (!absent(network) && !read_keys(r, network, what, network_keys)) return false;
+    if (!node_absent(network) && !read_keys(r, network, what, network_keys)) return false;
     if (!read_words(r, node_member(vat, "globals"), what)) return false;
     AUTO(blob) globals = text_blob(words(r));
     if (!read_words(r, node_member(network, "allowedHosts"), what)) return false;
@@ -178,10 +173,10 @@ static bool read_vat(reading_t *r, node_t name_node, node_t vat)
     if (!read_text(r, name_node, NAME_BYTES_MAX, "a vat's name", name)) return false;
     snprintf(what, sizeof what, "vats.%s", name);
     if (!read_keys(r, vat, what, keys) || !read_bundle(r, vat, what, true, hash)) return false;
-    if (!absent(parameters) && node_kind(parameters) != NODE_RECORD)
+    if (!node_absent(parameters) && node_kind(parameters) != NODE_RECORD)
         return wrong(r, "%.200s: parameters: a record is wanted", what);
     AUTO(value)
-    value = absent(parameters) ? value_print(r->k, NULL, 0, "#{}") : value_cut(r->k, parameters);
+    value = node_absent(parameters) ? value_print(r->k, NULL, 0, "#{}") : value_cut(r->k, parameters);
     if (value->slot_count)
         return wrong(r, "%.200s: parameters: plain data is wanted, without objects", what);
     msg_launch_vat_t row = {.name = text_of(name),
@@ -216,7 +211,7 @@ static bool read_bundles(reading_t *r)
     static const char *const keys[] = {"bundleHash", "bundleName", "bundleSpec", "sourceSpec",
                                        NULL};
     node_t at = {0}, name;
-    if (absent(r->bundles)) return true;
+    if (node_absent(r->bundles)) return true;
     if (node_kind(r->bundles) != NODE_RECORD) return wrong(r, "bundles: a record is wanted");
     while (node_next(r->bundles, &at, &name)) {
         char text[NAME_ROOM], what[NAME_ROOM + 8], hash[NAME_ROOM];
@@ -239,7 +234,7 @@ static bool read_choice(reading_t *r, node_t node, const char *what, const char 
                         uint64_t otherwise, uint64_t *ret)
 {
     *ret = otherwise;
-    if (absent(node)) return true;
+    if (node_absent(node)) return true;
     for (uint64_t i = 0; list[i]; i++) {
         if (!list[i][0] || !node_is(node, list[i])) continue;
         *ret = i;
@@ -276,7 +271,7 @@ static bool read_channel(reading_t *r, node_t name_node, node_t channel)
 static bool read_channels(reading_t *r)
 {
     node_t io = node_member(r->config, "io"), at = {0}, name;
-    if (absent(io)) return true;
+    if (node_absent(io)) return true;
     if (node_kind(io) != NODE_RECORD) return wrong(r, "io: a record is wanted");
     while (node_next(io, &at, &name))
         if (!read_channel(r, name, at)) return false;
@@ -292,7 +287,7 @@ static bool read_services(reading_t *r)
     AUTO(blob) all = text_blob(words(r));
     buf_reset(&r->words);
     for (size_t at = 0; word_next(blob_text(all), &at, &word);) {
-        if (word_in(words(r), word) || !absent(member_named(io, word))) continue;
+        if (word_in(words(r), word) || !node_absent(member_named(io, word))) continue;
         must(buf_add(&r->words, " ", r->words.len > 0) == ERR_OK);
         must(buf_add(&r->words, word.at, word.len) == ERR_OK);
     }

@@ -477,6 +477,7 @@ void call_fulfil(call_t *call, const char *body);
 void call_answer_service(call_t *call, const service_t *service);
 __attribute__((format(printf, 2, 3))) void call_fail(call_t *call, const char *format, ...);
 kref_t call_defer(call_t *call);
+cause_t call_cause(const call_t *call);
 bool text_same(text_t a, text_t b);
 
 /* ---- pending.c: answers that the kernel owes ---- */
@@ -504,6 +505,7 @@ __attribute__((format(printf, 4, 5))) value_t *value_print(kernel_t *k, const kr
                                                            size_t count, const char *format, ...);
 value_t *value_failed(kernel_t *k, text_t text);
 value_t *value_cut(kernel_t *k, node_t node);
+bool node_absent(node_t node);
 text_t node_copy(node_t node, char *out, size_t room);
 
 /* ---- timer.c ---- */

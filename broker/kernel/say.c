@@ -51,6 +51,13 @@ value_t *value_cut(kernel_t *k, node_t node)
     return value;
 }
 
+/* Left out, or undefined. */
+bool node_absent(node_t node)
+{
+    node_kind_t kind = node_kind(node);
+    return kind == NODE_NONE || kind == NODE_UNDEFINED;
+}
+
 /* The characters of a text, as many as fit with a NUL into OUT; of anything else, none. */
 text_t node_copy(node_t node, char *out, size_t room)
 {

@@ -191,6 +191,14 @@ kref_t call_defer(call_t *call)
     return result;
 }
 
+/* A cause of its own for a message that follows from the call. */
+cause_t call_cause(const call_t *call)
+{
+    cause_t cause = cause_input(call->k);
+    cause.trace = call->cause.trace;
+    return cause;
+}
+
 /* ---- a message ---- */
 
 static void append(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }

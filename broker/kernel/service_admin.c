@@ -126,17 +126,11 @@ static bool unknown_options(node_t options, const char *const *known, char *out,
     return len > 0;
 }
 
-static bool absent(node_t node)
-{
-    node_kind_t kind = node_kind(node);
-    return kind == NODE_NONE || kind == NODE_UNDEFINED;
-}
-
 /* An option that is there must be of this kind. */
 static bool option_is(call_t *call, node_t options, const char *name, node_kind_t kind)
 {
     node_t node = node_member(options, name);
-    if (absent(node) || node_kind(node) == kind) return true;
+    if (node_absent(node) || node_kind(node) == kind) return true;
     bool off = false;
     if (node_bool(node, &off) && !off) return true; /* SwingSet looks at the type of what is truthy */
     call_fail(call, "CreateVatOptions(%s)", name);
@@ -147,7 +141,7 @@ static bool read_name(call_t *call, node_t options, options_t *ret)
 {
     char name[512];
     node_t node = node_member(options, "name");
-    if (absent(node)) return true;
+    if (node_absent(node)) return true;
     text_t text = node_copy(node, name, sizeof name);
     if (text.len > VAT_NAME_MAX) {
         call_fail(call, "CreateVatOptions: oversized vat name \"%s\"", name);
@@ -172,7 +166,7 @@ static bool read_manager(call_t *call, node_t options)
     static const char *const types[] = {"local", "node-subprocess", "xsnap", "xs-worker"};
     node_t node = node_member(options, "managerType");
     char type[64];
-    if (absent(node)) return true;
+    if (node_absent(node)) return true;
     node_copy(node, type, sizeof type);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (strcmp(type, types[i]) == 0) return true;
@@ -182,7 +176,7 @@ static bool read_manager(call_t *call, node_t options)
 
 static bool read_reap(call_t *call, node_t node, uint64_t *ret)
 {
-    if (absent(node)) return true;
+    if (node_absent(node)) return true;
     if (node_is(node, "never")) {
         *ret = REAP_NEVER;
         return true;
@@ -196,7 +190,7 @@ static bool read_critical(call_t *call, node_t options, options_t *ret)
 {
     node_t node = node_member(options, "critical");
     bool off;
-    if (absent(node) || node_kind(node) == NODE_NULL || (node_bool(node, &off) && !off)) return true;
+    if (node_absent(node) || node_kind(node) == NODE_NULL || (node_bool(node, &off) && !off)) return true;
     const service_t *key = service_argument(call, node, SERVICE_critical_key);
     ret->critical = key && key->row.cluster == call->service->row.cluster;
     if (!ret->critical) call_fail(call, "invalid criticalVatKey");
@@ -208,7 +202,7 @@ static bool read_words(call_t *call, node_t list, const char *what, buf_t *ret)
 {
     node_t at = {0};
     *ret = buf_of(TEXT_BYTES_MAX);
-    bool good = absent(list) || node_kind(list) == NODE_ARRAY;
+    bool good = node_absent(list) || node_kind(list) == NODE_ARRAY;
     while (good && node_next(list, &at, NULL)) {
         char word[NAME_BYTES_MAX + 1];
         text_t text = node_copy(at, word, sizeof word);
@@ -223,7 +217,7 @@ static bool read_options(call_t *call, node_t options, options_t *ret)
 {
     char unknown[512];
     *ret = (options_t){0};
-    if (absent(options)) return true;
+    if (node_absent(options)) return true;
     if (node_kind(options) != NODE_RECORD) {
         call_fail(call, "CreateVatOptions: not a record");
         return false;
@@ -481,7 +475,7 @@ static void upgrade(call_t *call)
         call_fail(call, "upgrade() received unknown options: \"%s\"", unknown);
         return;
     }
-    if (!absent(message)) {
+    if (!node_absent(message)) {
         if (node_kind(message) != NODE_TEXT) {
             call_fail(call, "upgradeMessage not a string");
             return;

@@ -169,17 +169,9 @@ static void get_presence(call_t *call)
     call_answer(call, value);
 }
 
-/* A cause of its own for a message that follows from the call. */
-static cause_t cause_of(const call_t *call)
-{
-    cause_t cause = cause_input(call->k);
-    cause.trace = call->cause.trace;
-    return cause;
-}
-
 static void send(call_t *call, kref_t target, kref_t result, value_t *methargs)
 {
-    entry_t *entry = entry_new(call->k, ENTRY_MESSAGE, target, result, methargs, cause_of(call));
+    entry_t *entry = entry_new(call->k, ENTRY_MESSAGE, target, result, methargs, call_cause(call));
     event_send(call->k, NULL, 0, entry);
     queue_push(&call->k->work, entry);
 }
@@ -251,7 +243,7 @@ static void terminate_subcluster(call_t *call)
 {
     kcluster_t *cluster = named_cluster(call);
     if (cluster)
-        cluster_end(call->k, cluster, cause_of(call));
+        cluster_end(call->k, cluster, call_cause(call));
     else
         call_fail(call, "Subcluster does not exist.");
 }
@@ -263,7 +255,7 @@ static void reset(call_t *call)
     uint64_t *clusters = map_sorted(&call->k->clusters, &count);
     for (size_t i = 0; i < count; i++) {
         kcluster_t *cluster = cluster_find(call->k, clusters[i]);
-        if (cluster) cluster_end(call->k, cluster, cause_of(call));
+        if (cluster) cluster_end(call->k, cluster, call_cause(call));
     }
     free(clusters);
 }

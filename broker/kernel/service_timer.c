@@ -162,14 +162,6 @@ static void get_current_timestamp(call_t *call)
     if (own_cluster(call)) answer_time(call, time_ms(call->k));
 }
 
-/* A cause of its own for a message that follows from the call. */
-static cause_t cause_of(const call_t *call)
-{
-    cause_t cause = cause_input(call->k);
-    cause.trace = call->cause.trace;
-    return cause;
-}
-
 static void set_wakeup(call_t *call)
 {
     kernel_t *k = call->k;
@@ -181,7 +173,7 @@ static void set_wakeup(call_t *call)
         return;
     }
     if (when <= time_ms(k)) {
-        time_wake(k, cluster->row.cluster, handler, (kref_t){0}, cause_of(call));
+        time_wake(k, cluster->row.cluster, handler, (kref_t){0}, call_cause(call));
     } else {
         if (!has_room(call, cluster)) return;
         timer_new(k, (row_timer_t){.kind = TIMER_WAKE,
@@ -242,7 +234,7 @@ static ktimer_t *repeat(call_t *call, uint64_t start, uint64_t interval, kref_t 
                                                  .service = repeater ? repeater->row.kref : 0,
                                                  .start_ms = start,
                                                  .interval_ms = interval});
-    if (start == now) timer_repeat(k, timer, cause_of(call));
+    if (start == now) timer_repeat(k, timer, call_cause(call));
     return timer;
 }
 
