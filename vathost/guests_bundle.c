@@ -93,6 +93,15 @@ void bundle_tick(guests_t *self, worker_t *worker, uint64_t now_ms)
 
 /* ---- what the broker sends ---- */
 
+/* The vat has no code to begin with: the broker ends it, if it never ran. */
+static void tell_missing(guests_t *self, const guest_t *guest)
+{
+    char reason[NAME_BYTES_MAX + 64];
+    snprintf(reason, sizeof reason, "%s: %s", err_text(ERR_BUNDLE_UNKNOWN), guest->bundle);
+    msg_lost_t lost = {guest->vat, guest->inc, guest->pgen, 0, 1, ERR_BUNDLE_UNKNOWN, text_of(reason)};
+    guests_tell_broker(self, TAG_lost, &lost);
+}
+
 /* What GUEST awaits is here (DONE), does not exist (not EXISTS), or did not come whole. */
 static void came(guests_t *self, guest_t *guest, bool done, bool exists, uint64_t now_ms)
 {
@@ -105,6 +114,7 @@ static void came(guests_t *self, guest_t *guest, bool done, bool exists, uint64_
         give(self, worker, "", now_ms);
     } else {
         guest->fetching = false;
+        if (!exists) tell_missing(self, guest);
         if (done)
             guests_start(self, guest, now_ms);
         else

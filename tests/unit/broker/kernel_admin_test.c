@@ -372,3 +372,16 @@ Test(admin, a_vat_reaches_no_host_that_its_cluster_was_not_given)
                  "Vat Creation Error: Vat \\\"v4\\\" requested host \\\"c.example\\\", "
                  "which its cluster was not given");
 }
+
+Test(admin, a_vat_without_code_is_not_made)
+{
+    kref_t promise = send(service(), "#[\"createVat\",[\"b1-nowhere\"]]", NULL, 0);
+    cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_start);
+    msg_lost_t lost = {.vat = {2}, .inc = 1, .pgen = 1, .run = 1, .d = 1,
+                       .error = ERR_BUNDLE_UNKNOWN, .reason = text_of("it is nowhere")};
+    rig_from_host(rig, 2, TAG_lost, &lost);
+    const msg_settled_t *answer = settled(promise);
+    cr_assert(answer && answer->rejected);
+    cr_expect(rig_body_is(&answer->value, "#{\"#error\":\"Vat Creation Error: it is nowhere\","
+                                          "\"name\":\"Error\"}"));
+}

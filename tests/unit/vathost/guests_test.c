@@ -15,7 +15,7 @@
 static const vat_t vat = {3};
 static int far_end = -1;
 static uint64_t token;
-static size_t started, killed, attaches, others, gets;
+static size_t started, killed, attaches, others, gets, losts;
 static guests_t *guests;
 
 /* ---- the crew, and bundles: all are there but the missing one ---- */
@@ -74,6 +74,7 @@ static bool to_broker(void *context, bin_t frame)
     switch (msg_peek(frame)) {
     case TAG_attach: attaches++; break;
     case TAG_bundle_get: gets++; break;
+    case TAG_lost: losts++; break;
     default: others++;
     }
     return true;
@@ -239,6 +240,21 @@ Test(guests, a_bundle_that_does_not_exist_is_an_answer)
     missing = "";
     wants("b1-new");
     hears_file("/bundles/b1-new");
+}
+
+Test(guests, a_vat_whose_bundle_does_not_exist_is_reported)
+{
+    msg_vat_new_t new = {
+        .vat = {4}, .inc = 1, .pgen = 1, .name = text_of("bob"), .bundle = text_of("b1-new")};
+    missing = "b1-new";
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(gets, 1);
+    part("b1-new", 0);
+    cr_expect_eq(losts, 1);
+    guests_tick(guests, 1000);
+    cr_expect_eq(gets, 1);
+    guests_tick(guests, 3000);
+    cr_expect_eq(gets, 2, "until the broker has ended it");
 }
 
 Test(guests, a_bundle_that_comes_broken_is_fetched_again)
