@@ -84,8 +84,22 @@ static err_t read_rows(launch_t *l)
     return ERR_OK;
 }
 
+/* Is it there, and without what a terminal would take for a command (U+0000-1F, U+007F-9F)? */
+static bool name_good(text_t name)
+{
+    unsigned char before = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.at[i];
+        if (c < ' ' || c == 0x7f || (before == 0xc2 && c < 0xa0)) return false;
+        before = c;
+    }
+    return name.len > 0;
+}
+
 static err_t check_names(launch_t *l)
 {
+    if (l->msg->name.len && !name_good(l->msg->name))
+        return refuse(l, ERR_BAD_VALUE, "a name has no control characters");
     for (size_t i = 0; i < l->k->clusters.room; i++) {
         const kcluster_t *other = map_cell(&l->k->clusters, i);
         if (other && other != l->instead && text_same(other->row.name, l->msg->name))
@@ -100,13 +114,6 @@ static err_t check_names(launch_t *l)
         return refuse(l, ERR_SERVICE_UNKNOWN, why);
     }
     return ERR_OK;
-}
-
-static bool name_good(text_t name)
-{
-    for (size_t i = 0; i < name.len; i++)
-        if ((unsigned char)name.at[i] < ' ') return false;
-    return name.len > 0;
 }
 
 /* Frames of one kind in FRAMES; each must be GOOD, and there are at most MAX. */

@@ -429,3 +429,21 @@ Test(launch, parameters_that_are_too_deep)
     add(row);
     expect_refused(ERR_BODY_BROKEN, "its parameters are not well-formed");
 }
+
+/* U+009B begins a command of a terminal, as ESC [ does. */
+Test(launch, names_that_a_terminal_would_obey)
+{
+    static const char *const names[] = {"a\x1b[J", "a\x7f", "\xc2\x9b[J"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        add(vat_row("alice"));
+        const msg_t *reply = launch(names[i], "");
+        cr_assert(reply && reply->tag == TAG_failed, "cluster %zu", i);
+        cr_expect_eq(reply->body.failed.error, ERR_BAD_VALUE);
+        add(vat_row(names[i]));
+        reply = launch("c", "");
+        cr_assert(reply && reply->tag == TAG_failed, "vat %zu", i);
+        cr_expect_eq(reply->body.failed.error, ERR_BAD_VALUE);
+    }
+    add(vat_row("\xc2\xa0\xc3\x9b"));
+    cr_expect_null(launch("\xc3\x9b", ""), "letters are letters");
+}
