@@ -241,6 +241,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
         return;
     }
     bool quarantined = vat->row.state == VAT_QUARANTINED;
+    bool unmade = vat->row.dynamic && vat->row.state == VAT_STARTING; /* its creation fails */
     if (quarantined) busy_change(k, vat, vat->busy, true);
     vat_counted(k, vat, false);
     vat->row.state = VAT_TERMINATED;
@@ -253,7 +254,6 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
 
     end_promises(k, vat, cause);
     end_work(k, vat);
-    bool made = !pending_of_vat(vat, PENDING_CREATE); /* or its creation fails */
     if (vat->admin) service_ended(k, vat->admin, rejected, value);
     pendings_vat_ended(k, vat, rejected, value, cause);
     timers_without_vat(k, vat);
@@ -267,7 +267,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
     send_host(k, vat->row.host, TAG_vat_end, &msg);
     if (!quarantined) event_life(k, "vat-exit", vat, NULL, vat->row.reason);
-    vat->forget = !made && vat_forgettable(vat);
+    vat->forget = unmade && vat_forgettable(vat);
     if (vat->forget) k->forget = true;
     if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);
 }

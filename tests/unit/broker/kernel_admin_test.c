@@ -385,3 +385,16 @@ Test(admin, a_vat_without_code_is_not_made)
     cr_expect(rig_body_is(&answer->value, "#{\"#error\":\"Vat Creation Error: it is nowhere\","
                                           "\"name\":\"Error\"}"));
 }
+
+/* Whether somebody waits for it or not. */
+Test(admin, a_creation_that_failed_leaves_no_row)
+{
+    size_t before = rig_rows(rig, ROW_vat);
+    for (uint8_t silent = 0; silent < 2; silent++) {
+        capdata_t create = rig_data("#[\"createVat\",[\"worker\"]]", NULL, 0);
+        msg_call_t call = {rig_id(rig), service(), create, silent};
+        cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+        rig_fail(rig, 2u + silent, ERR_VAT_FAILED, "no");
+        cr_expect_eq(rig_rows(rig, ROW_vat), before, "%d", silent);
+    }
+}
