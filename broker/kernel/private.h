@@ -316,7 +316,7 @@ struct kernel {
     map_t services, pendings, timers, errands; /* by kref, promise, number, number */
     ktimer_t **heap;                           /* timers that are due some time: the first one first */
     size_t heap_count, heap_room;
-    map_t timer_chains; /* token, or vat and number -> the first of them */
+    map_t timer_chains; /* token and cluster, or vat and number -> the first of them */
     blob_t *globals; /* names that vats may ask for; NULL: all */
     enum { AGENT_NONE, AGENT_WANTED, AGENT_HERE } agent;
     bool agent_lost;      /* the one before the start went with its broker, and that is to be looked at */
@@ -516,7 +516,7 @@ void timer_schedule(kernel_t *k, ktimer_t *timer, uint64_t due_ms);
 void timer_release(kernel_t *k, ktimer_t *timer);
 void timer_settle(kernel_t *k, ktimer_t *timer, bool rejected, value_t *value, cause_t cause);
 void timer_repeat(kernel_t *k, ktimer_t *timer, cause_t cause);
-uint64_t *timers_of_token(kernel_t *k, kref_t token, size_t *ret_count);
+uint64_t *timers_of_token(kernel_t *k, kref_t token, uint64_t cluster, size_t *ret_count);
 ktimer_t *timeout_find(const kernel_t *k, const kvat_t *vat, uint64_t number);
 bool timers_full(const kcluster_t *cluster);
 void timers_fire(kernel_t *k);

@@ -329,12 +329,11 @@ static void cancel(call_t *call)
     size_t count;
     node_t token = node_item(call->args, 0);
     if (!own_cluster(call) || node_kind(token) != NODE_OBJECT) return;
-    uint64_t *numbers = timers_of_token(k, node_slot(token), &count);
+    uint64_t *numbers = timers_of_token(k, node_slot(token), call->service->row.cluster, &count);
     for (size_t i = 0; i < count; i++) {
         ktimer_t *timer = timer_find(k, numbers[i]);
         if (PLANTED(cancel_first_only) && i) break;
-        if (timer && timer->row.cluster == call->service->row.cluster)
-            cancel_timer(k, timer, call->cause);
+        if (timer) cancel_timer(k, timer, call->cause);
     }
     free(numbers);
 }

@@ -169,14 +169,19 @@ static void heap_remove(kernel_t *k, ktimer_t *timer)
 
 /* ---- found by their token, or by the number that a vat gave them ---- */
 
-static uint64_t timeout_key(uint64_t vat, uint64_t number)
+/* Different ones may have the same key: whoever looks for one compares. The last bit says which kind. */
+static uint64_t timeout_key(uint64_t vat, uint64_t number) { return (vat << 40 ^ number) << 1 | 1; }
+
+static uint64_t token_key(uint64_t token, uint64_t cluster)
 {
-    return (vat << 40 ^ number) | UINT64_C(1) << 63; /* no kref of an object has that bit */
+    return ((token ^ cluster * UINT64_C(0x9e3779b97f4a7c15)) | UINT64_C(1) << 62) << 1;
 }
 
+/* 0: nobody looks for it. */
 static uint64_t chain_key(const row_timer_t *row)
 {
-    return row->kind == TIMER_TIMEOUT ? timeout_key(row->vat, row->number) : row->token;
+    if (row->kind == TIMER_TIMEOUT) return timeout_key(row->vat, row->number);
+    return row->token ? token_key(row->token, row->cluster) : 0;
 }
 
 static void chain_add(kernel_t *k, ktimer_t *timer)
@@ -239,13 +244,16 @@ ktimer_t *timeout_find(const kernel_t *k, const kvat_t *vat, uint64_t number)
     return at;
 }
 
-/* The numbers of all timers with this token, ascending. The caller frees them. */
-uint64_t *timers_of_token(kernel_t *k, kref_t token, size_t *ret_count)
+/* The numbers of all timers of CLUSTER with this token, ascending. The caller frees them. What others have
+ * under that token costs it nothing. */
+uint64_t *timers_of_token(kernel_t *k, kref_t token, uint64_t cluster, size_t *ret_count)
 {
     size_t room = 0;
     uint64_t *numbers = NULL;
     *ret_count = 0;
-    for (const ktimer_t *at = map_get(&k->timer_chains, token.n); at; at = at->next) {
+    for (const ktimer_t *at = map_get(&k->timer_chains, token_key(token.n, cluster)); at;
+         at = at->next) {
+        if (at->row.token != token.n || at->row.cluster != cluster) continue;
         numbers = grown(numbers, &room, *ret_count + 1, sizeof *numbers);
         numbers[(*ret_count)++] = at->row.timer;
     }

@@ -45,6 +45,29 @@ static void brand_and_clock_are_one_each(void)
 }
 TWICE(brand_and_clock_are_one_each)
 
+/* What a client is answered by TARGET. */
+static const msg_settled_t *client_ask(kref_t target, const char *body, const kref_t *slots, size_t count)
+{
+    msg_call_t call = {rig_id(rig), target, rig_data(body, slots, count), 0};
+    msg_await_t await = {rig_id(rig), rig_ask(rig, TAG_call, &call)->body.sent.result};
+    return &rig_ask(rig, TAG_await, &await)->body.settled;
+}
+
+/* Eve's cluster has a timer of its own. */
+static void a_token_is_good_for_the_timers_of_one_cluster(void)
+{
+    kref_t mine = token(1);
+    wakeup(130, 1);
+    cr_assert_eq(rig_launch(rig, "eve", &(rig_launch_t){.services = "timer"})->tag, TAG_launched);
+    kref_t eves = rig_delivery(rig, 3)->body.deliver_message.methargs.slots.at[1];
+    eves = client_ask(eves, "#[\"createTimerService\",[]]", NULL, 0)->value.slots.at[0];
+    cr_expect(!client_ask(eves, "#[\"cancel\",[\"$0.Alleged: token\"]]", &mine, 1)->rejected);
+    expect_alarm(130);
+    cancel(1);
+    expect_alarm(0);
+}
+TWICE(a_token_is_good_for_the_timers_of_one_cluster)
+
 /* ---- setWakeup ---- */
 
 static void a_wakeup_comes_once_and_in_time(void)
