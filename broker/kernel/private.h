@@ -639,13 +639,17 @@ void check_clear(kernel_t *k);
 const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log);
 void apply_failed_exit(kernel_t *k, kvat_t *vat, const msg_exit_t *exit, const log_t *log);
 
-/* ---- cluster.c ---- */
+/* ---- cluster.c, cluster_end.c ---- */
 void on_launch(kernel_t *k, uint32_t client, const msg_launch_t *msg);
 void on_cluster_rm(kernel_t *k, uint32_t client, const msg_cluster_rm_t *msg);
 void on_cluster_reload(kernel_t *k, uint32_t client, const msg_cluster_reload_t *msg);
 kcluster_t *cluster_launch(kernel_t *k, const msg_launch_t *msg, char *why, size_t room);
 void cluster_started(kernel_t *k, kcluster_t *cluster);
+id128_t cluster_request(const kcluster_t *cluster);
 void cluster_end(kernel_t *k, kcluster_t *cluster, cause_t cause);
+void cluster_remove(kernel_t *k, kcluster_t *cluster, bool forget, bool asked, const char *why,
+                    cause_t cause);
+void cluster_launch_ends(kernel_t *k, const kcluster_t *cluster);
 void cluster_doom(kernel_t *k, kcluster_t *cluster);
 bool clusters_end_doomed(kernel_t *k);
 void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat);
