@@ -10,7 +10,7 @@ typedef struct {
     kernel_t *k;
     kvat_t *vat;
     uint64_t d, stated_d; /* as in check.c */
-    cause_t cause; /* of what the present syscall sets off */
+    cause_t cause;        /* of what the present syscall sets off */
 } apply_t;
 
 /* The vat names KREF: makes it, when this is a new export. */

@@ -235,8 +235,8 @@ static void promise_collect(kernel_t *k, promise_t *promise)
 {
     promise->named.doubtful = false;
     if (promise->row.count > 0) {
-        if (value_leads_on(k, promise->value) && !promise->named.holders && promise->alive_at != k->rounds &&
-            !PLANTED(cycle_kept))
+        if (value_leads_on(k, promise->value) && !promise->named.holders &&
+            promise->alive_at != k->rounds && !PLANTED(cycle_kept))
             cycle_collect(k, kref_of(promise->row.kref));
         return;
     }

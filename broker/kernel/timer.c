@@ -121,7 +121,8 @@ void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cau
 
 static bool earlier(const ktimer_t *x, const ktimer_t *y)
 {
-    if (x->row.due_ms != y->row.due_ms && !PLANTED(timers_by_number)) return x->row.due_ms < y->row.due_ms;
+    if (x->row.due_ms != y->row.due_ms && !PLANTED(timers_by_number))
+        return x->row.due_ms < y->row.due_ms;
     return x->row.timer < y->row.timer;
 }
 
@@ -363,7 +364,8 @@ static void fire(kernel_t *k, ktimer_t *timer)
     case TIMER_WAKE:
         time_wake(k, timer->row.cluster, kref_of(timer->row.target), (kref_t){0}, cause);
         if (PLANTED(woken_twice))
-            time_wake(k, timer->row.cluster, kref_of(timer->row.target), (kref_t){0}, cause_input(k));
+            time_wake(k, timer->row.cluster, kref_of(timer->row.target), (kref_t){0},
+                      cause_input(k));
         timer_release(k, timer);
         return;
     case TIMER_REPEAT: timer_repeat(k, timer, cause); return;

@@ -84,7 +84,8 @@ static void step(world_t *w, input_t input)
     kernel_flush(w->kernel, keep_row, &w->rows);
     check_effects(w, &effects);
     effects_clear(&effects);
-    if (w->steps % 3 == 0 && kernel_chores(w->kernel)) step(w, (input_t){.kind = INPUT_CHORE});
+    bool due = kernel_chores(w->kernel) || kernel_overdue(w->kernel, input.now_us);
+    if (w->steps % 3 == 0 && due) step(w, (input_t){.kind = INPUT_CHORE});
 }
 
 /* Only what can be encoded and decoded is a message. */
@@ -236,10 +237,67 @@ static void call(mind_t *m, msg_tag_t tag, const void *body)
     (void)err;
 }
 
+/* What the kernel's own objects understand, mostly with arguments that they do not; tests/fuzz/fuzz_service.c
+ * has good ones. */
+static const char *const methods[] = {
+    "go",
+    "go",
+    "go",
+    "createVatAdminService",
+    "createTimerService",
+    "getBundleCap",
+    "delay",
+    "wakeAt",
+    "setWakeup",
+    "repeatAfter",
+    "makeRepeater",
+    "makeNotifier",
+    "schedule",
+    "disable",
+    "cancel",
+    "getUpdateSince",
+    "getTimerBrand",
+    "done",
+    "createVat",
+    "upgrade",
+    "terminateWithFailure",
+    "changeOptions",
+    "after",
+    "clear",
+    "read",
+    "write",
+    "fetch",
+};
+
+/* One that means something now and then: a time and a handler, a bundle and parameters. */
+static capdata_t asked(mind_t *m)
+{
+    static const char *const bodies[] = {
+        "#[\"createVat\",[\"b1-0\",{\"vatParameters\":\"$0\"}]]",
+        "#[\"delay\",[\"+3\"]]",
+        "#[\"setWakeup\",[\"+1700000000090\",\"$0\"]]",
+        "#[\"repeatAfter\",[2,3,\"$0\",\"$0\"]]",
+        "#[\"getBundleCap\",[\"b1-1\"]]",
+        "#[\"upgrade\",[\"$0\",{\"vatParameters\":\"$0\"}]]",
+        "#[\"terminateWithFailure\",[\"$0\"]]",
+        "#[\"after\",[1,2]]",
+        "#[\"write\",[\"x\"]]",
+        "#[\"cancel\",[\"$0\"]]",
+        "#[\"fetch\",[{\"url\":\"u\"}]]",
+        "#[\"makeRepeater\",[1,2]]",
+    };
+    const char *body = bodies[roll(m->w, sizeof bodies / sizeof bodies[0])];
+    m->slots[0] = pick_kind(m, false);
+    return (capdata_t){{(const uint8_t *)body, strlen(body)}, {m->slots, 1}};
+}
+
 static void call_send(mind_t *m)
 {
     msg_send_t msg = {.target = pick(m)};
-    msg.methargs = args(m, "#[\"go\",", "]");
+    char before[64];
+    snprintf(before, sizeof before, "#[\"%s\",",
+             methods[roll(m->w, sizeof methods / sizeof methods[0])]);
+    msg.methargs = roll(m->w, 4) == 3 ? asked(m) : args(m, before, "]");
     unsigned result = roll(m->w, 16);
     if (result < 10) msg.result = kref_promise((vat_t){m->vat}, ++m->promises);
     if (result == 15 && !m->polite) msg.result = pick(m);
@@ -486,15 +544,24 @@ static void first_cluster(world_t *w)
                                                          : "z"),
                                 .bundle = text_of("b1-0"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
+                                .globals = text_of(i ? "" : "fetch setTimeout"),
+                                .hosts = text_of(i ? "" : "localhost"),
                                 .window = how % 5};
         must(msg_encode(TAG_launch_vat, &vat, &vats) == ERR_OK);
     }
+    buf_t channels = buf_of(LAUNCH_NAMES_BYTES_MAX);
+    msg_launch_channel_t channel = {
+        .name = text_of("io"), .type = text_of("console"), .direction = 3};
+    must(msg_encode(TAG_launch_channel, &channel, &channels) == ERR_OK);
     msg_launch_t msg = {.request = {{0xff}},
                         .name = text_of("first"),
+                        .services = text_of("vatAdmin timer"),
+                        .channels = {channels.at, channels.len},
                         .serial = how / 5 % 8 == 7,
                         .vats = {vats.at, vats.len}};
     say(w, (input_t){.kind = INPUT_CLIENT, .from = 1}, TAG_launch, &msg);
     buf_clear(&vats);
+    buf_clear(&channels);
 }
 
 static void launch(world_t *w)
@@ -532,7 +599,7 @@ static void client_asks(world_t *w)
     } else if (what == 1) {
         client_says(w, TAG_quiet, &(msg_quiet_t){request(w), {roll(w, 3)}});
     } else if (what == 2) {
-        msg_list_t msg = {.request = request(w), .what = roll(w, 7)};
+        msg_list_t msg = {.request = request(w), .what = roll(w, 11)};
         msg.ended = roll(w, 2);
         msg.kref = any(w);
         client_says(w, TAG_list, &msg);
@@ -558,6 +625,47 @@ static void client_ends(world_t *w)
         step(w, (input_t){.kind = INPUT_HOST_GONE, .from = 1 + roll(w, HOSTS)});
     } else {
         kernel_watched(w->kernel, roll(w, 4));
+    }
+}
+
+/* ---- what changes a cluster while it runs, and the agent ---- */
+
+static void client_changes(world_t *w)
+{
+    const row_vat_t *vat = vat_row(w);
+    vat_t id = {vat ? (uint32_t)vat->vat : 7};
+    unsigned what = roll(w, 8);
+    if (what < 3) {
+        msg_upgrade_t msg = {.request = request(w), .vat = id, .bundle = text_of("b1-1")};
+        msg.message = text_of(roll(w, 2) ? "" : "next");
+        if (roll(w, 8) == 7) msg.bundle = text_of("moon");
+        client_says(w, TAG_upgrade, &msg);
+    } else if (what < 6) {
+        client_says(w, TAG_pin, &(msg_pin_t){request(w), any(w), roll(w, 3) == 2});
+    } else if (what == 6) {
+        client_says(w, TAG_revoke, &(msg_revoke_t){request(w), any(w)});
+    } else {
+        client_says(w, TAG_cluster_reload, &(msg_cluster_reload_t){request(w), {1 + roll(w, 4)}});
+    }
+}
+
+/* It comes, goes, and answers what it was asked, or was not. */
+static void agent(world_t *w)
+{
+    static const char *const bodies[] = {"#1", "#\"$0\"", "",
+                                         "#{\"#error\":\"e\",\"name\":\"Error\"}", "#null"};
+    unsigned what = roll(w, 8);
+    if (what < 2) {
+        step(w, (input_t){.kind = INPUT_AGENT});
+    } else if (what == 2) {
+        step(w, (input_t){.kind = INPUT_AGENT_GONE});
+    } else {
+        const row_t *row = row_at(w, ROW_errand, 0, byte(w));
+        const char *body = bodies[roll(w, 5)];
+        msg_agent_told_t msg = {.errand = row && what < 7 ? row->body.errand.errand : byte(w),
+                                .rejected = roll(w, 2),
+                                .body = {(const uint8_t *)body, strlen(body)}};
+        say(w, (input_t){.kind = INPUT_AGENT}, TAG_agent_told, &msg);
     }
 }
 
@@ -596,7 +704,8 @@ static void remove_all(world_t *w)
     while (kernel_chores(w->kernel)) step(w, (input_t){.kind = INPUT_CHORE});
     for (size_t i = 0; i < w->rows.count; i++) {
         row = &w->rows.rows[i];
-        must(row->table != ROW_held && row->table != ROW_entry);
+        must(row->table != ROW_held && row->table != ROW_entry && row->table != ROW_pending);
+        must(row->table != ROW_timer && row->table != ROW_errand);
         if (row->table == ROW_promise) must(row->body.promise.state != 0);
         if (row->table == ROW_vat) must(row->body.vat.state == 2);
     }
@@ -627,10 +736,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else if (what < 59)
             fetch(&w);
         else if (what < 60) {
-            if (roll(&w, 8))
+            unsigned which = roll(&w, 8);
+            if (which < 3)
                 strange(&w);
-            else
+            else if (which < 4)
                 lost(&w);
+            else if (which < 6)
+                agent(&w);
+            else
+                client_changes(&w);
         } else if (what < 62)
             restart(&w);
         else

@@ -32,7 +32,8 @@ static unsigned channel_at(const agent_t *agent, uint64_t channel)
 static void on_ask(sim_t *self, const msg_agent_ask_t *msg)
 {
     agent_t *agent = &self->agent;
-    bool twice = text_is(msg->what, "read") || (text_is(msg->what, "fetch") && !mentions(msg->body, "POST"));
+    bool twice =
+        text_is(msg->what, "read") || (text_is(msg->what, "fetch") && !mentions(msg->body, "POST"));
     if (map_get(&self->errands, msg->errand) && !twice)
         sim_fail(self, "A1", "errand %" PRIu64 ", a %.*s, is asked a second time", msg->errand,
                  (int)msg->what.len, msg->what.at);
@@ -73,7 +74,8 @@ void agent_take(sim_t *self, const blob_t *frame)
         return;
     }
     if (self->agent.state != AGENT_IN) return;
-    if (msg_decode(blob_bin(frame), &msg)) sim_fail(self, "codec", "a frame to the agent cannot be read");
+    if (msg_decode(blob_bin(frame), &msg))
+        sim_fail(self, "codec", "a frame to the agent cannot be read");
     switch (msg.tag) {
     case TAG_agent_open: on_open(self, &msg.body.agent_open); break;
     case TAG_agent_close: on_close(self, &msg.body.agent_close); break;
@@ -95,13 +97,15 @@ void agent_dies(sim_t *self, bool told)
 bool agent_moves(const sim_t *self)
 {
     const agent_t *agent = &self->agent;
-    return agent->gone || agent->state == AGENT_STARTS || (agent->state == AGENT_IN && agent->ask_count);
+    return agent->gone || agent->state == AGENT_STARTS ||
+           (agent->state == AGENT_IN && agent->ask_count);
 }
 
 static void answer(sim_t *self, chance_t *chance)
 {
-    static const char *const bodies[] = {"#\"a line\"", "#\"#undefined\"", "#{\"status\":200}",
-                                         "#null",       "#\"$0\"",         "#{\"#error\":\"no\",\"name\":\"Error\"}"};
+    static const char *const bodies[] = {
+        "#\"a line\"", "#\"#undefined\"", "#{\"status\":200}",
+        "#null",       "#\"$0\"",         "#{\"#error\":\"no\",\"name\":\"Error\"}"};
     agent_t *agent = &self->agent;
     unsigned at = roll(chance, agent->ask_count);
     const char *body = bodies[roll(chance, sizeof bodies / sizeof *bodies)];

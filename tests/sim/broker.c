@@ -213,8 +213,8 @@ static void log_result(sim_t *self, const msg_result_t *result)
 
 static void log_input(sim_t *self, input_kind_t kind, uint32_t from, const msg_t *msg)
 {
-    static const char *const kinds[] = {"> host", "> host gone", "> client", "> client gone",
-                                        "> chore",     "> agent",     "> agent gone"};
+    static const char *const kinds[] = {"> host",  "> host gone", "> client",    "> client gone",
+                                        "> chore", "> agent",     "> agent gone"};
     if (!self->options->verbose) return;
     if (msg && msg->tag == TAG_result)
         log_result(self, &msg->body.result);

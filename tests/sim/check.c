@@ -185,13 +185,15 @@ void check_baseline(sim_t *self)
 {
     for (size_t i = 0; i < rows_count(&self->rows, ROW_held); i++) {
         const row_held_t *held = &self->rows.tables[ROW_held].at[i]->body.held;
-        bool root = held->kref == kref_root((vat_t){(uint32_t)held->vat}).n && !self->dynamic[held->vat];
+        bool root =
+            held->kref == kref_root((vat_t){(uint32_t)held->vat}).n && !self->dynamic[held->vat];
         if (!root || held->flags != 3 || !alive(self, held->vat))
             left(self, ROW_held, held->kref, "an authority row of");
     }
     for (size_t i = 0; i < rows_count(&self->rows, ROW_object); i++) {
         const row_object_t *object = &self->rows.tables[ROW_object].at[i]->body.object;
-        if (object->pins != check_own_pins(self, object) || !object->pins || object->reachable != object->pins || object->recognizable != object->pins)
+        if (object->pins != check_own_pins(self, object) || !object->pins ||
+            object->reachable != object->pins || object->recognizable != object->pins)
             left(self, ROW_object, object->kref, "object");
     }
     for (size_t i = 0; i < rows_count(&self->rows, ROW_promise); i++) {

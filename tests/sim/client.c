@@ -100,7 +100,8 @@ void client_launch(sim_t *self, unsigned cluster)
                            .vats = {vats.at, vats.len},
                            .bundles = {bundles.at, bundles.len},
                            .channels = {channels.at, channels.len},
-                           .services = text_of(sim_on(self, FAULT_service) ? "timer vatAdmin" : "")};
+                           .services =
+                               text_of(sim_on(self, FAULT_service) ? "timer vatAdmin" : "")};
     client_ask(self, TAG_launch, &launch, REQUEST_LAUNCH)->cluster = cluster;
     buf_clear(&vats);
     buf_clear(&bundles);
@@ -239,7 +240,8 @@ void client_take(sim_t *self, blob_t *frame)
         request_t asked = *request;
         blob_destroy(&request->ask);
         if (msg.tag == TAG_launched) on_launched(self, &msg.body.launched, asked.cluster);
-        if (msg.tag == TAG_failed && asked.kind == REQUEST_LAST_CALL) self->unheard[asked.cluster] = true;
+        if (msg.tag == TAG_failed && asked.kind == REQUEST_LAST_CALL)
+            self->unheard[asked.cluster] = true;
         if (msg.tag == TAG_rows) on_rows(self, msg.body.rows.rows);
         if (msg.tag == TAG_settled) on_settled(self, &msg.body.settled);
         if (msg.tag == TAG_sent && !kref_none(msg.body.sent.result)) {

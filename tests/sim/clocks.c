@@ -18,7 +18,7 @@ typedef struct {
     enum { AN_ANSWER, A_WAKE, A_REPEAT, A_TIMEOUT } kind;
     enum { ASKED, OPEN, CANCELLED, OVER } state;
     kref_t result, handler, token, repeater;
-    kref_t waiting; /* for its handler's answer */
+    kref_t waiting;                         /* for its handler's answer */
     uint64_t cluster, due_ms, step, number; /* the vat's, of a timeout */
     bool exact, unsure;
 } clock_row_t;
@@ -99,7 +99,7 @@ static void cancel(clocks_t *self, kref_t service, kref_t token)
     for (size_t i = 0; i < self->count && !kref_none(token); i++) {
         clock_row_t *row = &self->at[i];
         if (!kref_same(row->token, token)) continue;
-        if (!cluster || row->unsure)
+        if (!cluster || !row->cluster)
             row->unsure = true;
         else if (row->cluster == cluster)
             row->state = CANCELLED;
@@ -122,8 +122,7 @@ static void asked_service(clocks_t *self, const msg_event_t *event, node_t args)
             add(self, event, (clock_row_t){.due_ms = now + n, .token = node_slot(second)});
     } else if (text_is(method, "wakeAt")) {
         if (time_of(first, "absValue", &n))
-            add(self, event,
-                (clock_row_t){.due_ms = n, .exact = true, .token = node_slot(second)});
+            add(self, event, (clock_row_t){.due_ms = n, .exact = true, .token = node_slot(second)});
     } else if (text_is(method, "setWakeup")) {
         if (time_of(first, "absValue", &n) && node_kind(second) == NODE_OBJECT)
             add(self, event,
@@ -201,7 +200,8 @@ static void check_order(const clocks_t *self, const clock_row_t *row)
         if (!other->exact || other == row || !expected(self, other)) continue;
         bool before = other->due_ms < row->due_ms || (other->due_ms == row->due_ms && other < row);
         if (before && other->step < self->step)
-            sim_fail(self->sim, "T2", "what was due at %" PRIu64 " waits behind what was due at %" PRIu64,
+            sim_fail(self->sim, "T2",
+                     "what was due at %" PRIu64 " waits behind what was due at %" PRIu64,
                      other->due_ms, row->due_ms);
     }
 }
@@ -210,8 +210,7 @@ static void answered(clocks_t *self, clock_row_t *row, const msg_event_t *event)
 {
     uint64_t told = 0;
     if (!event->rejected) {
-        if (row->state == CANCELLED)
-            sim_fail(self->sim, "T3", "a time comes that was cancelled");
+        if (row->state == CANCELLED) sim_fail(self->sim, "T3", "a time comes that was cancelled");
         if (!node_whole(node_member(node_root(&event->data), "absValue"), &told) ||
             told < row->due_ms)
             sim_fail(self->sim, "T2", "%" PRIu64 " is said when %" PRIu64 " was asked for", told,
@@ -254,17 +253,21 @@ void clocks_settled(clocks_t *self, const msg_event_t *event)
     }
 }
 
-/* What is woken by this: what was set in this very step, else what is due first. */
+/* What is woken by this: what was set in this very step, else what is due first; what was perhaps never
+ * set comes last. */
 static clock_row_t *woken(clocks_t *self, kref_t handler, bool repeats, uint64_t now)
 {
     clock_row_t *best = NULL;
     for (size_t i = 0; i < self->count; i++) {
         clock_row_t *row = &self->at[i];
         bool can = row->kind == (repeats ? A_REPEAT : A_WAKE) && row->state < CANCELLED &&
-                   kref_none(row->waiting) && kref_same(row->handler, handler) && row->due_ms <= now;
+                   kref_none(row->waiting) && kref_same(row->handler, handler) &&
+                   row->due_ms <= now;
         if (!can) continue;
         if (row->state == ASKED && row->step == self->step) return row;
-        if (!best || row->due_ms < best->due_ms) best = row;
+        bool surer = best && best->unsure && !row->unsure;
+        bool sooner = best && best->unsure == row->unsure && row->due_ms < best->due_ms;
+        if (!best || surer || sooner) best = row;
     }
     return best;
 }

@@ -38,7 +38,8 @@ static bool text_is(text_t text, const char *word)
 static unsigned place_of(const msg_event_t *event)
 {
     for (unsigned n = 0; n < ASKS_MAX; n++)
-        if (text_is(event->kind, ifaces[asks[n].kind]) && text_is(event->method, asks[n].method)) return n;
+        if (text_is(event->kind, ifaces[asks[n].kind]) && text_is(event->method, asks[n].method))
+            return n;
     return ASKS_MAX;
 }
 

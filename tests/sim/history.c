@@ -53,10 +53,10 @@ typedef struct {
     uint32_t n;
     bool ended, blind;
     uint64_t assigned, applied, objects, promises;
-    uint64_t upgrade_d;  /* its last upgrade */
+    uint64_t upgrade_d; /* its last upgrade */
     cargo_t parameters; /* of that */
-    map_t known;  /* kref -> know_t */
-    kref_t *told; /* of notifies in flight: (d, promise) by pairs */
+    map_t known;        /* kref -> know_t */
+    kref_t *told;       /* of notifies in flight: (d, promise) by pairs */
     uint64_t *told_d;
     size_t told_count, told_room;
 } hvat_t;
@@ -439,7 +439,8 @@ void history_settled(history_t *self, kref_t kref, bool rejected, cargo_view_t c
         return;
     }
     bool own = !kref_issuer(kref).n && !promise->wanted; /* what the kernel promised itself */
-    if (!rejected && !own && !promise->served) broken(self, "K20", "%s is fulfilled by nobody", kref_text(kref, text));
+    if (!rejected && !own && !promise->served)
+        broken(self, "K20", "%s is fulfilled by nobody", kref_text(kref, text));
     settle(self, promise, 0, rejected, (kref_t){0}, cargo);
     promise->said = true;
 }
@@ -577,7 +578,8 @@ void history_served(history_t *self, message_id_t id, kref_t target)
     if (!kref_same(target, message->target) && !through)
         broken(self, "X11", "the kernel executes a message that was meant for something else");
     check_revoked(self, target);
-    if (kref_issuer(target).n) broken(self, "X11", "the kernel executes a message to a vat's object");
+    if (kref_issuer(target).n)
+        broken(self, "X11", "the kernel executes a message to a vat's object");
     take_out(self, message);
     if (!kref_none(message->result)) promise_of(self, message->result)->served = true;
 }

@@ -1,4 +1,4 @@
-/* The history checker's own test: one good history, and many that are wrong in one place each. A wrong
+/* The history checker's own test: two good histories, and many that are wrong in one place each. A wrong
  * one must be found by its rule, and the same one without the wrong line must not. */
 #include <setjmp.h>
 #include <stdio.h>
@@ -421,6 +421,69 @@ static void bad_retire_unheld(history_t *h)
     history_retire_imports(h, 2, 1, o(1, 1));
 }
 
+static void start_with(history_t *h, uint32_t v, uint64_t d, kref_t gift, bool upgrade)
+{
+    history_deliver_start(h, v, d, (cargo_view_t){&gift, 1, 3}, upgrade);
+}
+
+/* v3 is made with v1's export; its upgrade drops it and gets it once more; the next one fails. */
+static void made_and_upgraded(history_t *h)
+{
+    begin(h);
+    history_vat(h, 3);
+    start_with(h, 3, 1, o(1, 1), false);
+    history_applied(h, 3, 1);
+    start_with(h, 3, 2, o(1, 1), true);
+    history_crank(h, 3, 2);
+    history_drop_imports(h, 3, 2, o(1, 1));
+    history_retire_imports(h, 3, 2, o(1, 1));
+    send(h, 3, 2, 1, o(1, 1), none, none);
+    history_applied(h, 3, 2);
+    start_with(h, 3, 3, o(2, 0), true);
+    history_applied(h, 3, 3);
+    history_deliver_other(h, 3, 4);
+}
+static void good_start_and_upgrade(history_t *h)
+{
+    made_and_upgraded(h);
+    send(h, 3, 4, 1, o(1, 1), none, none);
+}
+static void bad_failed_upgrade_gives(history_t *h)
+{
+    made_and_upgraded(h);
+    send(h, 3, 4, 1, o(2, 0), none, none);
+}
+static void bad_start_gives_nothing(history_t *h)
+{
+    begin(h);
+    history_vat(h, 3);
+    history_deliver_other(h, 3, 1);
+    send(h, 3, 1, 1, o(1, 1), none, none);
+}
+static void bad_drop_of_given(history_t *h)
+{
+    made_and_upgraded(h);
+    v2_answers(h, none);
+    history_deliver_other(h, 2, 4);
+    history_drop_imports(h, 2, 4, o(1, 1));
+    history_applied(h, 2, 4);
+    history_drop_exports(h, 1, 3, o(1, 1));
+}
+static void bad_revoked_answers(history_t *h)
+{
+    begin(h);
+    v2_gets_first(h);
+    history_revoked(h, o(2, 0));
+    v2_gets_second(h);
+}
+static void bad_revoked_serves(history_t *h)
+{
+    begin(h);
+    send(h, 0, 2, 0, o(0, 1), none, none);
+    history_revoked(h, o(0, 1));
+    history_served(h, id(0, 2, 0), o(0, 1));
+}
+
 typedef struct {
     const char *name, *rule;
     void (*tell)(history_t *history);
@@ -432,6 +495,12 @@ typedef struct {
     }
 static const case_t cases[] = {
     CASE(good, ""),
+    CASE(good_start_and_upgrade, ""),
+    CASE(bad_failed_upgrade_gives, "X11"),
+    CASE(bad_start_gives_nothing, "X11"),
+    CASE(bad_drop_of_given, "G1"),
+    CASE(bad_revoked_answers, "R1"),
+    CASE(bad_revoked_serves, "R1"),
     CASE(bad_sent_twice, "X8"),
     CASE(bad_never_sent, "X8"),
     CASE(bad_delivered_twice, "X8"),

@@ -155,8 +155,7 @@ static void mention_all(cargo_t *cargo)
 
 static vcapdata_t data_of(const cargo_t *cargo)
 {
-    return (vcapdata_t){{(const uint8_t *)cargo->body, cargo->len},
-                        {cargo->slots, cargo->count}};
+    return (vcapdata_t){{(const uint8_t *)cargo->body, cargo->len}, {cargo->slots, cargo->count}};
 }
 
 static void act_subscribe(model_t *self, const char *name)
@@ -492,9 +491,7 @@ static void act(model_t *self, chance_t *chance)
     case 10: act_resolve(self, chance, BATCH_MAX); return;
     case 11:
     case 12:
-    case 13:
-        let_one_go(self, chance);
-        return;
+    case 13: let_one_go(self, chance); return;
     case 14:
         if (self->import_count) self->imports[roll(chance, self->import_count)].weak ^= true;
         return;

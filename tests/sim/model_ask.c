@@ -124,7 +124,8 @@ static void put_import(model_t *self, chance_t *chance, cargo_t *cargo, ask_kind
 }
 
 /* With the brand that it has. */
-static void put_time(model_t *self, chance_t *chance, cargo_t *cargo, const char *member, uint64_t n)
+static void put_time(model_t *self, chance_t *chance, cargo_t *cargo, const char *member,
+                     uint64_t n)
 {
     model_print(cargo, "{\"%s\":\"+%llu\",\"timerBrand\":", member, (unsigned long long)n);
     put_import(self, chance, cargo, KIND_timer_brand);
@@ -197,7 +198,8 @@ static const import_t *some_object(model_t *self, chance_t *chance)
     for (ask_kind_t kind = KIND_PLAIN + 1; kind < KIND_COUNT; kind++) {
         bool leads = kind == KIND_vat_admin_root || kind == KIND_timer_root;
         if (!held_kind(self, chance, kind)) continue;
-        bool much = kind == KIND_timer || kind == KIND_admin_node || (kind == KIND_vat_admin && !self->made);
+        bool much = kind == KIND_timer || kind == KIND_admin_node ||
+                    (kind == KIND_vat_admin && !self->made);
         for (unsigned n = leads ? 1 : much ? 4 : 2; n > 0; n--) kinds[count++] = kind;
     }
     return count ? held_kind(self, chance, kinds[roll(chance, count)]) : NULL;

@@ -32,7 +32,7 @@ typedef struct {
 } own_t;
 
 typedef struct {
-    uint32_t n;   /* o-n */
+    uint32_t n; /* o-n */
     ask_kind_t kind;
     bool held;    /* its own heap holds the Presence */
     bool reached; /* not dropped yet */

@@ -29,7 +29,7 @@ typedef struct {
     unsigned weights[FAULT_COUNT];
     bool serial[CLUSTERS_MAX], channel[CLUSTERS_MAX];
     unsigned dialect[CLUSTERS_MAX];
-    vat_config_t vat[LAUNCHED_MAX];      /* those of the files, as v1, v2, ... by name */
+    vat_config_t vat[LAUNCHED_MAX];  /* those of the files, as v1, v2, ... by name */
     vat_config_t made[VATS_MAX + 1]; /* those that vats make, by number */
 } config_t;
 
@@ -80,12 +80,18 @@ typedef struct {
     uint64_t epoch;
 } shost_t;
 
-typedef enum { REQUEST_LAUNCH, REQUEST_CALL, REQUEST_AWAIT, REQUEST_LAST_CALL, REQUEST_OTHER } request_kind_t;
+typedef enum {
+    REQUEST_LAUNCH,
+    REQUEST_CALL,
+    REQUEST_AWAIT,
+    REQUEST_LAST_CALL,
+    REQUEST_OTHER
+} request_kind_t;
 
 typedef struct {
     request_kind_t kind;
     id128_t id;
-    blob_t *ask; /* NULL: answered */
+    blob_t *ask;      /* NULL: answered */
     unsigned cluster; /* of a launch; for a last call its vat */
 } request_t;
 
@@ -161,7 +167,7 @@ struct sim {
     unsigned kref_count;
 
     map_t owed; /* result of a message to the kernel -> its coverage_t */
-    bool calm; /* the last phase: no accidents any more */
+    bool calm;  /* the last phase: no accidents any more */
     size_t record_room;
 };
 

@@ -193,7 +193,8 @@ static void on_deliver(sim_t *self, const msg_event_t *event)
 static void check_terminated(sim_t *self, const msg_event_t *event)
 {
     const row_t *node = rows_find(&self->rows, ROW_service, event->target.n, 0);
-    if (!node || !text_is(event->method, "terminateWithFailure") || !text_is(event->kind, "adminNode"))
+    if (!node || !text_is(event->method, "terminateWithFailure") ||
+        !text_is(event->kind, "adminNode"))
         return;
     const row_vat_t *vat = vat_row(self, (unsigned)node->body.service.vat);
     if (vat && vat->state < 2)
@@ -282,7 +283,8 @@ void told_step(sim_t *self, const pending_t *step)
     if (step->frame && msg_peek(blob_bin(step->frame)) == TAG_revoke &&
         msg_decode(blob_bin(step->frame), &msg) == ERR_OK) {
         const row_t *object = rows_find(&self->rows, ROW_object, msg.body.revoke.kref.n, 0);
-        if (object && object->body.object.revoked) history_revoked(self->history, msg.body.revoke.kref);
+        if (object && object->body.object.revoked)
+            history_revoked(self->history, msg.body.revoke.kref);
         msg_clear(&msg);
     }
     if (step->frame && msg_peek(blob_bin(step->frame)) == TAG_result) {
