@@ -237,67 +237,72 @@ static void call(mind_t *m, msg_tag_t tag, const void *body)
     (void)err;
 }
 
-/* What the kernel's own objects understand, mostly with arguments that they do not; tests/fuzz/fuzz_service.c
- * has good ones. */
-static const char *const methods[] = {
-    "go",
-    "go",
-    "go",
-    "createVatAdminService",
-    "createTimerService",
-    "getBundleCap",
-    "delay",
-    "wakeAt",
-    "setWakeup",
-    "repeatAfter",
-    "makeRepeater",
-    "makeNotifier",
-    "schedule",
-    "disable",
-    "cancel",
-    "getUpdateSince",
-    "getTimerBrand",
-    "done",
-    "createVat",
-    "upgrade",
-    "terminateWithFailure",
-    "changeOptions",
-    "after",
-    "clear",
-    "read",
-    "write",
-    "fetch",
+/* What the kernel's own objects understand, by kind (tests/fuzz/fuzz_service.c has stranger arguments). */
+enum {
+#define SERVICE(kind, iface) KIND_##kind,
+#include "broker/kernel/service.def"
+#undef SERVICE
 };
+static const struct {
+    unsigned kind;
+    const char *body;
+} asks[] = {
+    {KIND_vat_admin_root, "#[\"createVatAdminService\",[]]"},
+    {KIND_vat_admin, "#[\"createVat\",[\"b1-0\",{\"vatParameters\":[\"$0\",\"$1\"]}]]"},
+    {KIND_vat_admin, "#[\"createVat\",[\"b1-0\",{\"globals\":[\"setTimeout\"]}]]"},
+    {KIND_vat_admin, "#[\"getBundleCap\",[\"b1-1\"]]"},
+    {KIND_admin_node, "#[\"upgrade\",[\"$0\",{\"vatParameters\":[\"$1\"]}]]"},
+    {KIND_admin_node, "#[\"done\",[]]"},
+    {KIND_admin_node, "#[\"terminateWithFailure\",[\"$0\"]]"},
+    {KIND_timer_root, "#[\"createTimerService\",[]]"},
+    {KIND_timer, "#[\"delay\",[\"+3\",\"$0\"]]"},
+    {KIND_timer, "#[\"setWakeup\",[\"+1700000000090\",\"$0\",\"$1\"]]"},
+    {KIND_timer, "#[\"repeatAfter\",[2,3,\"$0\",\"$1\"]]"},
+    {KIND_timer, "#[\"cancel\",[\"$0\"]]"},
+    {KIND_timer, "#[\"makeRepeater\",[1,2]]"},
+    {KIND_timer, "#[\"makeNotifier\",[1,2,\"$0\"]]"},
+    {KIND_repeater, "#[\"schedule\",[\"$0\"]]"},
+    {KIND_repeater, "#[\"disable\",[]]"},
+    {KIND_notifier, "#[\"getUpdateSince\",[]]"},
+    {KIND_outside, "#[\"after\",[1,2]]"},
+    {KIND_outside, "#[\"clear\",[1]]"},
+    {KIND_outside, "#[\"fetch\",[{\"method\":\"POST\"}]]"},
+    {KIND_channel, "#[\"read\",[]]"},
+    {KIND_channel, "#[\"write\",[\"x\"]]"},
+};
+enum { ASKS = sizeof asks / sizeof asks[0] };
 
-/* One that means something now and then: a time and a handler, a bundle and parameters. */
-static capdata_t asked(mind_t *m)
+/* Of what the vat holds, or of all there is, an object of the kernel; none when chance finds none. */
+static kref_t some_service(world_t *w, uint32_t vat)
 {
-    static const char *const bodies[] = {
-        "#[\"createVat\",[\"b1-0\",{\"vatParameters\":\"$0\"}]]",
-        "#[\"delay\",[\"+3\"]]",
-        "#[\"setWakeup\",[\"+1700000000090\",\"$0\"]]",
-        "#[\"repeatAfter\",[2,3,\"$0\",\"$0\"]]",
-        "#[\"getBundleCap\",[\"b1-1\"]]",
-        "#[\"upgrade\",[\"$0\",{\"vatParameters\":\"$0\"}]]",
-        "#[\"terminateWithFailure\",[\"$0\"]]",
-        "#[\"after\",[1,2]]",
-        "#[\"write\",[\"x\"]]",
-        "#[\"cancel\",[\"$0\"]]",
-        "#[\"fetch\",[{\"url\":\"u\"}]]",
-        "#[\"makeRepeater\",[1,2]]",
-    };
-    const char *body = bodies[roll(m->w, sizeof bodies / sizeof bodies[0])];
-    m->slots[0] = pick_kind(m, false);
-    return (capdata_t){{(const uint8_t *)body, strlen(body)}, {m->slots, 1}};
+    unsigned n = byte(w);
+    for (unsigned i = 0; i < 8; i++) {
+        const row_t *row = row_at(w, ROW_service, 0, n + i);
+        if (!row) return (kref_t){0};
+        kref_t kref = {row->body.service.kref};
+        if (!vat || rowset_find(&w->rows, ROW_held, vat, kref.n)) return kref;
+    }
+    return (kref_t){0};
+}
+
+/* A message that SERVICE understands; a bundlecap as the first reference when there is one. */
+static capdata_t ask(mind_t *m, kref_t service)
+{
+    const row_t *row = rowset_find(&m->w->rows, ROW_service, service.n, 0);
+    unsigned at = roll(m->w, ASKS), n = 0;
+    while (row && n < ASKS && asks[(at + n) % ASKS].kind != row->body.service.kind) n++;
+    const char *body = asks[(at + n) % ASKS].body;
+    for (unsigned i = 0; i < 2; i++) m->slots[i] = pick_kind(m, false);
+    kref_t cap = strstr(body, "upgrade") ? some_service(m->w, m->vat) : (kref_t){0};
+    if (!kref_none(cap)) m->slots[0] = cap;
+    return (capdata_t){{(const uint8_t *)body, strlen(body)}, {m->slots, 2}};
 }
 
 static void call_send(mind_t *m)
 {
-    msg_send_t msg = {.target = pick(m)};
-    char before[64];
-    snprintf(before, sizeof before, "#[\"%s\",",
-             methods[roll(m->w, sizeof methods / sizeof methods[0])]);
-    msg.methargs = roll(m->w, 4) == 3 ? asked(m) : args(m, before, "]");
+    kref_t service = roll(m->w, 3) ? (kref_t){0} : some_service(m->w, m->vat);
+    msg_send_t msg = {.target = kref_none(service) ? pick(m) : service};
+    msg.methargs = kref_none(service) ? args(m, "#[\"go\",", "]") : ask(m, service);
     unsigned result = roll(m->w, 16);
     if (result < 10) msg.result = kref_promise((vat_t){m->vat}, ++m->promises);
     if (result == 15 && !m->polite) msg.result = pick(m);
@@ -444,7 +449,9 @@ static void client_call(world_t *w)
     msg_call_t msg = {.request = request(w),
                       .target = roll(w, 4) ? kref_root((vat_t){1 + roll(w, 3)}) : any(w),
                       .no_result = roll(w, 2)};
-    msg.methargs = args(&m, "#[\"hi\",", "]");
+    kref_t service = roll(w, 3) ? (kref_t){0} : some_service(w, 0);
+    if (!kref_none(service)) msg.target = service;
+    msg.methargs = kref_none(service) ? args(&m, "#[\"hi\",", "]") : ask(&m, service);
     client_says(w, TAG_call, &msg);
 }
 
@@ -544,6 +551,7 @@ static void first_cluster(world_t *w)
                                                          : "z"),
                                 .bundle = text_of("b1-0"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
+                                .dialect = how & 1,
                                 .globals = text_of(i ? "" : "fetch setTimeout"),
                                 .hosts = text_of(i ? "" : "localhost"),
                                 .window = how % 5};

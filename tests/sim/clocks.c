@@ -5,7 +5,8 @@
  *   T3   what was cancelled, disabled or has happened does not happen (again)
  *   T4   at rest nobody waits for a time that is past
  *
- * What a sender does not wait for may have been refused without a word: it may happen, or not. */
+ * What a sender does not wait for may have been refused without a word: it may happen, or not. Model vats
+ * wait for the answer when they set a wake, so that each wake is known. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,8 +254,7 @@ void clocks_settled(clocks_t *self, const msg_event_t *event)
     }
 }
 
-/* What is woken by this: what was set in this very step, else what is due first; what was perhaps never
- * set comes last. */
+/* What is woken by this: what was set in this very step, else what is due first. */
 static clock_row_t *woken(clocks_t *self, kref_t handler, bool repeats, uint64_t now)
 {
     clock_row_t *best = NULL;
@@ -265,9 +265,7 @@ static clock_row_t *woken(clocks_t *self, kref_t handler, bool repeats, uint64_t
                    row->due_ms <= now;
         if (!can) continue;
         if (row->state == ASKED && row->step == self->step) return row;
-        bool surer = best && best->unsure && !row->unsure;
-        bool sooner = best && best->unsure == row->unsure && row->due_ms < best->due_ms;
-        if (!best || surer || sooner) best = row;
+        if (!best || row->due_ms < best->due_ms) best = row;
     }
     return best;
 }

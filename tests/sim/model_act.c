@@ -234,13 +234,14 @@ static void act_send(model_t *self, chance_t *chance)
         name_promise(target, promise);
     model_load(self, chance, &cargo, 3);
     ++self->tokens;
-    if (self->config.asks && once_in(chance, 4))
+    bool asks = self->config.asks && once_in(chance, 4);
+    if (asks)
         ask_for(self, chance, &cargo);
     else
         model_print(&cargo, "#[\"m\",[\"%u.%u.%u\"", self->config.vat, self->crank, self->tokens);
     mention_all(&cargo);
     model_print(&cargo, "]]");
-    model_send(self, target, &cargo, roll(chance, 4));
+    model_send(self, target, &cargo, asks || roll(chance, 4));
 }
 
 /* A value for PROMISE: data, or one object by itself; never one promise by itself. */

@@ -224,7 +224,8 @@ bool model_ask(model_t *self, chance_t *chance)
             continue;
         self->made = self->made || makes;
         fill(self, chance, &cargo, ask);
-        return model_send(self, target, &cargo, roll(chance, 12));
+        bool wakes = strstr(asks[ask].arguments, "%h") || strstr(asks[ask].arguments, "%H");
+        return model_send(self, target, &cargo, wakes || roll(chance, 12));
     }
     return false;
 }
