@@ -313,7 +313,12 @@ bool net_move(sim_t *self, chance_t *chance)
     unsigned count = moves_of(self, moves);
     if (!count) {
         bool overdue = kernel_overdue(self->kernel, self->now_us + PATIENCE_US);
+        uint64_t wake = kernel_wake_us(self->kernel);
         if (overdue) self->now_us += PATIENCE_US;
+        if (!overdue && wake != UINT64_MAX) { /* the clock was set back, and back again */
+            if (wake > self->now_us) self->now_us = wake;
+            overdue = true;
+        }
         if (!overdue && !kernel_chores(self->kernel)) return false;
         moves[count++] = (move_t){.kind = MOVE_CHORE};
     }
