@@ -93,7 +93,9 @@ static void do_pin(sim_t *self, chance_t *chance)
     const row_object_t *object = &objects->at[roll(chance, objects->count)]->body.object;
     bool unpin = object->pins && once_in(chance, 2);
     msg_pin_t msg = {client_request(self), {object->kref}, unpin};
-    client_ask(self, TAG_pin, &msg, REQUEST_OTHER);
+    request_t *request = client_ask(self, TAG_pin, &msg, REQUEST_PIN);
+    request->kref = msg.kref;
+    request->unpin = unpin;
 }
 
 static void do_client(sim_t *self) { net_cut_client(self); }

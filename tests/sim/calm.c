@@ -141,15 +141,24 @@ static void let_go_of_results(sim_t *self)
 /* The client takes its pins away; what is left is the kernel's own. */
 static void unpin(sim_t *self)
 {
+    char text[KREF_TEXT_MAX];
     const rows_table_t *objects = &self->rows.tables[ROW_object];
     for (unsigned left = 1; left;) {
         left = 0;
         for (size_t i = 0; i < objects->count; i++) {
             const row_object_t *object = &objects->at[i]->body.object;
             kref_t kref = {object->kref};
-            if (object->pins <= check_own_pins(self, object)) continue;
+            uint64_t own = check_own_pins(self, object);
+            uint64_t mine = client_pins(self, kref);
+            if (object->pins != own + mine)
+                sim_fail(self, "X12",
+                         "%s has %" PRIu64 " pins, %" PRIu64 " own and %" PRIu64 " of the client",
+                         kref_text(kref, text), object->pins, own, mine);
+            if (!mine) continue;
             msg_pin_t msg = {client_request(self), kref, 1};
-            client_ask(self, TAG_pin, &msg, REQUEST_OTHER);
+            request_t *request = client_ask(self, TAG_pin, &msg, REQUEST_PIN);
+            request->kref = kref;
+            request->unpin = true;
             left++;
         }
         settle(self, "unpinning");

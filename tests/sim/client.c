@@ -212,6 +212,23 @@ static void on_settled(sim_t *self, const msg_settled_t *msg)
     for (size_t i = 0; i < msg->value.slots.count; i++) client_know(self, msg->value.slots.at[i]);
 }
 
+/* Answers that were lost may come after those of later requests, so that a count is less than nothing for
+ * a while. */
+enum { PINS_NONE = 1 << 20 };
+
+uint64_t client_pins(const sim_t *self, kref_t kref)
+{
+    uintptr_t count = (uintptr_t)map_get(&self->pins, kref.n);
+    return count ? count - PINS_NONE : 0;
+}
+
+static void on_pinned(sim_t *self, const request_t *request)
+{
+    uintptr_t count = (uintptr_t)map_get(&self->pins, request->kref.n);
+    if (!count) count = PINS_NONE;
+    map_put(&self->pins, request->kref.n, (void *)(request->unpin ? count - 1 : count + 1));
+}
+
 /* What an audit finds is wrong, whenever it was asked for. */
 static void on_rows(sim_t *self, bin_t rows)
 {
@@ -242,6 +259,7 @@ void client_take(sim_t *self, blob_t *frame)
         if (msg.tag == TAG_launched) on_launched(self, &msg.body.launched, asked.cluster);
         if (msg.tag == TAG_failed && asked.kind == REQUEST_LAST_CALL)
             self->unheard[asked.cluster] = true;
+        if (msg.tag == TAG_done && asked.kind == REQUEST_PIN) on_pinned(self, &asked);
         if (msg.tag == TAG_rows) on_rows(self, msg.body.rows.rows);
         if (msg.tag == TAG_settled) on_settled(self, &msg.body.settled);
         if (msg.tag == TAG_sent && !kref_none(msg.body.sent.result)) {

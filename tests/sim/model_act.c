@@ -424,7 +424,10 @@ static void act_rude(model_t *self, chance_t *chance)
         if (!self->over) act_subscribe(self, "o+0");
         break;
     case 4: act_subscribe(self, "o+0"); break;
-    case 5: model_gc_call(self, TAG_retire_exports, &(const name_t){"o+0"}, 1); break;
+    case 5: /* the root of a vat that a vat made may have been dropped */
+        model_gc_call(self, TAG_retire_exports,
+                      &(const name_t){[0] = 'o', '+', self->config.dynamic ? '9' : '0'}, 1);
+        break;
     case 6: model_gc_call(self, TAG_drop_imports, &(const name_t){"o+0"}, 1); break;
     case 7: model_gc_call(self, TAG_abandon_exports, &(const name_t){"o+9999"}, 1); break;
     case 8: rude_resolve(self, fresh, "#\"&0\"", fresh); break;

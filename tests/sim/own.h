@@ -84,7 +84,7 @@ typedef enum {
     REQUEST_LAUNCH,
     REQUEST_CALL,
     REQUEST_AWAIT,
-    REQUEST_LAST_CALL,
+    REQUEST_LAST_CALL, REQUEST_PIN,
     REQUEST_OTHER
 } request_kind_t;
 
@@ -93,6 +93,8 @@ typedef struct {
     id128_t id;
     blob_t *ask;      /* NULL: answered */
     unsigned cluster; /* of a launch; for a last call its vat */
+    kref_t kref;      /* that is pinned, */
+    bool unpin;       /* or not any more */
 } request_t;
 
 /* A lie for which there is seldom an opportunity: it waits for one. */
@@ -153,6 +155,7 @@ struct sim {
     unsigned lose[VATS_MAX + 1]; /* the next live delivery meets a limit */
 
     agent_t agent;
+    map_t pins;      /* kref -> how often the client pinned it: client_pins() */
     map_t errands;   /* those that any agent was asked */
     unsigned client; /* connection; 0: none */
     uint32_t client_number;
@@ -241,6 +244,7 @@ void client_launch(sim_t *self, unsigned cluster);
 bool client_call(sim_t *self, chance_t *chance);
 request_t *client_ask(sim_t *self, msg_tag_t tag, const void *body, request_kind_t kind);
 id128_t client_request(sim_t *self);
+uint64_t client_pins(const sim_t *self, kref_t kref);
 void client_know(sim_t *self, kref_t kref);
 kref_t client_any_object(const sim_t *self, chance_t *chance);
 unsigned client_open_requests(const sim_t *self);

@@ -185,6 +185,7 @@ static void world_clear(sim_t *self)
     clocks_destroy(&self->clocks);
     map_clear(&self->owed);
     map_clear(&self->errands);
+    map_clear(&self->pins);
 }
 
 static void run(sim_t *self)
