@@ -43,7 +43,8 @@ def making(vats):
 
 
 def upgrading(objects, upgrades):
-    """Medians in seconds: vatctl alone, an upgrade without objects, one with OBJECTS."""
+    """Seconds: vatctl alone, an upgrade without objects, the first one after OBJECTS were made, the next ones; medians
+    but for the first, of which there is one: its old heap still has what making the objects left behind."""
     with Yard() as yard:
         yard.ok("up")
         yard.ok("cluster", "launch", yard.cluster({"keeper": {"source": vat("keeper.js")}}), "--wait")
@@ -56,11 +57,12 @@ def upgrading(objects, upgrades):
         empty = median()
         for n in range(0, objects, BATCH):
             yard.ok("call", "@keeper", "keep", str(n), str(min(BATCH, objects - n)), timeout=300)
-        full = median()
+        first = took(yard.ok, "upgrade", "keeper", code, timeout=300)
+        later = median()
         kept = yard.ok("call", "@keeper", "sum", "0", str(objects), "--json", timeout=300).json["value"]
         if kept != objects:
             raise AssertionError(f"{kept} objects after the upgrades, not {objects}")
-        return nothing, empty, full
+        return nothing, empty, first, later
 
 
 def main():
@@ -70,10 +72,11 @@ def main():
     parser.add_argument("--upgrades", type=int, default=5)
     options = parser.parse_args()
     print(f"a vat made by a vat, and its first answer: {making(options.vats) * 1000:.1f} ms")
-    nothing, empty, full = upgrading(options.objects, options.upgrades)
+    nothing, empty, first, later = upgrading(options.objects, options.upgrades)
     print(f"vatctl alone: {nothing * 1000:.1f} ms")
     print(f"an upgrade, no objects: {empty * 1000:.1f} ms")
-    print(f"an upgrade, {options.objects} durable objects: {full * 1000:.1f} ms")
+    print(f"the first upgrade after {options.objects} durable objects were made: {first * 1000:.1f} ms")
+    print(f"the next ones: {later * 1000:.1f} ms")
 
 
 if __name__ == "__main__":
