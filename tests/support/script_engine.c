@@ -131,6 +131,19 @@ static err_t renew(engine_t *port, const char *bundle)
     return ERR_OK;
 }
 
+/* Nobody asks for it: scripts are not persistent: what they keep is their test's. */
+static err_t save(engine_t *self, buf_t *ret)
+{
+    (void)self, (void)ret;
+    return ERR_PROCESS_FAILED;
+}
+
+static err_t load(engine_t *self, bin_t saved)
+{
+    (void)self, (void)saved;
+    return ERR_PROCESS_FAILED;
+}
+
 static void destroy(engine_t **self_p)
 {
     script_engine_t *self = (script_engine_t *)*self_p;
@@ -144,7 +157,7 @@ engine_t *script_engine_new(script_t *script, void *context)
 {
     script_engine_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (engine_t){run, renew, destroy};
+    self->port = (engine_t){run, renew, save, load, destroy};
     self->script = script;
     self->context = context;
     return &self->port;

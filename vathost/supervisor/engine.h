@@ -4,6 +4,8 @@
  * An engine knows vrefs only. It runs one delivery at a time, to quiescence, on the caller's thread. */
 #pragma once
 #include "wire/schema/syscall.h"
+#include "wire/base/buf.h"
+#include "wire/base/bytes.h"
 #include "wire/base/err.h"
 
 /* One delivery in the vat's names. Everything is borrowed for the call. */
@@ -55,6 +57,17 @@ struct engine {
      * read now, and with vat, limits and globals as before. Fails with FILE_MISSING or BUNDLE_BROKEN,
      * which are the bundle's fault, or PROCESS_FAILED; then it is dead. */
     CHECKED err_t (*renew)(engine_t *self, const char *bundle);
+
+    /* Adds all that the engine is, between two deliveries, to RET, as bytes for load(); the engine goes
+     * on as it was. Whether and when this is called shows in nothing that deliveries do later. Fails
+     * with PROCESS_FAILED when it is dead or cannot be saved; then RET is as before. */
+    CHECKED err_t (*save)(engine_t *self, buf_t *ret);
+
+    /* Becomes what SAVED says, dead or not, with vat, limits and globals as before. Fails with
+     * SNAPSHOT_UNREADABLE when SAVED was made by another build of the engine or is damaged: then the
+     * engine is as new, ready for a start or for other bytes; with PROCESS_FAILED otherwise: then it
+     * is dead. */
+    CHECKED err_t (*load)(engine_t *self, bin_t saved);
     void (*destroy)(engine_t **self_p);
 };
 

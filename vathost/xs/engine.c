@@ -68,6 +68,7 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
         return;
     }
     ret->dead = false;
+    self->has_run = true;
     self->host = host;
     self->delivery = delivery;
     self->chance = 0;
@@ -88,22 +89,33 @@ static void engine_run(engine_t *port, const vdelivery_t *delivery, const engine
     }
 }
 
-/* The bundle in file PATH, which the vat's next start evaluates. */
+/* The bundle in file PATH, which the vat's next start evaluates. PATH may be the one there is. */
 static err_t take_bundle(xs_engine_t *self, const char *path)
 {
+    char *copy = strdup(path);
+    must(copy);
+    free(self->bundle_path);
+    self->bundle_path = copy;
     free(self->bundle);
     self->bundle = NULL;
     self->bundle_len = 0;
-    return read_file(path, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
+    return read_file(copy, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
 }
 
 static void limit_heap(const xs_engine_t *self)
 {
     if (!self->heap_bytes) return;
-    platform_limit_space(self->machine, platform_space(self->machine) + self->heap_bytes);
+    platform_limit_space(self->machine, self->space_base + self->heap_bytes);
 }
 
-static err_t engine_renew(engine_t *port, const char *bundle)
+/* What the present machine must know of its vat. */
+static void adopt(xs_engine_t *self)
+{
+    xsSetContext(self->machine, self);
+    limit_heap(self);
+}
+
+static err_t engine_renew(engine_t *port, const char *path)
 {
     xs_engine_t *self = (xs_engine_t *)port;
     char golden[PATH_BYTES_MAX + 16];
@@ -111,17 +123,33 @@ static err_t engine_renew(engine_t *port, const char *bundle)
 
     if (self->machine) xsDeleteMachine(self->machine); /* the next one takes its room */
     self->machine = NULL;
-    err_t err = take_bundle(self, bundle);
-    if (!err) err = xs_golden_for(bundle, &kind);
+    err_t err = take_bundle(self, path);
+    if (!err) err = xs_golden_for(self->bundle_path, &kind);
     if (err) return err;
     snprintf(golden, sizeof golden, "%s/%s", self->share, xs_golden_file(kind));
     if (machine_load(golden, &self->machine)) {
         self->machine = NULL;
         return ERR_PROCESS_FAILED;
     }
-    xsSetContext(self->machine, self);
-    limit_heap(self);
+    self->space_base = platform_space(self->machine);
+    self->has_run = false;
+    adopt(self);
     return ERR_OK;
+}
+
+static err_t engine_save(engine_t *port, buf_t *ret) { return xs_save((xs_engine_t *)port, ret); }
+
+static err_t engine_load(engine_t *port, bin_t saved)
+{
+    xs_engine_t *self = (xs_engine_t *)port;
+    err_t err = xs_load(self, saved);
+    if (!err) {
+        self->has_run = true;
+        adopt(self);
+    } else if (self->has_run || !self->machine) {
+        if (engine_renew(port, self->bundle_path)) err = ERR_PROCESS_FAILED;
+    }
+    return err;
 }
 
 static void engine_free(engine_t **self_p)
@@ -131,6 +159,7 @@ static void engine_free(engine_t **self_p)
     if (self->machine) xsDeleteMachine(self->machine);
     arena_clear(&self->arena);
     free(self->bundle);
+    free(self->bundle_path);
     free(self->share);
     free(self);
 }
@@ -142,11 +171,12 @@ err_t xs_engine_new(const char *golden_path, engine_t **ret)
     if (err) return err;
     xs_engine_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (engine_t){engine_run, engine_renew, engine_free};
+    self->port = (engine_t){engine_run, engine_renew, engine_save, engine_load, engine_free};
     self->machine = machine;
     const char *slash = strrchr(golden_path, '/');
     self->share = slash ? strndup(golden_path, (size_t)(slash - golden_path)) : strdup(".");
     must(self->share);
+    self->space_base = platform_space(machine);
     xsSetContext(machine, self);
     *ret = &self->port;
     return ERR_OK;

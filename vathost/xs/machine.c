@@ -71,17 +71,27 @@ bool machine_eval(xsMachine *machine, text_t script, char *error, size_t error_r
 
 /* ---- snapshots ---- */
 
-static int stream_write(void *stream, void *at, size_t bytes)
+static int buf_write(void *stream, void *at, size_t bytes)
 {
-    return fwrite(at, 1, bytes, stream) == bytes ? 0 : EIO;
+    return buf_add(stream, at, bytes) ? ENOMEM : 0;
 }
 
-static int stream_read(void *stream, void *at, size_t bytes)
+static int bin_read(void *stream, void *at, size_t bytes)
+{
+    bin_t *left = stream;
+    if (left->len < bytes) return EIO;
+    memcpy(at, left->at, bytes);
+    left->at += bytes;
+    left->len -= bytes;
+    return 0;
+}
+
+static int file_read(void *stream, void *at, size_t bytes)
 {
     return fread(at, 1, bytes, stream) == bytes ? 0 : EIO;
 }
 
-static xsSnapshot snapshot_of(FILE *file)
+static xsSnapshot snapshot_of(void *stream)
 {
     static char signature[] = "vatyard " XS_BUILD;
     return (xsSnapshot){
@@ -89,20 +99,39 @@ static xsSnapshot snapshot_of(FILE *file)
         .signatureLength = sizeof signature - 1,
         .callbacks = host_callbacks,
         .callbacksLength = host_callback_count,
-        .read = stream_read,
-        .write = stream_write,
-        .stream = file,
+        .read = bin_read,
+        .write = buf_write,
+        .stream = stream,
     };
 }
 
+err_t machine_write(xsMachine *machine, buf_t *ret)
+{
+    xsSnapshot snapshot = snapshot_of(ret);
+    fxWriteSnapshot(machine, &snapshot);
+    return snapshot.error ? ERR_PROCESS_FAILED : ERR_OK;
+}
+
+err_t machine_read(bin_t bytes, xsMachine **ret)
+{
+    xsSnapshot snapshot = snapshot_of(&bytes);
+    xsMachine *machine = fxReadSnapshot(&snapshot, (char[]){"vat"}, NULL);
+    if (snapshot.error || !machine) return ERR_SNAPSHOT_UNREADABLE;
+    *ret = machine;
+    return ERR_OK;
+}
+
+enum { SNAPSHOT_FILE_BYTES_MAX = 64 << 20 };
+
 err_t machine_save(xsMachine *machine, const char *path)
 {
+    buf_t bytes = buf_of(SNAPSHOT_FILE_BYTES_MAX);
     FILE *file = fopen(path, "wb");
     if (!file) return ERR_FILE_MISSING;
-    xsSnapshot snapshot = snapshot_of(file);
-    fxWriteSnapshot(machine, &snapshot);
-    bool whole = !ferror(file);
-    if (fclose(file) || !whole || snapshot.error) return ERR_FILE_MISSING;
+    err_t err = machine_write(machine, &bytes);
+    if (!err && fwrite(bytes.at, 1, bytes.len, file) != bytes.len) err = ERR_FILE_MISSING;
+    buf_clear(&bytes);
+    if (fclose(file) || err) return ERR_FILE_MISSING;
     return ERR_OK;
 }
 
@@ -111,6 +140,7 @@ err_t machine_load(const char *path, xsMachine **ret)
     FILE *file = fopen(path, "rb");
     if (!file) return ERR_FILE_MISSING;
     xsSnapshot snapshot = snapshot_of(file);
+    snapshot.read = file_read;
     xsMachine *machine = fxReadSnapshot(&snapshot, (char[]){"vat"}, NULL);
     fclose(file);
     if (snapshot.error || !machine) return ERR_BUNDLE_BROKEN;

@@ -8,13 +8,16 @@ typedef struct {
     engine_t port;      /* first: an engine_t * is an xs_engine_t * */
     xsMachine *machine; /* NULL: it was to be renewed, and that failed */
     char *share;        /* folder of the golden snapshots */
+    bool has_run;       /* so it is not as new any more */
 
     /* The vat, once it is known. */
     char vat_id[16];
     const char *globals;
+    char *bundle_path;
     char *bundle; /* JSON text, until the vat is started */
     size_t bundle_len;
     uint64_t computrons, wall_ms, heap_bytes;
+    uint64_t space_base; /* the machine's space when it was new: the limit is that and heap_bytes */
 
     /* The crank that runs. */
     const engine_host_t *host;
@@ -42,6 +45,16 @@ CHECKED err_t machine_save(xsMachine *machine, const char *path);
 /* Reads one. Fails with FILE_MISSING, or BUNDLE_BROKEN when it was written by another build. The
  * caller owns RET. */
 CHECKED err_t machine_load(const char *path, xsMachine **ret);
+
+/* The same with bytes: adds a snapshot to RET, or to nobody's knowledge some of it when it fails with
+ * PROCESS_FAILED; reads one that nobody has touched, or fails with SNAPSHOT_UNREADABLE. */
+CHECKED err_t machine_write(xsMachine *machine, buf_t *ret);
+CHECKED err_t machine_read(bin_t bytes, xsMachine **ret);
+
+/* save() and load() of the port, but for what an engine that has run must do first. XS_LOAD() fails with
+ * SNAPSHOT_UNREADABLE; the machine is then NULL, or the one there was. */
+CHECKED err_t xs_save(xs_engine_t *self, buf_t *ret);
+CHECKED err_t xs_load(xs_engine_t *self, bin_t saved);
 
 /* Every C function that JavaScript can reach. The order is part of the snapshot's format. */
 extern xsCallback host_callbacks[];

@@ -260,6 +260,8 @@ err_t xs_vat_renew(xs_vat_t *self, const char *name)
     return self->engine->renew(self->engine, path);
 }
 
+engine_t *xs_vat_engine(xs_vat_t *self) { return self->engine; }
+
 /* ---- deliveries ---- */
 
 static const engine_report_t *run(xs_vat_t *self, const vdelivery_t *given)

@@ -12,6 +12,8 @@ void xs_vat_destroy(xs_vat_t **self_p);
 /* Its engine begins anew with the bundle NAME; the store stays. */
 CHECKED err_t xs_vat_renew(xs_vat_t *self, const char *name);
 
+engine_t *xs_vat_engine(xs_vat_t *self);
+
 /* Each runs one delivery. The report is valid until the next. */
 const engine_report_t *xs_vat_start(xs_vat_t *self, const char *body);
 /* The same with references, as a vat gets them that asks for globals which need the kernel. */
