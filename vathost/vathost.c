@@ -44,6 +44,7 @@ struct vathost {
     int epoll;
     link_t link;
     uint64_t open_at_ms, heard_ms, said_ms;
+    id128_t instance;      /* of this process: one that comes back after another is a clone */
     id128_t nonce, kernel; /* kernel: of the broker this host belongs to; zero: none yet */
     uint64_t epoch;        /* highest accepted */
     char engine[ENGINE_BYTES];
@@ -162,7 +163,8 @@ static void say_hello(vathost_t *self)
                          self->nonce,
                          self->epoch,
                          text_of(self->options.name),
-                         text_of(self->engine)};
+                         text_of(self->engine),
+                         self->instance};
     self->link = LINK_HELLO;
     self->heard_ms = now_ms();
     say(self, TAG_hello, &hello);
@@ -367,6 +369,7 @@ vathost_t *vathost_new(const vathost_options_t *options)
     self->options = *options;
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     must(self->epoll >= 0);
+    must(getrandom(&self->instance, sizeof self->instance, 0) == sizeof self->instance);
     load_session(self);
     self->guests = guests_new(&(guests_options_t){options->state, options->crew, options->bundles,
                                                   self->epoll, self, say_frame});

@@ -107,10 +107,13 @@ static void attach(worker_t *self)
     must(getrandom(&self->nonce, sizeof self->nonce, 0) == sizeof self->nonce);
     self->attached = false;
     self->fetched = 0;
-    msg_attach_t attach = {self->start.vat,  self->start.inc,
-                           self->start.pgen, self->run,
-                           self->nonce,      0,
-                           last(self),       supervisor_chain(self->supervisor)};
+    msg_attach_t attach = {.vat = self->start.vat,
+                           .inc = self->start.inc,
+                           .pgen = self->start.pgen,
+                           .run = self->run,
+                           .nonce = self->nonce,
+                           .last = last(self),
+                           .chain = supervisor_chain(self->supervisor)};
     tell(self, TAG_attach, &attach);
 }
 

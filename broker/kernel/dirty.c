@@ -47,6 +47,8 @@ static void key_of(const kernel_t *k, const head_t *head, uint64_t *a, uint64_t 
         *a = ((const log_t *)at)->row.vat;
         *b = ((const log_t *)at)->row.d;
         return;
+    case ROW_mirror: *a = ((const mirror_t *)at)->row.vat; return;
+    case ROW_divergence: *a = ((const divergence_t *)at)->row.vat; return;
     case ROW_pending: *a = ((const pending_t *)at)->row.promise; return;
     case ROW_timer: *a = ((const ktimer_t *)at)->row.timer; return;
     case ROW_errand: *a = ((const errand_t *)at)->row.errand; return;
@@ -153,12 +155,21 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
         body->log.delivery = blob_bin(log->delivery);
         body->log.hash = (bin_t){log->hash.b, sizeof log->hash.b};
         if (log->row.outcome) {
+            body->log.calls = blob_bin(log->calls);
             body->log.result_hash = (bin_t){log->result_hash.b, sizeof log->result_hash.b};
             body->log.chain = (bin_t){log->chain.b, sizeof log->chain.b};
         }
         body->log.trace = (bin_t){log->trace.b, sizeof log->trace.b};
         return;
     }
+    case ROW_mirror: {
+        const mirror_t *mirror = at;
+        body->mirror = mirror->row;
+        body->mirror.chain = (bin_t){mirror->chain.b, sizeof mirror->chain.b};
+        body->mirror.hash = (bin_t){mirror->hash.b, sizeof mirror->hash.b};
+        return;
+    }
+    case ROW_divergence: body->divergence = ((const divergence_t *)at)->row; return;
     case ROW_pending: {
         const pending_t *pending = at;
         body->pending = pending->row;
@@ -193,6 +204,8 @@ static void fill_gone(kernel_t *k, const change_t *change, row_body_t *body)
     case ROW_held: body->held.vat = change->a, body->held.kref = change->b; return;
     case ROW_log: body->log.vat = change->a, body->log.d = change->b; return;
     case ROW_config: body->config.cluster = change->a; return;
+    case ROW_mirror: body->mirror.vat = change->a; return;
+    case ROW_divergence: body->divergence.vat = change->a; return;
     case ROW_service: body->service.kref = change->a; return;
     case ROW_pending: body->pending.promise = change->a; return;
     case ROW_timer: body->timer.timer = change->a; return;

@@ -11,6 +11,9 @@ void host_free(khost_t *host)
 {
     blob_destroy(&host->name);
     blob_destroy(&host->key);
+    blob_destroy(&host->reason);
+    blob_destroy(&host->engine);
+    blob_destroy(&host->instances);
     free(host);
 }
 

@@ -32,6 +32,8 @@ typedef struct {
     uint8_t entropy[32]; /* fresh from the system for every input: seeds, traces and runs come from it */
     const msg_t *msg;    /* borrowed for the call; NULL for *_GONE */
     hash_t key;          /* for a HELLO: the public key the host proved */
+    hash_t chain;        /* for an ATTACH: chain of the vat's log row ATTACH.last, as the store has it; zeros when
+                            it has none, or the row is not applied */
 } input_t;
 
 typedef enum {

@@ -57,6 +57,13 @@ static bool load_host(kernel_t *k, const row_host_t *row)
     host->key = blob_new(row->key.at, row->key.len);
     host->row.name = blob_text(host->name);
     host->row.key = blob_bin(host->key);
+    if (row->state > HOST_QUARANTINED || row->instances.len % sizeof(id128_t)) return false;
+    host->reason = text_blob(row->reason);
+    host->engine = text_blob(row->engine);
+    host->instances = blob_new(row->instances.at, row->instances.len);
+    host->row.reason = blob_text(host->reason);
+    host->row.engine = blob_text(host->engine);
+    host->row.instances = blob_bin(host->instances);
     map_put(&k->hosts, row->host, host);
     return true;
 }
@@ -113,8 +120,43 @@ static bool load_vat(kernel_t *k, const row_vat_t *row)
     vat->row.globals = blob_text(vat->globals);
     vat->row.hosts = blob_text(vat->hosts);
     vat->row.chain = (bin_t){vat->chain.b, sizeof vat->chain.b};
+    vat->row.checkpoint_chain = (bin_t){vat->checkpoint_chain.b, sizeof vat->checkpoint_chain.b};
+    vat->row.safe_chain = (bin_t){vat->safe_chain.b, sizeof vat->safe_chain.b};
+    vat->row.move_request = (bin_t){0};
+    if (row->move_request.len) {
+        vat->move_request = blob_new(row->move_request.at, row->move_request.len);
+        vat->row.move_request = blob_bin(vat->move_request);
+    }
     map_put(&k->vats, row->vat, vat);
-    return hash_read(row->chain, &vat->chain);
+    return hash_read(row->chain, &vat->chain) && row->poison <= POISON_REJECT &&
+           hash_read(row->checkpoint_chain, &vat->checkpoint_chain) &&
+           hash_read(row->safe_chain, &vat->safe_chain) &&
+           (!row->move_request.len || row->move_request.len == sizeof(id128_t));
+}
+
+static bool load_mirror(kernel_t *k, const row_mirror_t *row)
+{
+    kvat_t *vat = vat_find(k, row->vat);
+    if (!vat || vat->mirror || row->d > vat->row.assigned) return false;
+    mirror_t *mirror = take(sizeof *mirror);
+    mirror->head = (head_t){.table = ROW_mirror, .stored = true};
+    mirror->row = *row;
+    mirror->row.chain = mirror->row.hash = (bin_t){0};
+    vat->mirror = mirror;
+    return hash_read(row->chain, &mirror->chain) && hash_read(row->hash, &mirror->hash);
+}
+
+static bool load_divergence(kernel_t *k, const row_divergence_t *row)
+{
+    kvat_t *vat = vat_find(k, row->vat);
+    if (!vat || vat->divergence || row->d > vat->row.assigned) return false;
+    divergence_t *divergence = take(sizeof *divergence);
+    divergence->head = (head_t){.table = ROW_divergence, .stored = true};
+    divergence->row = *row;
+    divergence->calls = blob_new(row->calls.at, row->calls.len);
+    divergence->row.calls = blob_bin(divergence->calls);
+    vat->divergence = divergence;
+    return true;
 }
 
 static bool load_object(kernel_t *k, const row_object_t *row)
@@ -252,7 +294,7 @@ static bool load_log(kernel_t *k, const row_log_t *row)
     log->head = (head_t){.table = ROW_log, .stored = true};
     log->row = *row;
     log->row.delivery = log->row.hash = log->row.result_hash = log->row.chain = (bin_t){0};
-    log->row.trace = (bin_t){0};
+    log->row.trace = log->row.calls = (bin_t){0};
     log->delivery = blob_new(row->delivery.at, row->delivery.len);
     log_t **at = &vat->log;
     while (*at && (*at)->row.d < row->d) at = &(*at)->next;
@@ -358,6 +400,8 @@ err_t kernel_load(kernel_t *k, const row_t *row)
     case ROW_entry: good = load_entry(k, &row->body.entry); break;
     case ROW_held: good = load_held(k, &row->body.held); break;
     case ROW_log: good = load_log(k, &row->body.log); break;
+    case ROW_mirror: good = load_mirror(k, &row->body.mirror); break;
+    case ROW_divergence: good = load_divergence(k, &row->body.divergence); break;
     case ROW_pending: good = load_pending(k, &row->body.pending); break;
     case ROW_timer: good = load_timer(k, &row->body.timer); break;
     case ROW_errand: good = load_errand(k, &row->body.errand); break;

@@ -27,6 +27,8 @@ enum {
 };
 enum { HELD_REACHABLE = 1, HELD_EXPORTED = 2, HELD_SUBSCRIBED = 4 };
 enum { LOG_OPEN, LOG_OK, LOG_FAILED };
+enum { HOST_USUAL, HOST_DRAINING, HOST_DISAVOWED, HOST_QUARANTINED };
+enum { POISON_DEFAULT, POISON_TERMINATE, POISON_REJECT };
 
 /* clang-format off */
 typedef enum {
@@ -98,7 +100,7 @@ typedef struct {
 typedef struct {
     head_t head;
     row_host_t row;
-    blob_t *name, *key;
+    blob_t *name, *key, *reason, *engine, *instances;
     size_t vats; /* that are alive and stand there */
     bool connected;
 } khost_t;
@@ -120,7 +122,7 @@ typedef struct {
 typedef struct log {
     head_t head;
     row_log_t row; /* bins are filled in only when it is stored */
-    blob_t *delivery;
+    blob_t *delivery, *calls;
     hash_t hash, result_hash, chain;
     id128_t trace;
     struct log *next;
@@ -128,6 +130,20 @@ typedef struct log {
     size_t kref_count;
     kref_t krefs[]; /* the references that it counts: target, result and slots, or promises told */
 } log_t;
+
+/* A copy of a vat's checkpoint, of which the shell has the file. */
+typedef struct mirror {
+    head_t head;
+    row_mirror_t row; /* bins are filled in only when it is stored */
+    hash_t chain, hash;
+} mirror_t;
+
+/* What a replay did that went another way than the first time. */
+typedef struct divergence {
+    head_t head;
+    row_divergence_t row;
+    blob_t *calls;
+} divergence_t;
 
 typedef struct kvat kvat_t;
 typedef struct comparison comparison_t;
@@ -172,7 +188,10 @@ struct kvat {
     head_t head;
     row_vat_t row;
     vat_t id;
-    hash_t chain;
+    hash_t chain, checkpoint_chain, safe_chain;
+    mirror_t *mirror;         /* NULL: the broker has no copy of it */
+    divergence_t *divergence; /* NULL: it never diverged */
+    blob_t *move_request;     /* id of the MOVE that waits; NULL: nobody's */
     blob_t *name, *reason, *bundle, *first_bundle, *globals, *hosts;
     kcluster_t *cluster; /* NULL when it is gone */
     map_t held;          /* kref -> held_t */
@@ -189,6 +208,7 @@ struct kvat {
     struct errand *errands;  /* what the agent does for it */
     size_t busy;
     bool attached; /* a worker has this run */
+    bool asleep;   /* it has none, because nothing was under way */
     bool asked;    /* VAT_NEW was sent in this session of its host */
     bool renew;    /* RESTART came while its host was away: a worker that lived on is ended */
     bool ready;    /* it is in the ready list */

@@ -21,6 +21,7 @@ void vat_counted(kernel_t *k, const kvat_t *vat, bool more)
 void log_free(log_t *log)
 {
     blob_destroy(&log->delivery);
+    blob_destroy(&log->calls);
     free(log);
 }
 
@@ -42,6 +43,10 @@ void vat_free(kvat_t *vat)
         log_free(log);
     }
     gc_end(vat);
+    if (vat->divergence) blob_destroy(&vat->divergence->calls);
+    free(vat->divergence);
+    free(vat->mirror);
+    blob_destroy(&vat->move_request);
     free(vat->clean);
     blob_destroy(&vat->name);
     blob_destroy(&vat->reason);

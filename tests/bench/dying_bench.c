@@ -247,7 +247,7 @@ int main(int argc, char **argv)
     gate.last(gate.self, &record.seq, &record.chain);
     kernel = kernel_new();
     must(!kernel_loaded(kernel, (const uint8_t[32]){1}));
-    msg_hello_t hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e")};
+    msg_hello_t hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e"), {{0}}};
     step(INPUT_HOST, 0, TAG_hello, &hello);
     launch();
 

@@ -170,7 +170,7 @@ int main(int argc, char **argv)
     kernel = kernel_new();
     workers = calloc(vats + 1, sizeof *workers);
     must(workers && !kernel_loaded(kernel, (const uint8_t[32]){1}));
-    msg_hello_t hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e")};
+    msg_hello_t hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e"), {{0}}};
     step(INPUT_HOST, 0, TAG_hello, &hello);
     launch(vats);
     for (uint32_t i = 0; i < pairs; i++) {

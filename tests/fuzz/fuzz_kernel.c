@@ -398,7 +398,7 @@ static void hello(world_t *w)
     static const char *const names[] = {"h", "west", "east"};
     unsigned host = roll(w, HOSTS);
     memset(w->runs, 0, sizeof w->runs);
-    msg_hello_t msg = {1, 1, {{7}}, roll(w, 32) == 31 ? 1000 : 0, text_of(names[roll(w, 3)]), {0}};
+    msg_hello_t msg = {1, 1, {{7}}, roll(w, 32) == 31 ? 1000 : 0, text_of(names[roll(w, 3)]), {0}, {{0}}};
     if (roll(w, 32) == 31) msg.proto_min = 9;
     input_t input = {.kind = INPUT_HOST, .key = {{(uint8_t)(host + 1)}}};
     say(w, input, TAG_hello, &msg);
@@ -410,7 +410,7 @@ static void attach(world_t *w)
     const row_vat_t *vat = vat_row(w);
     if (!vat) return;
     unsigned how = roll(w, 16);
-    msg_attach_t msg = {{(uint32_t)vat->vat}, vat->inc, vat->pgen, 0, {{1}}, 0, 0, {{0}}};
+    msg_attach_t msg = {.vat = {(uint32_t)vat->vat}, .inc = vat->inc, .pgen = vat->pgen, .nonce = {{1}}};
     if (how < 12) msg.last = vat->applied, msg.chain = hash_at(vat->chain);
     if (how == 13) msg.last = vat->applied / 2;
     if (how == 14) msg.last = vat->assigned + roll(w, 2);
@@ -437,8 +437,12 @@ static void bend(world_t *w, msg_result_t *msg)
 /* A worker that stands where the broker does. */
 static void attach_well(world_t *w, const row_vat_t *vat)
 {
-    msg_attach_t msg = {{(uint32_t)vat->vat}, vat->inc,           vat->pgen, 0, {{1}}, 0,
-                        vat->applied,         hash_at(vat->chain)};
+    msg_attach_t msg = {.vat = {(uint32_t)vat->vat},
+                        .inc = vat->inc,
+                        .pgen = vat->pgen,
+                        .nonce = {{1}},
+                        .last = vat->applied,
+                        .chain = hash_at(vat->chain)};
     input_t input = {.kind = INPUT_HOST, .from = (uint32_t)vat->host};
     say(w, input, TAG_attach, &msg);
 }
@@ -540,7 +544,7 @@ static void strange(world_t *w)
 /* The one that lives: most of what is said is about its vats. */
 static void first_cluster(world_t *w)
 {
-    msg_hello_t hello = {1, 1, {{7}}, 0, text_of("h"), {0}};
+    msg_hello_t hello = {1, 1, {{7}}, 0, text_of("h"), {0}, {{0}}};
     say(w, (input_t){.kind = INPUT_HOST, .key = {{1}}}, TAG_hello, &hello);
     say(w, (input_t){.kind = INPUT_HOST, .key = {{2}}}, TAG_hello, &hello);
     buf_t vats = buf_of(LAUNCH_BYTES_MAX);

@@ -168,8 +168,13 @@ static void attach(rig_t *self, worker_t *worker)
 {
     worker->head = worker->tail = NULL;
     worker->pending = 0;
-    msg_attach_t msg = {{worker->vat}, worker->inc, worker->pgen, worker->run,
-                        {{1}},         0,           worker->last, worker->chain};
+    msg_attach_t msg = {.vat = {worker->vat},
+                        .inc = worker->inc,
+                        .pgen = worker->pgen,
+                        .run = worker->run,
+                        .nonce = {{1}},
+                        .last = worker->last,
+                        .chain = worker->chain};
     rig_from_host(self, worker->host, TAG_attach, &msg);
 }
 
@@ -400,7 +405,7 @@ uint32_t rig_host(rig_t *self, unsigned n)
 {
     char name[16];
     snprintf(name, sizeof name, "host%u", n);
-    msg_hello_t msg = {1, 1, {{7}}, 0, text_of(name), text_of("engine")};
+    msg_hello_t msg = {1, 1, {{7}}, 0, text_of(name), text_of("engine"), {{0}}};
     input_t input = {.kind = INPUT_HOST, .key = {{(uint8_t)n}}};
     step_frame(self, &input, TAG_hello, &msg);
     return self->hosts[n] = kernel_host(self->kernel, input.key).n;

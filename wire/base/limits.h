@@ -119,6 +119,23 @@ enum {
      * others: a million objects that nobody holds any more, because a vat ended, take minutes. */
     WALL_REAP_TIMES = 100,
 
+    /* A checkpoint costs some milliseconds and a sync, a restart re-runs the log since the older of two:
+     * after so many deliveries, so many bytes of them, or so long without one, unless a vat's options
+     * say otherwise. */
+    CHECKPOINT_ROWS_DEFAULT = 200,
+    CHECKPOINT_BYTES_DEFAULT = 4 * 1024 * 1024,
+    CHECKPOINT_IDLE_MS_DEFAULT = 10 * 1000,
+
+    /* What a vat's heap may take when it is saved, and a whole checkpoint's file. SQLite's own bound for
+     * one value is 1 GB. */
+    HEAP_SAVED_BYTES_MAX = 512 * 1024 * 1024,
+
+    /* A delivery that costs its worker so often is given up, or its vat ends. */
+    POISON_ATTEMPTS = 3,
+
+    /* Instances of a host that are remembered, so that one that comes back is known for a clone. */
+    HOST_INSTANCES_MAX = 8,
+
     /* Settled client results kept for `await`; above it the oldest settled one is let go. */
     CLIENT_HOLDS_MAX = 10 * 1000,
 

@@ -297,7 +297,7 @@ Test(client, restart_of_a_vat_whose_host_is_away_comes_when_it_is_back)
     rig_host(rig, 1);
     cr_assert_eq(rig_host_frames(rig, TAG_vat_restart), 1, "its worker lived on");
     cr_assert_eq(rig_host_frames(rig, TAG_attached), attached);
-    msg_attach_t fresh = {{1}, old.inc, old.pgen, 0, {{1}}, 0, 0, {{0}}};
+    msg_attach_t fresh = {.vat = {1}, .inc = old.inc, .pgen = old.pgen, .nonce = {{1}}};
     rig_from_host(rig, 1, TAG_attach, &fresh);
     cr_assert_eq(rig_host_frames(rig, TAG_attached), attached + 1);
     rig_destroy(&rig);

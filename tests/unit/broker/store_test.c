@@ -53,7 +53,7 @@ static store_t *open_store(uint32_t pages_max)
 /* ---- rows ---- */
 
 typedef struct {
-    row_t row[512];
+    row_t row[ROW_TABLES * 40];
     size_t count;
 } rows_t;
 
