@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/agent/agent.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 #include "wire/base/program.h"
@@ -61,8 +62,10 @@ int main(int argc, char **argv)
         return program_fail(ERR_USAGE, "vatagent is started by vatbroker", "", "vatbroker --help");
     }
     must(fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+    failpoint_start(FAILPOINT_agent); /* while the environment is whole */
     narrow();
     log_open("agent", NULL);
+    FAILPOINT(agent_began);
     agent_run(fd, STDIN_FILENO);
     return 0;
 }

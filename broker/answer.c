@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/broker_own.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
@@ -75,6 +76,10 @@ static err_t bundle_put(broker_t *self, const arrival_t *arrival, peer_t *peer,
 {
     err_t err = store_bundle_put(self->is.store, &peer->stage, put->bundle, put->offset, put->total,
                                  put->data);
+    if (put->offset + put->data.len < put->total)
+        FAILPOINT(broker_bundle_piece);
+    else
+        FAILPOINT(broker_bundle_stored);
     if (!err) {
         done_reply(self, arrival, put->request);
         return ERR_OK;

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "broker/broker_own.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
@@ -93,6 +94,7 @@ bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *
     fill_random(input.entropy, sizeof input.entropy);
     if (arrival) input.key = arrival->key;
     kernel_step(self->kernel, &input, &self->effects);
+    moment_stepped(kind, msg);
     return outbox_take(self, msg && msg->tag == TAG_hello ? arrival : NULL);
 }
 
@@ -258,6 +260,7 @@ err_t broker_load(broker_t *self)
     err_t err = store_load(self->is.store, load_row, self);
     if (err) return self->why[0] ? err : store_error(self, err);
     err = kernel_loaded(self->kernel, entropy);
+    FAILPOINT(broker_loaded);
     if (!err) return commit(self);
     if (!kernel_audit(self->kernel, add_finding, self))
         snprintf(self->why, sizeof self->why, "the log of a vat is not whole");
@@ -279,6 +282,7 @@ static err_t drain(broker_t *self, bool *ret_empty, bool *ret_silent)
             *ret_empty = true;
             break;
         }
+        FAILPOINT(broker_took);
         *ret_silent = false;
         bytes += blob_bin(arrival.frame).len;
         err = judge(self, &arrival);

@@ -79,6 +79,10 @@ int outside_wait_ms(const broker_t *self, int most_ms);
 /* judge.c: what becomes of one arrival. Fails only with errors of the store. */
 err_t judge(broker_t *self, const arrival_t *arrival);
 
+/* moments.c: failpoints by the message that was stepped, or is about to leave. */
+void moment_stepped(input_kind_t kind, const msg_t *msg);
+void moment_leaving(bin_t frame);
+
 /* answer.c: requests that the shell answers alone. DONE says whether MSG was one. */
 err_t answer_host(broker_t *self, const arrival_t *arrival, const msg_t *msg, bool *done);
 err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, const msg_t *msg,

@@ -12,6 +12,7 @@
 #include "broker/broker.h"
 #include "broker/home.h"
 #include "broker/io/doors.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/program.h"
 
@@ -199,12 +200,17 @@ static err_t open_doors(process_t *self)
 static err_t start(process_t *self, const options_t *options)
 {
     err_t err = open_home(self, options);
-    if (!err) err = open_store(self);
+    if (err) return err;
+    FAILPOINT(broker_locked);
+    err = open_store(self);
     if (err) return err;
     make_keeper(self);
     make_doors(self, options);
     err = open_broker(self, options);
-    if (!err) err = open_doors(self);
+    if (err) return err;
+    FAILPOINT(broker_recovered);
+    err = open_doors(self);
+    FAILPOINT(broker_open);
     return err;
 }
 
@@ -269,6 +275,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a write beyond a limit is an error of the store, said as one */
     log_open("broker", NULL);
+    failpoint_start(FAILPOINT_broker);
     home_raise_files();
 
     process_t process = {.lock_fd = -1, .where = ""};

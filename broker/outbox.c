@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/broker_own.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
@@ -76,6 +77,7 @@ static void send_to(broker_t *self, peer_t *peer, bin_t frame)
 {
     if (!peer || peer->gone) return;
     peer->sent_ms = broker_now_ms(self);
+    moment_leaving(frame);
     if (self->is.port.send(self->is.port.self, peer->door, &peer->route, frame)) return;
     peer->gone = self->someone_gone = true;
 }
@@ -176,7 +178,9 @@ err_t outbox_release(broker_t *self)
             send_direct(self, parcel);
         else
             err = send_effect(self, &parcel->effect);
+        FAILPOINT(broker_sent_one);
     }
+    FAILPOINT(broker_sent_all);
     outbox_clear(self);
     return err;
 }

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "broker/broker_own.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 
 enum {
@@ -19,8 +20,10 @@ void outside_effect(broker_t *self, const effect_t *effect)
 {
     if (!effect->frame)
         self->agent.wanted = !self->agent.runs;
-    else if (self->agent.runs)
+    else if (self->agent.runs) {
+        FAILPOINT(broker_sends_agent);
         self->is.port.agent_send(self->is.port.self, blob_bin(effect->frame));
+    }
 }
 
 static void start(broker_t *self, uint64_t now)
@@ -39,6 +42,7 @@ static void start(broker_t *self, uint64_t now)
     agent->runs = true;
     agent->started_ms = now;
     log_info("agent_start");
+    FAILPOINT(broker_agent_started);
     broker_step(self, INPUT_AGENT, 0, NULL, NULL);
 }
 

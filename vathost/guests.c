@@ -11,6 +11,7 @@
 
 #include "vathost/worker.h"
 #include "vathost/xs/xs_engine.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
@@ -34,6 +35,7 @@ static void delete_database(const guests_t *self, vat_t vat)
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
         snprintf(file, sizeof file, "%s%s", path, tails[i]);
         unlink(file);
+        FAILPOINT(vathost_deletes);
     }
 }
 
@@ -124,6 +126,7 @@ static void tell_start(guests_t *self, worker_t *worker)
                          .globals = text_of(guest->globals)};
     worker->starts++;
     guests_tell_worker(self, worker, TAG_start, &start);
+    FAILPOINT(vathost_told_start);
 }
 
 /* ---- a worker's life ---- */
@@ -146,6 +149,7 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
 
     guest->start_at_ms = 0;
     if (!bundle_of_start(self, guest, bundle)) return;
+    FAILPOINT(vathost_starts_worker);
     uint64_t token = self->token_next++;
     if (crew_start(self->options.crew, token, bundle, &fd)) {
         start_again(guest, now_ms);
@@ -284,10 +288,26 @@ static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64
     if (msg->tag == TAG_deliver) watch_deliver(guest->worker, head, now_ms);
     if (msg->tag == TAG_attached) guest->worker->run = head->run;
     pass(self, guest->worker, frame);
+    FAILPOINT(vathost_passed_down);
+}
+
+/* Failpoints by the frame that was taken. */
+static void moment_took(msg_tag_t tag)
+{
+    if (!failpoint_armed) return;
+    switch (tag) {
+    case TAG_vat_new: FAILPOINT(vathost_took_vat_new); break;
+    case TAG_vat_end: FAILPOINT(vathost_took_vat_end); break;
+    case TAG_vat_restart: FAILPOINT(vathost_took_restart); break;
+    case TAG_attached: FAILPOINT(vathost_took_attached); break;
+    case TAG_deliver: FAILPOINT(vathost_took_deliver); break;
+    default: FAILPOINT(vathost_took); break;
+    }
 }
 
 void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
 {
+    moment_took(msg->tag);
     switch (msg->tag) {
     case TAG_vat_new: on_vat_new(self, &msg->body.vat_new, now_ms); break;
     case TAG_vat_end: on_vat_end(self, &msg->body.vat_end); break;
@@ -323,6 +343,18 @@ static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
     }
 }
 
+/* Failpoints by what a worker says that the broker has not heard. */
+static void moment_heard(msg_tag_t tag)
+{
+    if (!failpoint_armed) return;
+    switch (tag) {
+    case TAG_attach: FAILPOINT(vathost_heard_attach); break;
+    case TAG_fetch: FAILPOINT(vathost_heard_fetch); break;
+    case TAG_result: FAILPOINT(vathost_heard_result); break;
+    default: break;
+    }
+}
+
 /* Returns false when the worker may not say this. */
 static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint64_t now_ms)
 {
@@ -343,7 +375,9 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
     ok = ok && (msg.tag != TAG_attach || worker->starts); /* each has the broker send its rows */
     if (ok) {
         watch_worker(worker, &msg, now_ms);
+        moment_heard(msg.tag);
         (void)self->options.send(self->options.context, frame);
+        FAILPOINT(vathost_passed_up);
     }
     msg_clear(&msg);
     return ok;
@@ -428,6 +462,7 @@ static void report_lost(guests_t *self, const worker_t *worker, err_t err, int s
     const guest_t *guest = worker->guest;
     msg_lost_t lost = {guest->vat,        guest->inc,    guest->pgen,    worker->run,
                        worker->known + 1, (uint64_t)err, text_of(reason)};
+    FAILPOINT(vathost_tells_lost);
     guests_tell_broker(self, TAG_lost, &lost);
 }
 
@@ -461,6 +496,7 @@ void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms)
     worker_t *worker = map_remove(&self->workers, token);
     if (!worker) return;
 
+    FAILPOINT(vathost_worker_ended);
     /* What it said last may still be in the socket. */
     while (worker->pipe.fd >= 0 && take_frames(self, worker, now_ms)) {
         errno = 0;

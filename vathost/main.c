@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "vathost/vathost.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/limits.h"
 #include "wire/base/log.h"
 #include "wire/base/own.h"
@@ -194,12 +195,14 @@ static err_t start(process_t *self, const options_t *options)
 
     err_t err = lock_state(self);
     if (err) return err;
+    FAILPOINT(vathost_locked);
     delete_databases(self);
     prepare_process(self);
     err = find_program(self);
     self->where = self->program;
     if (!err) err = crew_new(self->program, &self->crew); /* before libzmq has threads */
     if (err) return err;
+    FAILPOINT(vathost_crew);
 
     self->where = self->dir;
     snprintf(path, sizeof path, "%s/bundles", self->dir);
@@ -239,6 +242,7 @@ int main(int argc, char **argv)
     int code = read_options(argc, argv, &options);
     if (code >= 0) return code;
     log_open("host", options.name);
+    failpoint_start(FAILPOINT_vathost);
     self.where = "";
     err_t err = open_state(&self, &options);
     if (!err) err = keys_open(self.dir, "host", &self.keys, self.why);

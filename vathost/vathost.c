@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "vathost/guests.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/hash.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
@@ -106,7 +107,10 @@ static bool save_session(const vathost_t *self)
     if (fd < 0) return false;
     bool ok = dprintf(fd, "%s %" PRIu64 "\n", hex, self->epoch) > 0 && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
-    return ok && rename(fresh, path) == 0;
+    FAILPOINT(vathost_session_new);
+    ok = ok && rename(fresh, path) == 0;
+    FAILPOINT(vathost_session_saved);
+    return ok;
 }
 
 /* ---- the link ---- */
@@ -168,6 +172,7 @@ static void say_hello(vathost_t *self)
     self->link = LINK_HELLO;
     self->heard_ms = now_ms();
     say(self, TAG_hello, &hello);
+    FAILPOINT(vathost_said_hello);
 }
 
 static void say_ready(vathost_t *self, host_t host)
@@ -194,6 +199,7 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
 {
     if (self->link != LINK_HELLO || !id_same(welcome->nonce, self->nonce)) return;
 
+    FAILPOINT(vathost_welcomed);
     err_t err = accept_broker(self, welcome);
     if (err) {
         char why[128];
@@ -290,6 +296,7 @@ static void tick_link(vathost_t *self, uint64_t now)
 static void on_crew_gone(vathost_t *self, int status)
 {
     crew_destroy(&self->options.crew);
+    FAILPOINT(vathost_crew_gone);
     if (WIFEXITED(status) || ++self->crews_lost > CREWS_LOST_MAX ||
         crew_new(self->options.program, &self->options.crew)) {
         stop(self, ERR_PROCESS_FAILED, "the zygote ended; its own lines say why");

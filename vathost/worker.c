@@ -10,6 +10,7 @@
 
 #include "vathost/supervisor/clist.h"
 #include "vathost/supervisor/supervisor.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 #include "wire/frames/frames.h"
@@ -77,6 +78,7 @@ static void write_all(worker_t *self, const void *bytes, size_t len)
         }
         at += sent;
         len -= (size_t)sent;
+        if (len > 0) FAILPOINT(worker_said_part);
     }
 }
 
@@ -115,6 +117,7 @@ static void attach(worker_t *self)
                            .last = last(self),
                            .chain = supervisor_chain(self->supervisor)};
     tell(self, TAG_attach, &attach);
+    FAILPOINT(worker_said_attach);
 }
 
 static void on_start(worker_t *self, const msg_start_t *start)
@@ -128,6 +131,7 @@ static void on_start(worker_t *self, const msg_start_t *start)
         attach(self);
         return;
     }
+    FAILPOINT(worker_told_start);
     self->start = (msg_start_t){.vat = start->vat, .inc = start->inc, .pgen = start->pgen};
     err_t err = self->ports->store(self->ports->context, start, &self->store);
     if (!err) err = self->ports->engine(self->ports->context, start, &self->engine);
@@ -135,6 +139,7 @@ static void on_start(worker_t *self, const msg_start_t *start)
         fail(self, "worker_open", err);
         return;
     }
+    FAILPOINT(worker_engine_open);
     self->supervisor = supervisor_new(start->vat, self->store, self->engine);
     attach(self);
 }
@@ -151,6 +156,7 @@ static void fetch(worker_t *self)
     msg_fetch_t fetch = {self->start.vat, self->start.inc, self->start.pgen,
                          self->run,       first,           count};
     tell(self, TAG_fetch, &fetch);
+    FAILPOINT(worker_said_fetch);
 }
 
 static void forget_applied(worker_t *self, uint64_t applied)
@@ -158,6 +164,7 @@ static void forget_applied(worker_t *self, uint64_t applied)
     if (applied > self->applied) self->applied = applied;
     while (self->kept && self->kept->result.d <= self->applied) {
         kept_t *gone = self->kept;
+        FAILPOINT(worker_forgets);
         self->kept = gone->next;
         free(gone);
     }
@@ -167,6 +174,7 @@ static void on_attached(worker_t *self, const msg_attached_t *attached)
 {
     if (self->attached || !id_same(attached->nonce, self->nonce)) return;
 
+    FAILPOINT(worker_attached);
     self->attached = true;
     self->run = attached->run;
     hear_incarnation(self, attached->inc);
@@ -216,7 +224,9 @@ static void keep_result(worker_t *self, const crank_t *crank, uint64_t run_us)
     for (end_p = &self->kept; *end_p; end_p = &(*end_p)->next) {
     }
     *end_p = kept;
+    FAILPOINT(worker_tells_result);
     tell_result(self, kept);
+    FAILPOINT(worker_said_result);
 }
 
 static void compare(worker_t *self, const msg_deliver_t *deliver, const crank_t *crank)
@@ -270,6 +280,7 @@ static void want_bundle(worker_t *self, const msg_deliver_t *deliver, bin_t fram
     self->wanted[bundle.len] = '\0';
     msg_bundle_want_t want = {self->start.vat, bundle};
     tell(self, TAG_bundle_want, &want);
+    FAILPOINT(worker_wants_bundle);
     msg_clear(&msg);
     put_off(self, frame, true);
 }
@@ -282,6 +293,7 @@ static void on_bundle_file(worker_t *self, const msg_bundle_file_t *msg)
         return;
     }
     self->wanted[0] = '\0';
+    FAILPOINT(worker_got_bundle);
     self->file = calloc(1, msg->path.len + 1);
     must(self->file);
     if (msg->path.len) memcpy(self->file, msg->path.at, msg->path.len);
@@ -302,10 +314,13 @@ static void run_crank(worker_t *self, const msg_deliver_t *deliver)
     }
     uint64_t run_us = now_us() - began;
     self->ended = crank->ended;
+    if (is_upgrade(deliver)) FAILPOINT(worker_upgraded);
     if (deliver->verdict == VERDICT_LIVE) {
+        FAILPOINT(worker_ran);
         keep_result(self, crank, run_us);
     } else if (deliver->verdict == VERDICT_REPLAY) {
         compare(self, deliver, crank);
+        FAILPOINT(worker_replayed);
     }
     /* Parsing the bundle leaves a large free arena behind that the vat never needs again. */
     if (crank->d == 1 || is_upgrade(deliver)) malloc_trim(0);
@@ -316,11 +331,14 @@ static void on_deliver(worker_t *self, const msg_deliver_t *deliver, bin_t frame
 {
     if (!self->attached || deliver->run != self->run) return;
 
+    FAILPOINT(worker_took_deliver);
     hear_incarnation(self, deliver->inc);
     forget_applied(self, deliver->applied);
     if (deliver->d <= last(self)) {
         for (kept_t *kept = self->kept; kept; kept = kept->next) {
-            if (kept->result.d == deliver->d) tell_result(self, kept);
+            if (kept->result.d != deliver->d) continue;
+            tell_result(self, kept);
+            FAILPOINT(worker_said_again);
         }
         return;
     }
@@ -380,6 +398,7 @@ static void on_names_get(worker_t *self, const msg_names_get_t *get)
                          .next = page.next,
                          .pairs = {page.pairs.at, page.pairs.len}};
     tell(self, TAG_names, &names);
+    FAILPOINT(worker_said_names);
     buf_clear(&page.pairs);
 }
 

@@ -25,6 +25,7 @@
 #include "vathost/worker.h"
 #include "vathost/xs/xs_engine.h"
 #include "vathost/zygote.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
@@ -77,7 +78,9 @@ static err_t open_store(void *context, const msg_start_t *start, vatstore_t **re
 {
     forked_t *self = context;
     copy_text(self->database, sizeof self->database, start->database);
-    return vatdb_open(self->database, ret);
+    err_t err = vatdb_open(self->database, ret);
+    FAILPOINT(worker_store_open);
+    return err;
 }
 
 static int become_worker(engine_t *golden, int fd, pid_t zygote)
@@ -89,6 +92,8 @@ static int become_worker(engine_t *golden, int fd, pid_t zygote)
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != zygote) _exit(WORKER_DONE);
+    failpoint_start(FAILPOINT_worker);
+    FAILPOINT(worker_forked);
     prctl(PR_SET_NAME, "vatworker");
     if (fd != WORKER_FD) must(dup2(fd, WORKER_FD) == WORKER_FD);
     must(close_range(WORKER_FD + 1, ~0u, 0) == 0);
@@ -142,9 +147,11 @@ static int start_worker(zygote_t *self, const zygote_msg_t *msg, int fd)
 {
     engine_t *golden = golden_for(self, msg->text);
     pid_t zygote = getpid();
+    FAILPOINT(zygote_took_start);
     pid_t pid = golden ? fork() : -1;
 
     if (pid == 0) return become_worker(golden, fd, zygote);
+    FAILPOINT(zygote_forked);
     if (pid > 0) {
         remember(self, msg->token, pid);
     } else {
@@ -166,6 +173,7 @@ static void reap(zygote_t *self)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (size_t i = 0; i < self->count; i++) {
             if (self->children[i].pid != pid) continue;
+            FAILPOINT(zygote_reaped);
             report(self, ZYGOTE_ENDED, self->children[i].token, status, "");
             self->children[i] = self->children[--self->count];
             break;
@@ -175,6 +183,7 @@ static void reap(zygote_t *self)
 
 static void kill_worker(zygote_t *self, uint64_t token)
 {
+    FAILPOINT(zygote_took_kill);
     for (size_t i = 0; i < self->count; i++) {
         if (self->children[i].token == token) kill(self->children[i].pid, SIGKILL);
     }
@@ -228,6 +237,7 @@ static int zygote_run(zygote_t *self)
     must(self->signals >= 0);
 
     if (!golden_for(self, "")) return err_row(ERR_PROCESS_FAILED)->exit;
+    FAILPOINT(zygote_golden);
     if (!report(self, ZYGOTE_READY, 0, 0, xs_engine_build())) return 0;
     for (;;) {
         struct pollfd polls[] = {{self->fd, POLLIN, 0}, {self->signals, POLLIN, 0}};
@@ -263,6 +273,7 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "vatzygote");
     log_open("worker", NULL);
+    failpoint_start(FAILPOINT_zygote);
 
     zygote_t self = {.fd = atoi(argv[2])};
     find_share(self.share);

@@ -6,6 +6,7 @@
 
 #include "broker/agent/channel.h"
 #include "broker/agent/fetch.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/map.h"
 #include "wire/base/must.h"
@@ -50,6 +51,7 @@ static void on_told(void *context, uint64_t errand, bool rejected, bin_t body)
     msg_agent_told_t told = {.errand = errand, .rejected = rejected, .body = body};
     buf_reset(&self->frame);
     must(msg_encode(TAG_agent_told, &told, &self->frame) == ERR_OK);
+    FAILPOINT(agent_tells);
     if (!pipe_send(&self->pipe, (bin_t){self->frame.at, self->frame.len})) self->over = true;
 }
 
@@ -115,6 +117,7 @@ static void take_frame(agent_t *self, bin_t frame)
         self->over = true;
         return;
     }
+    FAILPOINT(agent_took);
     switch (msg.tag) {
     case TAG_agent_open: on_open(self, &msg.body.agent_open); break;
     case TAG_agent_close: on_close(self, &msg.body.agent_close); break;

@@ -12,6 +12,7 @@
 
 #include "broker/io/zap.h"
 #include "wire/base/buf.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
 
@@ -297,6 +298,7 @@ static bool port_send(void *context, door_t door, const route_t *route, bin_t fr
         size_t left = frame.len - at;
         size_t len = left < PART_SEND_BYTES ? left : PART_SEND_BYTES;
         must(send_part(sock, frame.at + at, len, len < left ? ZMQ_SNDMORE : 0) >= 0);
+        if (len < left) FAILPOINT(broker_sent_part);
     }
     return true;
 }

@@ -1,11 +1,16 @@
 /* The gate's back-end on this machine: a record and its rows are one SQLite transaction. */
 #include "broker/store/store_own.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/must.h"
 
 static err_t write_record(store_t *self, const record_t *record)
 {
     err_t err = store_run(self, self->begin);
-    for (size_t i = 0; i < record->count && !err; i++) err = tables_write(self, &record->rows[i]);
+    FAILPOINT(broker_commit_begun);
+    for (size_t i = 0; i < record->count && !err; i++) {
+        err = tables_write(self, &record->rows[i]);
+        FAILPOINT(broker_commit_row);
+    }
     if (!err) {
         sqlite3_bind_int64(self->gate_put, 1, (sqlite3_int64)record->epoch);
         sqlite3_bind_int64(self->gate_put, 2, (sqlite3_int64)record->seq);
@@ -13,7 +18,10 @@ static err_t write_record(store_t *self, const record_t *record)
                           SQLITE_STATIC);
         err = store_run(self, self->gate_put);
     }
-    return err ? err : store_run(self, self->commit);
+    FAILPOINT(broker_commit_rows);
+    if (!err) err = store_run(self, self->commit);
+    FAILPOINT(broker_commit_done);
+    return err;
 }
 
 static err_t append(void *context, const record_t *record)

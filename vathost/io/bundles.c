@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire/base/failpoint.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
 
@@ -144,7 +145,10 @@ static bool save(bundles_t *self, const bundle_t *bundle)
         at += wrote;
         left -= (size_t)wrote;
     }
-    bool ok = close(fd) == 0 && left == 0 && rename(fresh, path) == 0;
+    bool ok = close(fd) == 0 && left == 0;
+    FAILPOINT(vathost_bundle_written);
+    ok = ok && rename(fresh, path) == 0;
+    FAILPOINT(vathost_bundle_named);
     if (!ok) unlink(fresh);
     return ok;
 }
@@ -161,6 +165,7 @@ bundles_state_t bundles_add(bundles_t *self, const char *name, uint64_t offset, 
         return BUNDLES_WRONG;
     }
     if (bundle->come.len < total) return BUNDLES_MORE;
+    FAILPOINT(vathost_bundle_whole);
 
     crypto_hash_sha512(hash, bundle->come.at, bundle->come.len);
     bundle->checked = hash_matches(name, hash) && save(self, bundle);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "wire/base/buf.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
 
@@ -191,6 +192,7 @@ bool dealer_send(dealer_t *self, bin_t frame)
             rc = zmq_send(sock, frame.at + at, len, flags);
         } while (rc < 0 && errno == EINTR);
         if (rc < 0) return false;
+        if (len < left) FAILPOINT(vathost_sent_part);
     }
     return true;
 }

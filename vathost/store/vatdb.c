@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "wire/base/failpoint.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
 
@@ -123,7 +124,9 @@ static err_t db_set(vatstore_t *port, text_t key, text_t value)
     sqlite3_stmt *stmt = statement((vatdb_t *)port, SQL_SET);
     int code = bind(stmt, 1, key);
     if (code == SQLITE_OK) code = bind(stmt, 2, value);
-    return finish(stmt, code);
+    err_t err = finish(stmt, code);
+    FAILPOINT(worker_crank_wrote);
+    return err;
 }
 
 static err_t db_remove(vatstore_t *port, text_t key)
@@ -157,19 +160,25 @@ static err_t db_counter_put(vatstore_t *port, text_t name, uint64_t value)
 
 static err_t db_begin(vatstore_t *port)
 {
-    return finish(statement((vatdb_t *)port, SQL_BEGIN), SQLITE_OK);
+    err_t err = finish(statement((vatdb_t *)port, SQL_BEGIN), SQLITE_OK);
+    FAILPOINT(worker_crank_open);
+    return err;
 }
 
 static err_t db_keep(vatstore_t *port)
 {
-    return finish(statement((vatdb_t *)port, SQL_KEEP), SQLITE_OK);
+    err_t err = finish(statement((vatdb_t *)port, SQL_KEEP), SQLITE_OK);
+    FAILPOINT(worker_crank_kept);
+    return err;
 }
 
 static err_t db_undo(vatstore_t *port)
 {
     vatdb_t *self = (vatdb_t *)port;
     err_t err = finish(statement(self, SQL_UNDO), SQLITE_OK);
-    return err ? err : finish(statement(self, SQL_KEEP), SQLITE_OK);
+    if (!err) err = finish(statement(self, SQL_KEEP), SQLITE_OK);
+    FAILPOINT(worker_crank_undone);
+    return err;
 }
 
 static void db_destroy(vatstore_t **self_p)
