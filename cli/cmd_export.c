@@ -71,7 +71,30 @@ static json_t *deploy_json(const msg_launch_vat_t *vat)
     limit_set(deploy, "heap", vat->heap_bytes, json_number(vat->heap_bytes));
     if (vat->window) json_object_set_new(deploy, "window", json_number(vat->window));
     if (vat->host.len) set_in(deploy, "placement", "host", json_text(vat->host));
+    persistence_json(vat, deploy);
     return deploy;
+}
+
+static void duration_set(json_t *deploy, const char *key, uint64_t ms)
+{
+    char text[32];
+    if (!ms) return;
+    snprintf(text, sizeof text, "%llums", (unsigned long long)ms);
+    set_in(deploy, "persistence", key, json_string(text));
+}
+
+static void persistence_json(const msg_launch_vat_t *vat, json_t *deploy)
+{
+    static const char *const poison[] = {NULL, "terminate", "reject"};
+
+    if (vat->every_rows) set_in(deploy, "persistence", "snapshotEvery", reap_json(vat->every_rows));
+    if (vat->every_bytes && vat->every_bytes != REAP_NEVER)
+        set_in(deploy, "persistence", "snapshotBytes", json_number(vat->every_bytes));
+    if (vat->idle_ms != REAP_NEVER) duration_set(deploy, "snapshotAfter", vat->idle_ms);
+    duration_set(deploy, "sleepAfter", vat->sleep_ms);
+    if (vat->mirror) set_in(deploy, "persistence", "mirror", json_true());
+    if (vat->poison == 1 || vat->poison == 2)
+        set_in(deploy, "persistence", "onPoison", json_string(poison[vat->poison]));
 }
 
 static json_t *export_vat(const msg_launch_vat_t *vat)

@@ -144,7 +144,13 @@ static err_t vats_encode(const plan_t *plan, const loads_t *loads, buf_t *out, f
                                 .reap_krefs = vat->reap_krefs,
                                 .host = text_of(vat->host),
                                 .globals = text_of(vat->globals),
-                                .hosts = text_of(vat->hosts)};
+                                .hosts = text_of(vat->hosts),
+                                .every_rows = vat->every_rows,
+                                .every_bytes = vat->every_bytes,
+                                .idle_ms = vat->idle_ms,
+                                .sleep_ms = vat->sleep_ms,
+                                .mirror = vat->mirror,
+                                .poison = vat->poison};
         if (msg_encode(TAG_launch_vat, &row, out)) {
             fail(f, ERR_VALUE_TYPE, "the cluster is too large");
             fail_why(f, "all vats' parameters together are more than %d bytes", LAUNCH_BYTES_MAX);

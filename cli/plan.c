@@ -144,6 +144,32 @@ static uint64_t ms_read(const json_t *value)
     return ms;
 }
 
+/* Whatever is 0 is the default, so the least that can be asked for is 1. */
+static uint64_t one_at_least(uint64_t n) { return n ? n : 1; }
+
+static void persistence_apply(cluster_vat_t *vat, const json_t *from)
+{
+    const json_t *value;
+
+    if ((value = json_object_get(from, "snapshotEvery"))) {
+        vat->every_rows = reap_read(value);
+        if (json_is_string(value)) vat->every_bytes = vat->idle_ms = REAP_NEVER;
+    }
+    if ((value = json_object_get(from, "snapshotBytes")))
+        vat->every_bytes = one_at_least(size_read(value));
+    if ((value = json_object_get(from, "snapshotAfter")))
+        vat->idle_ms = one_at_least(ms_read(value));
+    if ((value = json_object_get(from, "sleepAfter"))) {
+        bool never = json_is_string(value) && strcmp(json_string_value(value), "never") == 0;
+        vat->sleep_ms = never ? 0 : one_at_least(ms_read(value));
+    }
+    if ((value = json_object_get(from, "mirror"))) vat->mirror = json_is_true(value);
+    if ((value = json_object_get(from, "onPoison"))) {
+        enum { TERMINATE = 1, REJECT = 2 };
+        vat->poison = strcmp(json_string_value(value), "reject") == 0 ? REJECT : TERMINATE;
+    }
+}
+
 /* Takes from DEPLOY what it says, over what was said before. */
 static void deploy_apply(cluster_vat_t *vat, const json_t *deploy)
 {
@@ -157,6 +183,7 @@ static void deploy_apply(cluster_vat_t *vat, const json_t *deploy)
     if ((value = json_object_get(limits, "wallPerDelivery"))) vat->wall_ms = ms_read(value);
     if ((value = json_object_get(deploy, "window")))
         vat->window = (uint64_t)json_number_value(value);
+    persistence_apply(vat, json_object_get(deploy, "persistence"));
     if (host) snprintf(vat->host, sizeof vat->host, "%s", json_string_value(host));
 }
 
@@ -169,6 +196,8 @@ static void options_apply(cluster_vat_t *vat, const json_t *root, const json_t *
     vat->critical = json_is_true(json_object_get(options, "critical"));
     if (!deliveries) deliveries = json_object_get(root, "defaultReapInterval");
     if (!krefs) krefs = json_object_get(root, "defaultReapGCKrefs");
+    const json_t *snapshots = json_object_get(root, "snapshotInterval");
+    if (snapshots) vat->every_rows = reap_read(snapshots);
     if (deliveries) vat->reap_deliveries = reap_read(deliveries);
     if (krefs) vat->reap_krefs = reap_read(krefs);
     if (json_is_true(json_object_get(options, "neverReap")))

@@ -27,7 +27,10 @@ typedef struct {
     uint64_t computrons, wall_ms, heap_bytes; /* 0: the broker's defaults */
     uint64_t window;                          /* likewise */
     uint64_t reap_deliveries, reap_krefs;     /* likewise; REAP_NEVER */
-    bool critical;
+    uint64_t every_rows, every_bytes, idle_ms; /* likewise; checkpoints. REAP_NEVER */
+    uint64_t sleep_ms;                         /* 0: never */
+    uint64_t poison;                           /* as in LAUNCH_VAT */
+    bool critical, mirror;
     char host[NAME_BYTES_MAX + 1];    /* "": round robin */
     char globals[TEXT_BYTES_MAX + 1]; /* names, separated by blanks */
     char hosts[TEXT_BYTES_MAX + 1];   /* likewise; one blank: a list that has none */

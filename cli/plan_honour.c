@@ -13,8 +13,6 @@ typedef struct {
 /* clang-format off */
 static const rule_t top_rules[] = {
     {"defaultManagerType", "\"local\"|\"xs-worker\"|\"xsnap\"", "native vats are not there yet"},
-    {"snapshotInitial", "", "heap snapshots are not taken yet"},
-    {"snapshotInterval", "", "heap snapshots are not taken yet"},
     {"pinBootstrapRoot", "true", "roots of a cluster's vats are always pinned"},
     {"relaxDurabilityRules", "false", "durability rules are always in force"},
     {"includeDevDependencies", "false", "development dependencies are not bundled"},
@@ -45,7 +43,6 @@ static const rule_t limit_rules[] = {
 };
 static const rule_t persistence_rules[] = {
     {"mode", "\"durable\"", "every vat is durable"},
-    {"snapshotEvery", "\"never\"", "heap snapshots are not taken yet"},
     {"transcript", "true", "the log of a vat is always kept"},
     {NULL, NULL, NULL},
 };
@@ -54,8 +51,8 @@ static const rule_t restart_rules[] = {
     {"maxRetries", "", "a vat's worker is always started again"},
     {"backoff", "", "a vat's worker is always started again"},
     {"maxBackoff", "", "a vat's worker is always started again"},
-    {"moveOnHostLoss", "false", "vats do not move yet"},
-    {"hostLossAfter", "", "vats do not move yet"},
+    {"moveOnHostLoss", "true", "vats of a host that was disavowed are always brought back where they can be"},
+    {"hostLossAfter", "", "it is the broker's: vatbroker --host-loss-after"},
     {NULL, NULL, NULL},
 };
 static const char *const option_names[] = {"managerType", "enablePipelining", "enableDisavow",
@@ -197,5 +194,7 @@ err_t plan_honour(plan_t *self, fail_t *f)
     if (!err) err = deploy_vats_check(self, f);
     if (!err && json_object_get(self->root, "forceReset"))
         plan_warn(self, "forceReset has no effect");
+    if (!err && json_object_get(self->root, "snapshotInitial"))
+        plan_warn(self, "snapshotInitial has no effect: a vat's first checkpoint comes like the others");
     return err;
 }

@@ -58,7 +58,8 @@ Test(plan, what_the_form_forbids)
 
 Test(plan, known_keys_that_are_not_honoured_are_errors)
 {
-    refused(VAT "}},\"snapshotInterval\":3}", ERR_NOT_SUPPORTED, "/snapshotInterval");
+    refused(VAT "}},\"deploy\":{\"persistence\":{\"transcript\":false}}}", ERR_NOT_SUPPORTED,
+            "/deploy/persistence/transcript");
     refused(VAT ",\"platformConfig\":{}}}}", ERR_NOT_SUPPORTED, "/vats/a/platformConfig");
     refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
             "/vats/a/nativeSpec");
@@ -76,6 +77,26 @@ Test(plan, known_keys_that_are_not_honoured_are_errors)
             "/deploy/limits/queue");
     refused(VAT "}},\"bundles\":{\"b\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
             "/bundles/b/nativeSpec");
+}
+
+Test(plan, what_is_kept_of_vats_and_when)
+{
+    AUTO(plan)
+    plan = plan_from("{\"bootstrap\":\"a\",\"snapshotInterval\":7,\"vats\":{\"a\":{\"bundleSpec\":\"x\"},"
+                     "\"b\":{\"bundleSpec\":\"x\",\"deploy\":{\"persistence\":{\"snapshotEvery\":\"never\","
+                     "\"sleepAfter\":\"never\",\"onPoison\":\"terminate\"}}}},"
+                     "\"deploy\":{\"persistence\":{\"snapshotBytes\":\"2Mi\",\"snapshotAfter\":\"1.5s\","
+                     "\"sleepAfter\":\"1m30s\",\"mirror\":true,\"onPoison\":\"reject\"}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+    const cluster_vat_t *a = &plan->vats[0], *b = &plan->vats[1];
+    cr_assert_eq(a->every_rows, 7);
+    cr_assert_eq(a->every_bytes, 2 * 1024 * 1024);
+    cr_assert_eq(a->idle_ms, 1500);
+    cr_assert_eq(a->sleep_ms, 90000);
+    cr_assert(a->mirror && a->poison == 2);
+    cr_assert(b->every_rows == REAP_NEVER && b->every_bytes == REAP_NEVER);
+    cr_assert(b->idle_ms == REAP_NEVER && b->sleep_ms == 0);
+    cr_assert(b->mirror && b->poison == 1);
 }
 
 Test(plan, names_must_be_defined)
