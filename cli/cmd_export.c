@@ -60,21 +60,6 @@ static json_t *parameters_json(bin_t body)
     return integers(value_json(&data));
 }
 
-static json_t *deploy_json(const msg_launch_vat_t *vat)
-{
-    json_t *deploy = json_object();
-    char wall[32];
-
-    snprintf(wall, sizeof wall, "%llums", (unsigned long long)vat->wall_ms);
-    limit_set(deploy, "computronsPerDelivery", vat->computrons, json_number(vat->computrons));
-    limit_set(deploy, "wallPerDelivery", vat->wall_ms, json_string(wall));
-    limit_set(deploy, "heap", vat->heap_bytes, json_number(vat->heap_bytes));
-    if (vat->window) json_object_set_new(deploy, "window", json_number(vat->window));
-    if (vat->host.len) set_in(deploy, "placement", "host", json_text(vat->host));
-    persistence_json(vat, deploy);
-    return deploy;
-}
-
 static void duration_set(json_t *deploy, const char *key, uint64_t ms)
 {
     char text[32];
@@ -95,6 +80,21 @@ static void persistence_json(const msg_launch_vat_t *vat, json_t *deploy)
     if (vat->mirror) set_in(deploy, "persistence", "mirror", json_true());
     if (vat->poison == 1 || vat->poison == 2)
         set_in(deploy, "persistence", "onPoison", json_string(poison[vat->poison]));
+}
+
+static json_t *deploy_json(const msg_launch_vat_t *vat)
+{
+    json_t *deploy = json_object();
+    char wall[32];
+
+    snprintf(wall, sizeof wall, "%llums", (unsigned long long)vat->wall_ms);
+    limit_set(deploy, "computronsPerDelivery", vat->computrons, json_number(vat->computrons));
+    limit_set(deploy, "wallPerDelivery", vat->wall_ms, json_string(wall));
+    limit_set(deploy, "heap", vat->heap_bytes, json_number(vat->heap_bytes));
+    if (vat->window) json_object_set_new(deploy, "window", json_number(vat->window));
+    if (vat->host.len) set_in(deploy, "placement", "host", json_text(vat->host));
+    persistence_json(vat, deploy);
+    return deploy;
 }
 
 static json_t *export_vat(const msg_launch_vat_t *vat)
