@@ -150,7 +150,7 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     vat->attached = true;
     vat->asked = true;
     msg_attached_t answer = {vat->id,      vat->row.inc, vat->row.pgen,
-                             vat->row.run, msg->nonce,   vat->row.applied};
+                             vat->row.run, msg->nonce,   vat->row.applied, 0};
     send_host(k, from, TAG_attached, &answer);
     vat->fetched = 0;
     if (msg->last < vat->row.applied) return; /* it fetches what it lacks */

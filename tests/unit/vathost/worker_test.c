@@ -85,7 +85,7 @@ static const msg_body_t *start(rig_t *rig)
 
 static void attached(rig_t *rig, uint64_t run, uint64_t applied)
 {
-    msg_attached_t msg = {vat, 1, 1, run, rig->nonce, applied};
+    msg_attached_t msg = {vat, 1, 1, run, rig->nonce, applied, 0};
     say(rig, TAG_attached, &msg);
 }
 
@@ -207,7 +207,7 @@ Test(worker, after_a_lost_link_it_says_where_it_stands)
     cr_expect_eq(body->attach.last, 1);
     cr_expect(!hash_none(body->attach.chain));
     live(rig, 7, 2, 0); /* not attached: nothing */
-    msg_attached_t old = {vat, 1, 1, 8, {{1}}, 0};
+    msg_attached_t old = {vat, 1, 1, 8, {{1}}, 0, 0};
     say(rig, TAG_attached, &old); /* another nonce: nothing */
     attached(rig, 9, 0);
     live(rig, 9, 1, 0);
