@@ -4,32 +4,9 @@
 #include <unistd.h>
 
 #include "cli/client.h"
+#include "cli/each.h"
 #include "cli/look.h"
 #include "cli/rows.h"
-#include "wire/base/own.h"
-
-/* What a word named: for people "v3 bank", for programs {"vat":"v3"}. */
-typedef struct {
-    const char *key; /* "vat", "object" */
-    char id[KREF_TEXT_MAX], name[NAME_BYTES_MAX + 1];
-    bool declined; /* a person was asked, and said no */
-} named_t;
-
-/* Finds what WORD names and does it. */
-typedef err_t one_t(cli_t *cli, link_t *link, const char *word, named_t *ret);
-
-static err_t vat_word(cli_t *cli, link_t *link, const char *word, vat_t *ret_vat, named_t *ret)
-{
-    found_t found;
-    err_t err = vat_named(link, *word == '@' ? word + 1 : word, &found, &cli->f);
-
-    if (err) return err;
-    *ret_vat = found.vat;
-    ret->key = "vat";
-    snprintf(ret->id, sizeof ret->id, "v%u", found.vat.n);
-    snprintf(ret->name, sizeof ret->name, "%s", found.name);
-    return ERR_OK;
-}
 
 static err_t kill_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
 {
@@ -128,46 +105,6 @@ static err_t revoke_one(cli_t *cli, link_t *link, const char *word, named_t *ret
     if (ret->declined) return ERR_OK;
     err = link_ask(link, TAG_revoke, &revoke, TAG_done, ANSWER_MS, &msg, &cli->f);
     return object_failed(cli, err, ret);
-}
-
-/* Does it to everything named. Exit code 10 says that it was done to some. With --json stdout has
- * what became of each, as soon as it was done to one; stderr has an error only when to none. */
-static err_t each_word(cli_t *cli, one_t *one, const char *done)
-{
-    AUTO(link) link = client_link(cli);
-    json_t *json = json_array();
-    err_t err = link ? ERR_OK : cli->f.err;
-    int count = 0, declined = 0;
-
-    for (int i = 0; link && i < cli->args.word_count; i++) {
-        const char *word = cli->args.words[i];
-        named_t named = {0};
-        err_t now = one(cli, link, word, &named);
-        if (now) {
-            err = now;
-            json_array_append_new(json, json_pack("{s:o, s:o}", "word", json_text(text_of(word)),
-                                                  "error", fail_json(&cli->f)));
-            /* When nothing was done the last one is told as every command's error is. */
-            if (!cli->json && (count || i + 1 < cli->args.word_count))
-                fail_print(&cli->f, stderr, cli->color);
-            continue;
-        }
-        json_array_append_new(json, json_pack("{s:o, s:s, s:s}", "word", json_text(text_of(word)),
-                                              named.key, named.id, "done",
-                                              named.declined ? "declined" : done));
-        if (!cli->json && named.declined)
-            say(cli, "%s was left as it is", named.id);
-        else if (!cli->json)
-            say(cli, "%s %s%s%s", done, named.id, *named.name ? " " : "", named.name);
-        *(named.declined ? &declined : &count) += 1;
-    }
-    if (count || declined) {
-        cli->exit = !count ? 1 : err || declined ? 10 : 0;
-        err = ERR_OK;
-    }
-    if (!err && cli->json) out_json(json_incref(json));
-    json_decref(json);
-    return err;
 }
 
 err_t cmd_kill(cli_t *cli) { return each_word(cli, kill_one, "killed"); }

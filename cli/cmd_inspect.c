@@ -266,6 +266,22 @@ static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
     return err;
 }
 
+static void host_print(const json_t *host)
+{
+    static const char *const lines[] = {"vats", "key", "engine", "reason"};
+
+    printf("%s  host  %s  %s\n", json_string_value(json_object_get(host, "host")),
+           json_string_value(json_object_get(host, "name")),
+           json_string_value(json_object_get(host, "state")));
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        const json_t *value = json_object_get(host, lines[i]);
+        if (json_is_integer(value))
+            printf("  %-10s %" JSON_INTEGER_FORMAT "\n", lines[i], json_integer_value(value));
+        else if (json_string_length(value))
+            printf("  %-10s %s\n", lines[i], json_string_value(value));
+    }
+}
+
 static err_t inspect_host(cli_t *cli, link_t *link, const char *word)
 {
     table_t table = table_of(host_head);
@@ -283,10 +299,7 @@ static err_t inspect_host(cli_t *cli, link_t *link, const char *word)
         if (cli->json)
             json_print(row, stdout), putchar('\n');
         else
-            printf("%s  host  %s  %s\n  vats       %" JSON_INTEGER_FORMAT "\n  key        %s\n", id,
-                   name, json_string_value(json_object_get(row, "state")),
-                   json_integer_value(json_object_get(row, "vats")),
-                   json_string_value(json_object_get(row, "key")));
+            host_print(row);
     }
     json_decref(json);
     table_clear(&table);

@@ -52,7 +52,7 @@ static text_t vat_state(const msg_vat_row_t *vat, const away_t *away)
     for (size_t i = 0; i < away->count && lives; i++) {
         if (away->at[i].n == vat->host.n) return text_of("waiting");
     }
-    return vat->state;
+    return lives && vat->asleep ? text_of("asleep") : vat->state;
 }
 
 json_t *vat_json(const msg_vat_row_t *vat, const away_t *away)
@@ -76,6 +76,12 @@ json_t *vat_json(const msg_vat_row_t *vat, const away_t *away)
     json_object_set_new(row, "run_us", json_number(vat->run_us));
     json_object_set_new(row, "started_ms", json_number(vat->started_ms));
     json_object_set_new(row, "bundle", json_text(vat->bundle));
+    json_object_set_new(row, "checkpoint", json_number(vat->checkpoint));
+    json_object_set_new(row, "log_from", json_number(vat->safe + 1));
+    json_object_set_new(row, "mirrored", json_number(vat->mirrored));
+    json_object_set_new(row, "checkpoint_bytes", json_number(vat->checkpoint_bytes));
+    json_object_set_new(row, "attempts", json_number(vat->attempts));
+    json_object_set_new(row, "moving", vat->moving.n ? json_id('h', vat->moving.n) : json_null());
     return row;
 }
 
@@ -250,9 +256,11 @@ err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
         const msg_host_row_t *host = &row->body.host_row;
         if (row->tag != TAG_host_row) continue;
         json_array_append_new(
-            json, json_pack("{s:o, s:o, s:o, s:o, s:o}", "host", json_id('h', host->host.n), "name",
-                            json_text(host->name), "state", json_text(host->state), "vats",
-                            json_number(host->vats), "key", json_text(host->key)));
+            json,
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "host", json_id('h', host->host.n),
+                      "name", json_text(host->name), "state", json_text(host->state), "vats",
+                      json_number(host->vats), "key", json_text(host->key), "reason",
+                      json_text(host->reason), "engine", json_text(host->engine)));
         table_add(table, "h%u", host->host.n);
         table_add(table, "%.*s", TEXT(host->name));
         table_add(table, "%.*s", TEXT(host->state));

@@ -225,6 +225,29 @@ static err_t broker_start(instance_t *self, const char *socket, unsigned ms, fai
                : fail(f, ERR_INTERNAL, "the broker's ready line has no endpoint");
 }
 
+err_t instance_adopt(const char *folder, unsigned ms, fail_t *f)
+{
+    char program[PATH_MAX], state[PATH_MAX], log[PATH_MAX];
+    char *argv[] = {program, (char *)(uintptr_t) "--state", state,
+                    (char *)(uintptr_t) "--adopt-backup", NULL};
+    int status = 0;
+
+    path_program("vatbroker", program);
+    snprintf(state, sizeof state, "%.4000s/broker", folder);
+    snprintf(log, sizeof log, "%.4000s/broker.log", folder);
+    int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    pid_t pid = process_start(argv, &(start_t){fd, fd, -1, false, false}, f);
+    if (fd >= 0) close(fd);
+    if (!pid) return f->err;
+    if (!process_wait(pid, ms, &status)) {
+        process_stop(pid, 1000);
+        return fail(f, ERR_TIMED_OUT, "the broker does not come to an end with the backup");
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ERR_OK;
+    if (said_error(log, 0, f)) return f->err;
+    return fail(f, ERR_PROCESS_FAILED, "the broker ended over the backup with status %d", status);
+}
+
 /* Asks a host's program for its public key; it makes one at its first start. */
 static err_t host_key(const char *state, char ret[64], unsigned ms, fail_t *f)
 {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cli/look.h"
 #include "cli/rows.h"
 #include "wire/base/must.h"
 
@@ -112,7 +113,7 @@ static err_t hosts_wait(link_t *link, const plan_t *plan, fail_t *f)
         if (err) return err;
         for (const msg_t *row; (row = rows_next(&rows));) {
             const msg_host_row_t *host = &row->body.host_row;
-            if (row->tag == TAG_host_row && host->state.len == 9) connected++;
+            if (row->tag == TAG_host_row && text_is(host->state, "connected")) connected++;
         }
         rows_clear(&rows);
         if (connected >= plan->hosts_min) return ERR_OK;

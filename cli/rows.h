@@ -13,7 +13,8 @@ typedef enum {
     ROWS_OBJECTS,
     ROWS_PROMISES,
     ROWS_QUEUES,
-    ROWS_LAUNCH
+    ROWS_LAUNCH,
+    ROWS_DIVERGENCE
 } rows_what_t;
 
 typedef struct {
