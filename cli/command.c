@@ -371,6 +371,30 @@ void help_command(const command_t *command, FILE *out)
     fprintf(out, "\nExample\n  %s\n", command->example);
 }
 
+/* How many commands from FIRST on begin with the same word: they stand behind one another in the table. */
+static size_t family(size_t first)
+{
+    size_t count = 1, word = strcspn(commands[first].name, " ");
+
+    if (!commands[first].name[word]) return 1;
+    while (first + count < COMMAND_COUNT &&
+           strncmp(commands[first + count].name, commands[first].name, word + 1) == 0)
+        count++;
+    return count;
+}
+
+static void help_family(size_t first, size_t count, FILE *out)
+{
+    size_t word = strcspn(commands[first].name, " ");
+    char left[64];
+
+    snprintf(left, sizeof left, "%.*s ...", (int)word, commands[first].name);
+    fprintf(out, "  %-25s ", left);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s%s", i ? ", " : "", commands[first + i].name + word + 1);
+    fprintf(out, "\n");
+}
+
 void help_all(FILE *out)
 {
     static const char *const titles[GROUP_SETUP] = {"Start", "Talk to objects", "Vats", "Look",
@@ -380,9 +404,14 @@ void help_all(FILE *out)
                  " - run and look after a cluster of object-capability vats\n");
     for (group_t group = GROUP_START; group < GROUP_SETUP; group++) {
         fprintf(out, "%s\n", titles[group]);
-        for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        for (size_t i = 0, count; i < COMMAND_COUNT; i += count) {
             char left[64];
+            count = family(i);
             if (commands[i].group != group) continue;
+            if (count > 1) {
+                help_family(i, count, out);
+                continue;
+            }
             snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
             fprintf(out, "  %-25s %s\n", left, commands[i].summary);
         }
