@@ -9,8 +9,11 @@
  *   ["testLog", TEXT]
  *
  * and then ["done", OUTCOME, REASON, COMPUTRONS, [[KEY, VALUE]...]] with the whole vat store, as it was
- * before the delivery if that failed. A line ["renew", BUNDLE] gives no answer: the engine begins anew
- * with the bundle in that file, and the store stays. */
+ * before the delivery if that failed. Three lines give no answer: with ["renew", BUNDLE] the engine begins
+ * anew with the bundle in that file, and the store stays; ["save", FILE] writes the engine to a file,
+ * ["load", FILE] makes it what the file says. After ["console"] lines of the console go out as well:
+ *
+ *   ["console", LEVEL, SOURCE, TEXT] */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -26,6 +29,7 @@ typedef struct {
     engine_t *engine;
     vatstore_t *store;
     arena_t arena; /* of the delivery that runs */
+    bool tells_console;
 } run_t;
 
 static void say(json_t *line)
@@ -134,7 +138,9 @@ static err_t on_delete(void *self, text_t key)
 
 static void on_console(void *self, unsigned level, text_t source, text_t text)
 {
-    (void)self, (void)level;
+    if (((run_t *)self)->tells_console)
+        say(json_pack("[s, i, o, o]", "console", (int)level, json_of_text(source),
+                      json_of_text(text)));
     text_t test_log = text_of("vat:testLog");
     if (source.len != test_log.len || memcmp(source.at, test_log.at, source.len)) return;
     say(json_pack("[s, o]", "testLog", json_of_text(text)));
@@ -253,11 +259,45 @@ static void deliver(run_t *self, const json_t *line)
     fflush(stdout);
 }
 
+enum { SAVED_BYTES_MAX = 1 << 28 };
+
+static void save(run_t *self, const char *path)
+{
+    buf_t saved = buf_of(SAVED_BYTES_MAX);
+    must(!self->engine->save(self->engine, &saved));
+    FILE *file = fopen(path, "wb");
+    must(file && fwrite(saved.at, 1, saved.len, file) == saved.len);
+    must(!fclose(file));
+    buf_clear(&saved);
+}
+
+static void load(run_t *self, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    must(file && !fseek(file, 0, SEEK_END));
+    size_t len = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *at = malloc(len);
+    must(at && fread(at, 1, len, file) == len);
+    fclose(file);
+    must(!self->engine->load(self->engine, (bin_t){at, len}));
+    free(at);
+}
+
 static void take_line(run_t *self, const json_t *line)
 {
-    if (strcmp(json_string_value(json_array_get(line, 0)), "renew") == 0) {
-        const char *path = json_string_value(json_array_get(line, 1));
+    const char *name = json_string_value(json_array_get(line, 0));
+    const char *path = json_string_value(json_array_get(line, 1));
+    if (strcmp(name, "renew") == 0) {
         must(path && !self->engine->renew(self->engine, path));
+    } else if (strcmp(name, "save") == 0) {
+        must(path);
+        save(self, path);
+    } else if (strcmp(name, "load") == 0) {
+        must(path);
+        load(self, path);
+    } else if (strcmp(name, "console") == 0) {
+        self->tells_console = true;
     } else {
         deliver(self, line);
     }

@@ -109,7 +109,7 @@ err_t machine_write(xsMachine *machine, buf_t *ret)
 {
     xsSnapshot snapshot = snapshot_of(ret);
     fxWriteSnapshot(machine, &snapshot);
-    return snapshot.error ? ERR_PROCESS_FAILED : ERR_OK;
+    return snapshot.error || machine->abortStatus ? ERR_PROCESS_FAILED : ERR_OK;
 }
 
 err_t machine_read(bin_t bytes, xsMachine **ret)
@@ -128,6 +128,7 @@ err_t machine_save(xsMachine *machine, const char *path)
     buf_t bytes = buf_of(SNAPSHOT_FILE_BYTES_MAX);
     FILE *file = fopen(path, "wb");
     if (!file) return ERR_FILE_MISSING;
+    fxCollectGarbage(machine); /* what only WeakRefs hold need not be in there */
     err_t err = machine_write(machine, &bytes);
     if (!err && fwrite(bytes.at, 1, bytes.len, file) != bytes.len) err = ERR_FILE_MISSING;
     buf_clear(&bytes);

@@ -9,11 +9,17 @@
 # jobs    A promise job is added behind the last by walking over all that wait: platform.c knows the last.
 # purge   Map and Set walk over all entries to unlink one that was deleted. Deleted entries, which iterators
 #         know to skip, now stay until there are more of them than of the others: their number is in the
-#         unused half of the size. A snapshot forgets the number, so that they stay a little longer. The last
-#         entry always stays: an iterator that stands on it, or before it, finds what is added later.
+#         unused half of the size. The last entry always stays: an iterator that stands on it, or before it,
+#         finds what is added later.
 # keep    What a job made or read through a WeakRef is looked for in a list: platform.c has a table.
 # cells   FinalizationRegistry walks over all its cells to add one: the unused half of the slot with its
 #         callback now points at the last.
+# organic A snapshot is preceded by a collection of the kind that XS makes when it needs room, which treats a
+#         WeakRef as a reference, and not of the kind that gc() makes: so nobody in the vat can tell whether
+#         there was a snapshot. weakly: what only a WeakRef holds is then alive, and part of the snapshot.
+# deleted What was deleted from a Map or Set, and still stands in its list (purge), is not an entry when a
+#         snapshot is read, but counted again.
+# unknown A slot that cannot be written is an error of the snapshot, not a slot of zeros.
 # stack   Where the stack ends is asked of the system for every regular expression, which reads a file to
 #         say it: now once for a thread. A regular expression took 100 us to make.
 #
@@ -185,6 +191,40 @@ set(XS_PATCH_base64_from "	dstSize = (srcSize / 4) * 3;
 	if (c_read8(src + srcSize - 2) == '=')
 		dstSize--;")
 set(XS_PATCH_base64_to "	dstSize = (srcSize / 4) * 3;")
+
+set(XS_PATCH_organic_from "		fxCollectGarbage(the);
+		fxUnlinkChunks(the);")
+set(XS_PATCH_organic_to "		fxCollect(the, XS_COMPACT_FLAG | XS_ORGANIC_FLAG);
+		fxUnlinkChunks(the);")
+set(XS_PATCH_weakly_from "	case XS_FINALIZATION_REGISTRY_KIND:
+		aSlot = theSlot->value.finalizationRegistry.callback;
+		if (aSlot) {
+			fxIndexSlot(the, snapshot, aSlot);")
+set(XS_PATCH_weakly_to "	case XS_WEAK_REF_KIND:
+		aSlot = theSlot->value.weakRef.target;
+		if (aSlot && !(aSlot->flag & XS_MARK_FLAG)) {
+			fxCheckCStack(the);
+			fxIndexInstance(the, snapshot, aSlot);
+		}
+		break;
+	case XS_FINALIZATION_REGISTRY_KIND:
+		aSlot = theSlot->value.finalizationRegistry.callback;
+		if (aSlot) {
+			fxIndexSlot(the, snapshot, aSlot);")
+set(XS_PATCH_deleted_from "	while (key) {
+		txU4 sum = fxSumEntry(the, key);")
+set(XS_PATCH_deleted_to "	list->next->value.bufferInfo.maxLength = 0;
+	while (key) {
+		if (key->flag & XS_DONT_ENUM_FLAG) {
+			list->next->value.bufferInfo.maxLength++;
+			key = paired ? key->next->next : key->next;
+			continue;
+		}
+		txU4 sum = fxSumEntry(the, key);")
+set(XS_PATCH_unknown_from "		fxReport(the, \"# snapshot: invalid slot %d!\\n\", slot->kind);
+		break;")
+set(XS_PATCH_unknown_to "		mxThrowIf(C_EINVAL);
+		break;")
 
 function(xs_patch from to)
   file(READ ${from} text)
