@@ -1,6 +1,5 @@
 #include "broker/store/store.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,28 +8,12 @@
 #include "broker/store/store_own.h"
 #include "wire/base/must.h"
 
-enum { APPLICATION_ID = 0x56617479 /* "Vaty" */, BUSY_MS = 5000 };
+enum { APPLICATION_ID = 0x56617479 /* "Vaty" */ };
 
 err_t store_failed(store_t *self, int rc)
 {
-    int cause = self->db ? sqlite3_system_errno(self->db) : 0;
-    snprintf(self->why, sizeof self->why, "%s (%d)%s%s",
-             self->db ? sqlite3_errmsg(self->db) : sqlite3_errstr(rc), rc, cause ? ": " : "",
-             cause ? strerror(cause) : "");
-    switch (rc & 0xff) {
-    case SQLITE_FULL: return ERR_STORE_FULL;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: return ERR_STORE_LOCKED;
-    case SQLITE_CORRUPT: return ERR_STORE_DAMAGED;
-    case SQLITE_NOTADB: return ERR_STORE_VERSION;
-    case SQLITE_NOMEM: return ERR_NO_MEMORY;
-    /* Some of SQLite's own files report a full disk as an I/O error. Not from a sync: after a
-     * failed sync nobody knows what is on disk. */
-    case SQLITE_IOERR:
-        if (rc == SQLITE_IOERR_WRITE && (cause == ENOSPC || cause == EDQUOT)) return ERR_STORE_FULL;
-        return ERR_STORE;
-    default: return ERR_STORE;
-    }
+    pages_why(self->db, rc, self->why, sizeof self->why);
+    return pages_err(self->db, rc);
 }
 
 const char *store_why(const store_t *self) { return self ? self->why : ""; }
@@ -73,15 +56,7 @@ static err_t ask(store_t *self, const char *sql, int64_t *ret)
 
 static err_t configure(store_t *self, const store_options_t *options)
 {
-    sqlite3_extended_result_codes(self->db, 1);
-    sqlite3_busy_timeout(self->db, BUSY_MS);
-    sqlite3_db_config(self->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    sqlite3_db_config(self->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-    sqlite3_db_config(self->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
-
     err_t err = exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                           "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
                            "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -4096;"
                            "PRAGMA journal_size_limit = 67108864");
     if (!err && options->pages_max) {
@@ -110,14 +85,15 @@ static err_t create(store_t *self)
 }
 
 /* A file that is not ours, or has other columns, is left exactly as it is. */
-static err_t recognize(store_t *self)
+static err_t recognize(store_t *self, bool *ret_new)
 {
     int64_t application = 0, version = 0, tables = 0;
     err_t err = ask(self, "PRAGMA application_id", &application);
     if (!err) err = ask(self, "PRAGMA user_version", &version);
     if (!err) err = ask(self, "SELECT count(*) FROM sqlite_schema", &tables);
     if (err) return err;
-    if (application == 0 && version == 0 && tables == 0) return create(self);
+    *ret_new = application == 0 && version == 0 && tables == 0;
+    if (*ret_new) return ERR_OK;
     if (application == APPLICATION_ID && version == tables_version()) return ERR_OK;
     snprintf(self->why, sizeof self->why, "application id %lld, version %lld; this program: %d, %d",
              (long long)application, (long long)version, APPLICATION_ID, tables_version());
@@ -168,16 +144,13 @@ err_t store_open(const store_options_t *options, store_t **ret)
     store_t *self = *ret = calloc(1, sizeof *self);
     must(self);
     mode_t mask = umask(0077);
-    int rc =
-        sqlite3_open_v2(options->path, &self->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (rc != SQLITE_OK) {
-        umask(mask);
-        return store_failed(self, rc);
-    }
-    err_t err = configure(self, options);
+    int rc = pages_open(
+        options->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, &self->db);
+    bool new = false;
+    err_t err = rc == SQLITE_OK ? recognize(self, &new) : store_failed(self, rc);
+    if (!err) err = configure(self, options);
+    if (!err && new) err = create(self);
     umask(mask);
-    if (!err) err = recognize(self);
     if (!err) err = prepare(self);
     if (!err) err = read_gate(self);
     return err;
@@ -220,4 +193,10 @@ err_t store_log_last(store_t *self, vat_t vat, uint64_t *ret)
     err_t err = rc == SQLITE_ROW ? ERR_OK : store_failed(self, rc);
     sqlite3_reset(self->log_last);
     return err;
+}
+
+err_t store_copy(store_t *self, const char *path)
+{
+    int rc = pages_copy(self->db, path);
+    return rc == SQLITE_OK ? ERR_OK : store_failed(self, rc);
 }

@@ -40,6 +40,12 @@ CHECKED err_t store_log_last(store_t *self, vat_t vat, uint64_t *ret);
 /* The gate's back-end `local`. Lives as long as the store. */
 gate_t store_gate(store_t *self);
 
+/* Makes PATH, which must not exist, a consistent copy of everything that is on disk now: whole, synced,
+ * mode 0600; store_open() opens it. A record that waits for room is not in it. It takes as long as
+ * reading and writing the database once. Fails with STORE, STORE_FULL, STORE_DAMAGED; then there is no
+ * PATH. */
+CHECKED err_t store_copy(store_t *self, const char *path);
+
 /* ---- bundles ---- */
 
 /* Bytes of a bundle's name: "b1-" and 128 hex digits. */

@@ -1,8 +1,7 @@
 /* What the files of this folder share. */
 #pragma once
-#include <sqlite3.h>
-
 #include "broker/store/store.h"
+#include "wire/pages/pages.h"
 
 typedef struct {
     sqlite3_stmt *put, *drop, *all; /* all: every row that is loaded at start */

@@ -2,19 +2,15 @@
 """Times `vatctl db audit --state` on a kernel.db with OBJECTS objects (a million), a tenth as many
 promises and queue entries, and 2.7 times as many authority rows.
 
-    audit_file.py BIN [OBJECTS]     BIN: where vatctl, vatbroker and audit_bench are
+    audit_file.py BIN [OBJECTS]     BIN: where vatctl, vatbroker and audit_bench and pages_sql are
 """
 
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-
-CHUNK = 1 << 22
-
 
 def make_state(bin_dir, state):
     """An empty state, as a broker makes it."""
@@ -26,14 +22,8 @@ def make_state(bin_dir, state):
 
 
 def fill(bin_dir, state, objects):
-    rows = subprocess.Popen([os.path.join(bin_dir, "audit_bench"), "--rows", str(objects)],
-                            stdout=subprocess.PIPE, text=True)
-    db = sqlite3.connect(os.path.join(state, "kernel.db"), isolation_level=None)
-    db.execute("PRAGMA synchronous=OFF")
-    while chunk := rows.stdout.readlines(CHUNK):
-        for line in chunk:
-            db.execute(line)
-    db.close()
+    rows = subprocess.Popen([os.path.join(bin_dir, "audit_bench"), "--rows", str(objects)], stdout=subprocess.PIPE)
+    subprocess.run([os.path.join(bin_dir, "pages_sql"), os.path.join(state, "kernel.db")], stdin=rows.stdout, check=True)
     assert rows.wait() == 0
 
 

@@ -5,13 +5,13 @@ the kernel's inside are in tests/story/peer_story.c."""
 
 import json
 import os
-import sqlite3
+import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-from yard import YardTest, main, wait_for  # noqa: E402
+from yard import BIN, YardTest, main, wait_for  # noqa: E402
 
 ACTOR = os.path.join(HERE, "vats", "peer.js")
 TERMINATED = ["rejected", "[KERNEL:VAT_TERMINATED] vat terminated"]
@@ -430,10 +430,9 @@ class Failures(Actors):
         found = 0
         for folder, _, files in os.walk(self.yard.home):
             if "kernel.db" in files:
-                with sqlite3.connect(os.path.join(folder, "kernel.db")) as db:
-                    bundle = db.execute("SELECT bundle FROM vat WHERE name = ?", (name,)).fetchone()
-                    found += db.execute("DELETE FROM store_bundle WHERE name = ?", bundle).rowcount
-                db.close()
+                sql = f"DELETE FROM store_bundle WHERE name = (SELECT bundle FROM vat WHERE name = '{name}')"
+                tool = [os.path.join(BIN, "pages_sql"), os.path.join(folder, "kernel.db"), sql]
+                found += int(subprocess.run(tool, capture_output=True, text=True, check=True).stdout)
             if os.path.basename(folder) == "bundles":
                 for file in files:
                     os.unlink(os.path.join(folder, file))

@@ -6,8 +6,9 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 
-from yard import VATS, YardTest, main, wait_for
+from yard import BIN, VATS, YardTest, main, wait_for
 
 DAMAGED = 9  # exit code of STORE_DAMAGED
 
@@ -85,11 +86,10 @@ class Audit(YardTest):
     # -- damage
 
     def damage(self, *statements):
-        db = sqlite3.connect(self.db)
+        tool = os.path.join(BIN, "pages_sql")
         for statement in statements:
-            self.assertGreater(db.execute(statement).rowcount, 0, statement)
-        db.commit()
-        db.close()
+            changed = subprocess.run([tool, self.db, statement], capture_output=True, text=True, check=True)
+            self.assertGreater(int(changed.stdout), 0, statement)
 
     def refused(self, *expected):
         """A broker does not start and says the first finding; the offline audit says them all."""

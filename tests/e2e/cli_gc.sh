@@ -103,14 +103,10 @@ code 0 gc again/front
 "$vatctl" down -q || complain "down"
 "$vatctl" db audit --state "$VATYARD_HOME" --json >"$home/out" || complain "audit of a whole state"
 [ "$(value 'o["findings"]' "$home/out")" = '[]' ] || complain "a whole state has findings: $(cat "$home/out")"
-python3 - "$VATYARD_HOME/broker/kernel.db" <<'DAMAGE'
-import sqlite3, sys
-db = sqlite3.connect(sys.argv[1])
-one, other = [row[0] for row in db.execute("SELECT kref FROM object ORDER BY kref LIMIT 2")]
-db.execute("UPDATE object SET recognizable = recognizable + 5 WHERE kref = ?", (one,))
-db.execute("UPDATE object SET recognizable = recognizable + 6 WHERE kref = ?", (other,))
-db.commit()
-DAMAGE
+"$(dirname "$vatctl")/pages_sql" "$VATYARD_HOME/broker/kernel.db" \
+  "UPDATE object SET recognizable = recognizable + 5 WHERE kref = (SELECT min(kref) FROM object)" \
+  "UPDATE object SET recognizable = recognizable + 6 WHERE kref = (SELECT kref FROM object ORDER BY kref LIMIT 1 OFFSET 1)" \
+  >/dev/null || complain "damage"
 code 9 db audit --state "$VATYARD_HOME"
 [ "$(grep -c '^K[0-9]*  .*ko[12]\.0: .*recognizable is [0-9]*, should be [0-9]*$' "$home/out")" -eq 2 ] ||
   complain "two rows are wrong: $(cat "$home/out")"

@@ -1,2 +1,2 @@
-vatyard_unit_test(broker_process_test process_test.c wire_codec PkgConfig::CZMQ PkgConfig::SQLITE)
+vatyard_unit_test(broker_process_test process_test.c wire_codec PkgConfig::CZMQ wire_pages)
 add_dependencies(broker_process_test vatbroker)

@@ -7,7 +7,6 @@
 #include <czmq.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include <unistd.h>
 
 #include "wire/codec/codec.h"
+#include "wire/pages/pages.h"
 
 int prlimit(pid_t pid, int resource, const struct rlimit *fresh, struct rlimit *old);
 
@@ -263,7 +263,7 @@ static void add_stray_object(void)
     char path[128];
     snprintf(path, sizeof path, "%s/kernel.db", state);
     sqlite3 *db = NULL;
-    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(pages_open(path, SQLITE_OPEN_READWRITE, &db), SQLITE_OK);
     const char *sql = "INSERT INTO object (kref, owner, reachable, recognizable, pins, revoked)"
                       " VALUES (4294967296, 1, 1, 1, 1, 0)";
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));

@@ -4,7 +4,6 @@
  * by the row that adds it. A second copy of what should be stored is kept in memory. */
 #include <criterion/criterion.h>
 #include <sodium.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/store/store.h"
+#include "wire/pages/pages.h"
 
 static char dir[64], path[96];
 static uint64_t seed = 7;
@@ -343,7 +343,8 @@ static err_t reopen(void)
 static void run_sql(const char *sql)
 {
     sqlite3 *db = NULL;
-    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    cr_assert_eq(pages_open(path, flags, &db), SQLITE_OK);
     cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
 }
@@ -375,6 +376,37 @@ Test(store, a_value_of_the_wrong_type_is_damage)
     ds_t none = {{0}, 0};
     cr_expect_eq(store_load(store, collect, &none), ERR_STORE_DAMAGED);
     cr_expect(strstr(store_why(store), "counter"));
+    store_destroy(&store);
+}
+
+Test(store, a_copy_of_a_store_in_use_is_what_was_durable)
+{
+    store_t *store = open_store(0);
+    record_t record = {.seq = 0};
+    record_begin(&record, 1);
+    row_t row = log_row(1, 1);
+    record_add(&record, &row);
+    commit(store, &record);
+    char copy[128];
+    snprintf(copy, sizeof copy, "%s/copy.db", dir);
+    cr_assert_eq(store_copy(store, copy), ERR_OK, "%s", store_why(store));
+    cr_expect_neq(store_copy(store, copy), ERR_OK, "what is there stays");
+    record_begin(&record, 1);
+    row = log_row(1, 2);
+    record_add(&record, &row);
+    commit(store, &record);
+    record_clear(&record);
+    store_destroy(&store);
+
+    cr_assert_eq(rename(copy, path), 0);
+    store = open_store(0);
+    uint64_t seq = 0, last = 0;
+    hash_t chain;
+    gate_t gate = store_gate(store);
+    gate.last(gate.self, &seq, &chain);
+    cr_expect_eq(seq, 1);
+    cr_assert_eq(store_log_last(store, (vat_t){1}, &last), ERR_OK);
+    cr_expect_eq(last, 1);
     store_destroy(&store);
 }
 
