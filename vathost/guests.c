@@ -1,16 +1,10 @@
 #include "vathost/guests_own.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "vathost/worker.h"
-#include "vathost/xs/xs_engine.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
@@ -19,24 +13,6 @@ static void guest_free(guest_t *guest)
 {
     free(guest->globals);
     free(guest);
-}
-
-static void database_path(const guests_t *self, vat_t vat, char ret[PATH_BYTES_MAX])
-{
-    snprintf(ret, PATH_BYTES_MAX, "%s/vat-%u.db", self->options.state, vat.n);
-}
-
-static void delete_database(const guests_t *self, vat_t vat)
-{
-    static const char *const tails[] = {"", "-journal", "-wal", "-shm"};
-    char path[PATH_BYTES_MAX], file[PATH_BYTES_MAX + 16];
-
-    database_path(self, vat, path);
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
-        snprintf(file, sizeof file, "%s%s", path, tails[i]);
-        unlink(file);
-        FAILPOINT(vathost_deletes);
-    }
 }
 
 guests_t *guests_new(const guests_options_t *options)
@@ -60,15 +36,14 @@ void guests_destroy(guests_t **self_p)
     for (size_t i = 0; i < self->workers.room; i++) {
         if (!(worker = map_cell(&self->workers, i))) continue;
         pipe_close(&worker->pipe);
-        delete_database(self, worker->vat); /* its vat may have ended just before us */
+        if (worker->doomed) vault_delete(self->options.vault, worker->vat, worker->pgen);
         free(worker);
     }
     for (size_t i = 0; i < self->guests.room; i++) {
-        if (!(guest = map_cell(&self->guests, i))) continue;
-        delete_database(self, guest->vat); /* the crew ended before us */
-        guest_free(guest);
+        if ((guest = map_cell(&self->guests, i))) guest_free(guest);
     }
     map_clear(&self->workers);
+    map_clear(&self->leaving);
     map_clear(&self->guests);
     buf_clear(&self->frame);
     free(self);
@@ -109,10 +84,11 @@ void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const v
 static void tell_start(guests_t *self, worker_t *worker)
 {
     const guest_t *guest = worker->guest;
-    char bundle[PATH_BYTES_MAX], database[PATH_BYTES_MAX];
+    char bundle[PATH_BYTES_MAX], database[PATH_BYTES_MAX], ship[PATH_BYTES_MAX];
 
     snprintf(bundle, sizeof bundle, "%s", worker->bundle);
-    database_path(self, guest->vat, database);
+    vault_path(self->options.vault, guest->vat, guest->pgen, database);
+    vault_ship_path(self->options.vault, guest->vat, guest->pgen, ship);
     msg_start_t start = {.vat = guest->vat,
                          .inc = guest->inc,
                          .pgen = guest->pgen,
@@ -123,7 +99,14 @@ static void tell_start(guests_t *self, worker_t *worker)
                          .computrons = guest->computrons,
                          .wall_ms = guest->wall_ms,
                          .heap_bytes = guest->heap_bytes,
-                         .globals = text_of(guest->globals)};
+                         .globals = text_of(guest->globals),
+                         .kernel = self->kernel,
+                         .every_rows = guest->every_rows,
+                         .every_bytes = guest->every_bytes,
+                         .idle_ms = guest->idle_ms,
+                         .sleep_ms = guest->sleep_ms,
+                         .mirror = guest->mirror,
+                         .ship = text_of(ship)};
     worker->starts++;
     guests_tell_worker(self, worker, TAG_start, &start);
     FAILPOINT(vathost_told_start);
@@ -134,7 +117,7 @@ static void tell_start(guests_t *self, worker_t *worker)
 void guests_start_later(guest_t *guest, uint64_t at_ms) { guest->start_at_ms = at_ms ? at_ms : 1; }
 
 /* Pauses grow while nothing comes of it: at once, 100 ms, 200 ms, ... 10 s. */
-static void start_again(guest_t *guest, uint64_t now_ms)
+void guests_start_again(guest_t *guest, uint64_t now_ms)
 {
     enum { PAUSE_MS = 100, PAUSE_MAX_MS = 10 * 1000, DOUBLINGS = 7 };
     unsigned n = guest->failures++;
@@ -148,17 +131,20 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
     int fd;
 
     guest->start_at_ms = 0;
+    guest->due = map_get(&self->leaving, guest->vat.n) != NULL;
+    if (guest->due) return; /* the one before has the database open */
     if (!bundle_of_start(self, guest, bundle)) return;
     FAILPOINT(vathost_starts_worker);
     uint64_t token = self->token_next++;
     if (crew_start(self->options.crew, token, bundle, &fd)) {
-        start_again(guest, now_ms);
+        guests_start_again(guest, now_ms);
         return;
     }
     worker_t *worker = calloc(1, sizeof *worker);
     must(worker);
     worker->token = token;
     worker->vat = guest->vat;
+    worker->pgen = guest->pgen;
     worker->pipe = pipe_of(fd);
     worker->guest = guest;
     snprintf(worker->bundle, sizeof worker->bundle, "%s", bundle);
@@ -170,20 +156,38 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
 }
 
 /* The worker is nobody's from here on; its process ends, and then it is forgotten. */
-static void let_go(guests_t *self, guest_t *guest)
+static worker_t *let_go(guests_t *self, guest_t *guest)
 {
-    if (!guest->worker) return;
-    guest->worker->guest = NULL;
-    crew_kill(self->options.crew, guest->worker->token);
+    worker_t *worker = guest->worker;
+    if (!worker) return NULL;
     guest->worker = NULL;
+    worker->guest = NULL;
+    worker->behind = map_get(&self->leaving, guest->vat.n);
+    map_put(&self->leaving, guest->vat.n, worker);
+    crew_kill(self->options.crew, worker->token);
+    return worker;
+}
+
+void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms)
+{
+    worker_t *first = map_remove(&self->leaving, worker->vat.n), **at = &first;
+    while (*at != worker) at = &(*at)->behind;
+    *at = worker->behind;
+    if (first) map_put(&self->leaving, worker->vat.n, first);
+    if (worker->doomed) vault_delete(self->options.vault, worker->vat, worker->pgen);
+
+    guest_t *guest = map_get(&self->guests, worker->vat.n);
+    if (!first && guest && guest->due) guests_start(self, guest, now_ms);
 }
 
 static void remove_guest(guests_t *self, guest_t *guest)
 {
-    bool running = guest->worker != NULL;
-    let_go(self, guest);
+    worker_t *worker = let_go(self, guest);
     map_remove(&self->guests, guest->vat.n);
-    if (!running) delete_database(self, guest->vat);
+    if (worker)
+        worker->doomed = true;
+    else
+        vault_delete(self->options.vault, guest->vat, guest->pgen);
     guest_free(guest);
 }
 
@@ -193,6 +197,7 @@ void guests_end_all(guests_t *self)
     uint64_t *vats = map_sorted(&self->guests, &count);
     for (size_t i = 0; vats && i < count; i++) remove_guest(self, map_get(&self->guests, vats[i]));
     free(vats);
+    vault_delete_all(self->options.vault);
 }
 
 /* ---- what the broker says ---- */
@@ -213,6 +218,28 @@ static void copy(char *to, size_t room, text_t from)
     to[from.len] = '\0';
 }
 
+static guest_t *make_guest(guests_t *self, const msg_vat_new_t *msg)
+{
+    guest_t *guest = calloc(1, sizeof *guest);
+    must(guest);
+    *guest = (guest_t){.vat = msg->vat,
+                       .inc = msg->inc,
+                       .pgen = msg->pgen,
+                       .dialect = msg->dialect,
+                       .computrons = msg->computrons,
+                       .wall_ms = msg->wall_ms,
+                       .heap_bytes = msg->heap_bytes};
+    copy(guest->name, sizeof guest->name, msg->name);
+    copy(guest->bundle, sizeof guest->bundle, msg->bundle);
+    guest->globals = calloc(1, msg->globals.len + 1);
+    must(guest->globals);
+    copy(guest->globals, msg->globals.len + 1, msg->globals);
+    map_put(&self->guests, guest->vat.n, guest);
+    /* What an earlier placement left is of no use to anybody. */
+    if (msg->pgen) vault_delete(self->options.vault, msg->vat, msg->pgen - 1);
+    return guest;
+}
+
 static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms)
 {
     guest_t *guest = map_get(&self->guests, msg->vat.n);
@@ -223,35 +250,21 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
     if (guest && guest->pgen > msg->pgen) return; /* old news */
     if (guest && guest->pgen < msg->pgen) remove_guest(self, guest);
     guest = guest_at(self, msg->vat, msg->inc, msg->pgen);
-    if (!guest) {
-        guest = calloc(1, sizeof *guest);
-        must(guest);
-        *guest = (guest_t){.vat = msg->vat,
-                           .inc = msg->inc,
-                           .pgen = msg->pgen,
-                           .dialect = msg->dialect,
-                           .computrons = msg->computrons,
-                           .wall_ms = msg->wall_ms,
-                           .heap_bytes = msg->heap_bytes};
-        copy(guest->name, sizeof guest->name, msg->name);
-        copy(guest->bundle, sizeof guest->bundle, msg->bundle);
-        guest->globals = calloc(1, msg->globals.len + 1);
-        must(guest->globals);
-        copy(guest->globals, msg->globals.len + 1, msg->globals);
-        map_put(&self->guests, guest->vat.n, guest);
-    }
-    if (!guest->worker && !guest->fetching && !guest->start_at_ms)
+    if (!guest) guest = make_guest(self, msg);
+    guest->every_rows = msg->every_rows;
+    guest->every_bytes = msg->every_bytes;
+    guest->idle_ms = msg->idle_ms;
+    guest->sleep_ms = msg->sleep_ms;
+    guest->mirror = msg->mirror;
+    if (!guest->worker && !guest->fetching && !guest->start_at_ms && !guest->due)
         guests_start(self, guest, now_ms);
 }
 
 static void on_vat_end(guests_t *self, const msg_vat_end_t *msg)
 {
     guest_t *guest = map_get(&self->guests, msg->vat.n);
-    if (!guest) {
-        delete_database(self, msg->vat);
-    } else if (guest->pgen <= msg->pgen) {
-        remove_guest(self, guest);
-    }
+    if (guest && guest->pgen <= msg->pgen) remove_guest(self, guest);
+    vault_delete(self->options.vault, msg->vat, msg->pgen);
 }
 
 static void on_vat_restart(guests_t *self, const msg_vat_restart_t *msg, uint64_t now_ms)
@@ -314,217 +327,19 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
     case TAG_vat_restart: on_vat_restart(self, &msg->body.vat_restart, now_ms); break;
     case TAG_attached:
     case TAG_names_get:
+    case TAG_checkpoint_ask:
+    case TAG_sleep:
     case TAG_deliver: on_crank_frame(self, msg, frame, now_ms); break;
     case TAG_bundle_part: bundle_part(self, &msg->body.bundle_part, now_ms); break;
     default: log_warn("frame_unexpected", kv_num("tag", msg->tag));
     }
 }
 
-/* ---- what workers say ---- */
-
-static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
-{
-    switch (msg->tag) {
-    case TAG_attach:
-        worker->starts--;
-        worker->known = worker->live = msg->body.attach.last;
-        break;
-    case TAG_fetch: worker->known = worker->live = msg->body.fetch.first - 1; break;
-    case TAG_result:
-        if (msg->body.result.d != worker->known + 1) break; /* sent again */
-        worker->known++;
-        if (worker->live < worker->known) worker->live = worker->known;
-        worker->since_ms = now_ms;
-        worker->guest->failures = 0;
-        worker->undone = msg->body.result.outcome && msg->body.result.d == worker->upgrade;
-        break;
-    case TAG_diverged: worker->diverged = true; break;
-    default: break;
-    }
-}
-
-/* Failpoints by what a worker says that the broker has not heard. */
-static void moment_heard(msg_tag_t tag)
-{
-    if (!failpoint_armed) return;
-    switch (tag) {
-    case TAG_attach: FAILPOINT(vathost_heard_attach); break;
-    case TAG_fetch: FAILPOINT(vathost_heard_fetch); break;
-    case TAG_result: FAILPOINT(vathost_heard_result); break;
-    default: break;
-    }
-}
-
-/* Returns false when the worker may not say this. */
-static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint64_t now_ms)
-{
-    const guest_t *guest = worker->guest;
-    msg_t msg;
-
-    if (!guest) return true; /* nobody's any more */
-    if (msg_decode(frame, &msg)) return false;
-    if (msg.tag == TAG_bundle_want) {
-        bool takes = bundle_want(self, worker, &msg.body.bundle_want, now_ms);
-        msg_clear(&msg);
-        return takes;
-    }
-    const msg_result_t *head = &msg.body.result; /* all of these begin alike */
-    bool ok = msg.tag == TAG_attach || msg.tag == TAG_fetch || msg.tag == TAG_result ||
-              msg.tag == TAG_diverged || msg.tag == TAG_names;
-    ok = ok && head->vat.n == guest->vat.n && head->pgen == guest->pgen;
-    ok = ok && (msg.tag != TAG_attach || worker->starts); /* each has the broker send its rows */
-    if (ok) {
-        watch_worker(worker, &msg, now_ms);
-        moment_heard(msg.tag);
-        (void)self->options.send(self->options.context, frame);
-        FAILPOINT(vathost_passed_up);
-    }
-    msg_clear(&msg);
-    return ok;
-}
-
-/* Takes all frames that are here. False: end it. */
-static bool take_frames(guests_t *self, worker_t *worker, uint64_t now_ms)
-{
-    bin_t frame;
-    for (;;) {
-        switch (pipe_take(&worker->pipe, &frame)) {
-        case FRAMES_MORE: return true;
-        case FRAMES_BROKEN: return false;
-        case FRAMES_ONE:
-            if (!on_worker_frame(self, worker, frame, now_ms)) return false;
-        }
-    }
-}
-
-void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms)
-{
-    worker_t *worker = map_get(&self->workers, token);
-    if (!worker || worker->pipe.fd < 0) return;
-
-    bool waited = pipe_waiting(&worker->pipe);
-    bool ok = pipe_flush(&worker->pipe);
-    if (ok && waited && !pipe_waiting(&worker->pipe)) {
-        struct epoll_event event = {EPOLLIN, {.u64 = token}};
-        epoll_ctl(self->options.epoll, EPOLL_CTL_MOD, worker->pipe.fd, &event);
-    }
-    bool open = pipe_read(&worker->pipe);
-    if (!take_frames(self, worker, now_ms)) {
-        log_error("worker_frame", kv_num("vat", worker->vat.n),
-                  kv_str("why", "not its own, or out of turn"));
-        ok = false;
-    }
-    if (ok && open) return;
-    /* Nothing more can be read or written. Its end is reported by the zygote. */
-    pipe_close(&worker->pipe);
-    crew_kill(self->options.crew, token);
-}
-
-/* ---- how workers end ---- */
-
-/* Why a worker that was running a live delivery ended; OK: by nothing the vat did. */
-static err_t blame(const worker_t *worker, int status)
-{
-    if (worker->live <= worker->known) return ERR_OK;
-    if (worker->late) return ERR_VAT_LIMIT_WALL;
-    if (WIFEXITED(status)) {
-        switch (WEXITSTATUS(status)) {
-        case XS_EXIT_WALL: return ERR_VAT_LIMIT_WALL;
-        case WORKER_DONE:
-        case WORKER_BROKEN:
-        case WORKER_DIVERGED: return ERR_OK;
-        default: return ERR_VAT_CRASHED;
-        }
-    }
-    switch (WTERMSIG(status)) {
-    case SIGSEGV:
-    case SIGBUS:
-    case SIGABRT:
-    case SIGILL:
-    case SIGFPE:
-    case SIGSYS:
-    case SIGTRAP:
-    case SIGALRM: return ERR_VAT_CRASHED;
-    default: return ERR_OK;
-    }
-}
-
-static void report_lost(guests_t *self, const worker_t *worker, err_t err, int status)
-{
-    char reason[128];
-    if (err == ERR_VAT_LIMIT_WALL) {
-        snprintf(reason, sizeof reason, "%s", err_text(err));
-    } else if (WIFSIGNALED(status)) {
-        snprintf(reason, sizeof reason, "%s: signal %d", err_text(err), WTERMSIG(status));
-    } else {
-        snprintf(reason, sizeof reason, "%s: exit code %d", err_text(err), WEXITSTATUS(status));
-    }
-    const guest_t *guest = worker->guest;
-    msg_lost_t lost = {guest->vat,        guest->inc,    guest->pgen,    worker->run,
-                       worker->known + 1, (uint64_t)err, text_of(reason)};
-    FAILPOINT(vathost_tells_lost);
-    guests_tell_broker(self, TAG_lost, &lost);
-}
-
-static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now_ms)
-{
-    enum { SAID_ITS_END_MS = 1000 };
-    guest_t *guest = worker->guest;
-    err_t err = blame(worker, status);
-    bool done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE;
-
-    guest->worker = NULL;
-    if (err) {
-        report_lost(self, worker, err, status); /* the broker ends the vat, or asks for it again */
-    } else if (worker->diverged) {
-        /* The broker quarantines the vat. */
-    } else if (done && worker->undone) {
-        /* The broker knows how the upgrade ended, and skips it. */
-        guests_start(self, guest, now_ms);
-    } else if (done) {
-        /* Its last result said so; VAT_END follows. */
-        guests_start_later(guest, now_ms + SAID_ITS_END_MS);
-    } else {
-        log_warn("worker_restart", kv_num("vat", guest->vat.n), kv_num("status", (unsigned)status));
-        start_again(guest, now_ms);
-        if (guest->start_at_ms <= now_ms) guests_start(self, guest, now_ms);
-    }
-}
-
-void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms)
-{
-    worker_t *worker = map_remove(&self->workers, token);
-    if (!worker) return;
-
-    FAILPOINT(vathost_worker_ended);
-    /* What it said last may still be in the socket. */
-    while (worker->pipe.fd >= 0 && take_frames(self, worker, now_ms)) {
-        errno = 0;
-        if (!pipe_read(&worker->pipe) || errno == EAGAIN || errno == EWOULDBLOCK) break;
-    }
-    pipe_close(&worker->pipe);
-    if (worker->guest) {
-        after_end(self, worker, status, now_ms);
-    } else if (!map_get(&self->guests, worker->vat.n)) {
-        delete_database(self, worker->vat);
-    }
-    free(worker);
-}
-
-void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms)
-{
-    size_t count;
-    uint64_t *tokens = map_sorted(&self->workers, &count);
-
-    self->options.crew = crew;
-    for (size_t i = 0; tokens && i < count; i++) guests_ended(self, tokens[i], SIGKILL, now_ms);
-    free(tokens);
-}
-
 /* ---- time ---- */
 
-void guests_session(guests_t *self)
+void guests_session(guests_t *self, id128_t kernel)
 {
+    self->kernel = kernel;
     for (size_t i = 0; i < self->guests.room; i++) {
         guest_t *guest = map_cell(&self->guests, i);
         if (!guest) continue;
@@ -542,6 +357,11 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
     }
     if (*worker->want) { /* it waits for us */
         bundle_tick(self, worker, now_ms);
+        return;
+    }
+    if (worker->saves_ms) {
+        if (now_ms - worker->saves_ms > CHECKPOINT_MS_MAX)
+            crew_kill(self->options.crew, worker->token);
         return;
     }
     uint64_t wall_ms = (guest->wall_ms ? guest->wall_ms : WALL_MS_DEFAULT) *

@@ -6,7 +6,8 @@
  *   G3  a worker that ends while it runs a live delivery, by a crash of its own or by the clock, is
  *       reported LOST, and only the broker brings the vat back; one that ends in any other way is
  *       started again by the host, with growing pauses while it does not get anywhere;
- *   G4  vat-N.db lives as long as the vat stands here;
+ *   G4  a vat's database lives as long as the vat stands here, longer than this process; no two
+ *       processes have it open: a worker starts when the one before has ended;
  *   G5  an incarnation is no fence: a run spans an upgrade, and the broker counts. A worker that
  *       waits for the bundle of an upgrade has no clock.
  *
@@ -15,15 +16,16 @@
 #pragma once
 #include "vathost/io/bundles.h"
 #include "vathost/io/crew.h"
+#include "vathost/io/vault.h"
 #include "wire/codec/codec.h"
 
 typedef struct guests guests_t;
 
 /* What they need. All of it is borrowed for their life. */
 typedef struct {
-    const char *state; /* folder of the databases */
     crew_t *crew;
     bundles_t *bundles;
+    vault_t *vault;
     int epoll;     /* the sockets of the workers are put here, with their token as u64 */
     void *context; /* of send */
     bool (*send)(void *context, bin_t frame); /* to the broker; false: no session, frame dropped */
@@ -34,11 +36,11 @@ enum { GUESTS_TOKEN_FIRST = 16 };
 
 guests_t *guests_new(const guests_options_t *options);
 
-/* Forgets them, with their databases. The crew has ended. */
+/* Forgets them; databases of vats that stand here remain. The crew has ended. */
 void guests_destroy(guests_t **self_p);
 
-/* A session with the broker began: every worker says where it stands, every fetch goes on. */
-void guests_session(guests_t *self);
+/* A session with the broker of KERNEL began: every worker says where it stands, every fetch goes on. */
+void guests_session(guests_t *self, id128_t kernel);
 
 /* A frame of the broker, and the message in it, that is about a vat or a bundle. */
 void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms);
@@ -53,5 +55,5 @@ void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms);
 /* Starts what is due, ends what is late. */
 void guests_tick(guests_t *self, uint64_t now_ms);
 
-/* Ends all of them and forgets them: the broker is another one. */
+/* Ends all of them and forgets them, with their databases: the broker is another one. */
 void guests_end_all(guests_t *self);

@@ -98,7 +98,8 @@ static void tell_missing(guests_t *self, const guest_t *guest)
 {
     char reason[NAME_BYTES_MAX + 64];
     snprintf(reason, sizeof reason, "%s: %s", err_text(ERR_BUNDLE_UNKNOWN), guest->bundle);
-    msg_lost_t lost = {guest->vat, guest->inc, guest->pgen, 0, 1, ERR_BUNDLE_UNKNOWN, text_of(reason)};
+    msg_lost_t lost = {guest->vat, guest->inc,         guest->pgen,    0,
+                       1,          ERR_BUNDLE_UNKNOWN, text_of(reason)};
     guests_tell_broker(self, TAG_lost, &lost);
 }
 

@@ -6,10 +6,14 @@
 
 typedef struct guest guest_t;
 
-typedef struct {
+typedef struct worker worker_t;
+struct worker {
     uint64_t token;
     vat_t vat;
-    guest_t *guest; /* NULL: nobody's any more, it only has to end */
+    uint64_t pgen;
+    guest_t *guest;   /* NULL: nobody's any more, it only has to end */
+    worker_t *behind; /* then: another of its vat that has to */
+    bool doomed;      /* its database ends with it */
     pipe_t pipe;
     char bundle[PATH_BYTES_MAX];
     uint64_t run;
@@ -23,17 +27,20 @@ typedef struct {
     bool undone;       /* its upgrade failed: it ends by itself, and the vat goes on without it */
     char want[NAME_BYTES_MAX + 1]; /* the bundle whose file it waits for; "" */
     uint64_t ask_at_ms;            /* when to ask the broker for it again; 0: it was asked */
+    uint64_t saves_ms;             /* since when it writes a checkpoint; 0: it does not */
     bool late;                     /* killed by the clock */
     bool diverged;
-} worker_t;
+};
 
 struct guest {
     vat_t vat;
     uint64_t inc, pgen, dialect, computrons, wall_ms, heap_bytes;
+    uint64_t every_rows, every_bytes, idle_ms, sleep_ms, mirror;
     char name[NAME_BYTES_MAX + 1], bundle[NAME_BYTES_MAX + 1];
     char *globals;
     worker_t *worker;     /* NULL: none runs */
     bool fetching;        /* its bundle is on the way */
+    bool due;             /* a worker starts when the one before has ended */
     uint64_t start_at_ms; /* when to start a worker; 0: when the broker asks */
     unsigned failures;    /* workers that ended since a result came */
 };
@@ -42,6 +49,8 @@ struct guests {
     guests_options_t options;
     map_t guests;  /* by vat number */
     map_t workers; /* by token */
+    map_t leaving; /* by vat number: its workers that have to end */
+    id128_t kernel;
     uint64_t token_next;
     buf_t frame;
 };
@@ -52,6 +61,9 @@ void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const v
 /* Starts the vat's worker, which has none, or whatever must come before that. */
 void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms);
 void guests_start_later(guest_t *guest, uint64_t at_ms);
+void guests_start_again(guest_t *guest, uint64_t now_ms);
+/* A worker that was let go has ended. */
+void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms);
 
 /* guests_bundle.c: bundles that are not here */
 

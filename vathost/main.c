@@ -1,5 +1,4 @@
 /* vathost: options, wiring, signals. The work is done in vathost.c. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -35,6 +34,7 @@ typedef struct {
     keys_t keys;
     crew_t *crew;
     bundles_t *bundles;
+    vault_t *vault;
     dealer_t *dealer;
     vathost_t *host;
 } process_t;
@@ -146,18 +146,6 @@ static err_t lock_state(process_t *self)
     return flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0 ? ERR_OK : ERR_STORE_LOCKED;
 }
 
-/* Databases of vats are re-made by re-running their logs: what an earlier process left is stale. */
-static void delete_databases(const process_t *self)
-{
-    DIR *dir = opendir(self->dir);
-    if (!dir) return;
-    for (const struct dirent *entry; (entry = readdir(dir));) {
-        if (strncmp(entry->d_name, "vat-", 4) != 0 || !strstr(entry->d_name, ".db")) continue;
-        unlinkat(dirfd(dir), entry->d_name, 0);
-    }
-    closedir(dir);
-}
-
 /* vatworker stands beside this program. */
 static err_t find_program(process_t *self)
 {
@@ -196,7 +184,6 @@ static err_t start(process_t *self, const options_t *options)
     err_t err = lock_state(self);
     if (err) return err;
     FAILPOINT(vathost_locked);
-    delete_databases(self);
     prepare_process(self);
     err = find_program(self);
     self->where = self->program;
@@ -207,11 +194,12 @@ static err_t start(process_t *self, const options_t *options)
     self->where = self->dir;
     snprintf(path, sizeof path, "%s/bundles", self->dir);
     err = bundles_new(path, &self->bundles);
+    if (!err) err = vault_new(self->dir, &self->vault);
     if (err) return err;
     self->dealer = dealer_new(options->broker, options->server_key, &self->keys);
-    self->host = vathost_new(&(vathost_options_t){self->dir, options->name, self->program,
-                                                  self->dealer, self->bundles, TAKE(self->crew),
-                                                  self->signals, options->ready_fd});
+    self->host = vathost_new(
+        &(vathost_options_t){self->dir, options->name, self->program, self->dealer, self->bundles,
+                             self->vault, TAKE(self->crew), self->signals, options->ready_fd});
     return ERR_OK;
 }
 
@@ -231,6 +219,7 @@ static void finish(process_t *self)
     vathost_destroy(&self->host);
     crew_destroy(&self->crew);
     dealer_destroy(&self->dealer);
+    vault_destroy(&self->vault);
     bundles_destroy(&self->bundles);
 }
 

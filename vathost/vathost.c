@@ -211,7 +211,7 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
     self->link = LINK_OPEN;
     log_info("session", kv_num("number", welcome->host.n), kv_num("epoch", welcome->epoch));
     say_ready(self, welcome->host);
-    guests_session(self->guests);
+    guests_session(self->guests, self->kernel);
 }
 
 static void on_refused(vathost_t *self)
@@ -378,7 +378,7 @@ vathost_t *vathost_new(const vathost_options_t *options)
     must(self->epoll >= 0);
     must(getrandom(&self->instance, sizeof self->instance, 0) == sizeof self->instance);
     load_session(self);
-    self->guests = guests_new(&(guests_options_t){options->state, options->crew, options->bundles,
+    self->guests = guests_new(&(guests_options_t){options->crew, options->bundles, options->vault,
                                                   self->epoll, self, say_frame});
     watch_fd(self, crew_fd(options->crew), AT_CREW);
     watch_fd(self, options->signals, AT_SIGNALS);

@@ -10,6 +10,7 @@
 #include "vathost/io/bundles.h"
 #include "vathost/io/crew.h"
 #include "vathost/io/dealer.h"
+#include "vathost/io/vault.h"
 
 typedef struct vathost vathost_t;
 
@@ -17,6 +18,7 @@ typedef struct {
     const char *state, *name, *program; /* program: vatworker */
     dealer_t *dealer;
     bundles_t *bundles;
+    vault_t *vault;
     crew_t *crew; /* taken over */
     int signals;  /* signalfd: readable when the host has to end */
     int ready_fd; /* gets one line when the first session stands */

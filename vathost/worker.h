@@ -27,6 +27,8 @@ typedef enum {
     WORKER_DONE = 0,    /* the vathost closed the socket, or the engine ended after a RESULT */
     WORKER_BROKEN = 40, /* an error that a new worker may not have; a log line says which */
     WORKER_DIVERGED = 41,
+    WORKER_ASLEEP = 42, /* SLEEP said so: its state is on the disk, and nothing is under way */
+    WORKER_FULL = 43,   /* the disk is full: a new worker needs room, the vat did nothing wrong */
 } worker_exit_t;
 
 /* Runs the vat that the START on the socket FD names, until it ends. Owns neither FD nor PORTS. */

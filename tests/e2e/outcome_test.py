@@ -328,7 +328,7 @@ class Away(Story):
         self.stopped([host], kill)
         self.assertEqual({"answer": REJECTED, "after": [REJECTED] * 3}, self.end_of(child))
         # A worker that computes hears nothing, so its limit ends it; then nothing of the vat is left.
-        database = f"vat-{self.row()['vat'][1:]}.db"
+        database = f"vat-{self.row()['vat'][1:]}.1.db"
         left = lambda: [path for path in self.yard.vat_databases() if os.path.basename(path).startswith(database)]
         self.assertTrue(wait_for(lambda: pid not in self.yard.workers() and not left(), 30), left())
         self.check(REJECTED, "in the way", False)

@@ -216,7 +216,7 @@ class Yard:
     def vat_databases(self, root=None):
         return [os.path.join(folder, name)
                 for folder, _, names in os.walk(root or self.dir) for name in names
-                if re.match(r"vat-\d+\.db", name)]
+                if re.match(r"vat-\d+\.\d+\.db", name)]
 
 
 class YardTest(unittest.TestCase):

@@ -126,6 +126,9 @@ enum {
     CHECKPOINT_BYTES_DEFAULT = 4 * 1024 * 1024,
     CHECKPOINT_IDLE_MS_DEFAULT = 10 * 1000,
 
+    /* A worker that takes longer for a checkpoint hangs: it is killed, and is at the one before. */
+    CHECKPOINT_MS_MAX = 120 * 1000,
+
     /* What a vat's heap may take when it is saved, and a whole checkpoint's file. SQLite's own bound for
      * one value is 1 GB. */
     HEAP_SAVED_BYTES_MAX = 512 * 1024 * 1024,

@@ -4,12 +4,15 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "wire/base/hash.h"
 #include "wire/frames/frames.h"
 
 static const vat_t vat = {3};
@@ -17,6 +20,9 @@ static int far_end = -1;
 static uint64_t token;
 static size_t started, killed, attaches, others, gets, losts;
 static guests_t *guests;
+static vault_t *vault;
+static char dir[64];
+static const id128_t kernel = {{7}};
 
 /* ---- the crew, and bundles: all are there but the missing one ---- */
 
@@ -107,9 +113,12 @@ static void says(msg_tag_t tag, const void *body)
 
 static void setup(void)
 {
-    guests_options_t options = {
-        .state = "/nonexistent", .epoll = epoll_create1(0), .send = to_broker};
+    snprintf(dir, sizeof dir, "/tmp/guests-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
+    guests_options_t options = {.vault = vault, .epoll = epoll_create1(0), .send = to_broker};
     guests = guests_new(&options);
+    guests_session(guests, kernel);
     msg_vat_new_t new = {
         .vat = vat, .inc = 1, .pgen = 1, .name = text_of("alice"), .bundle = text_of("b1-old")};
     from_broker(TAG_vat_new, &new);
@@ -118,9 +127,13 @@ static void setup(void)
 
 static void teardown(void)
 {
+    char command[128];
     guests_destroy(&guests);
+    vault_destroy(&vault);
     frames_clear(&told);
     close(far_end);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    cr_assert_eq(system(command), 0);
 }
 TestSuite(guests, .init = setup, .fini = teardown);
 
@@ -130,8 +143,8 @@ Test(guests, a_worker_attaches_once_for_each_start)
 {
     msg_attach_t attach = {.vat = vat, .inc = 1, .pgen = 1};
     says(TAG_attach, &attach);
-    guests_session(guests);
-    guests_session(guests); /* it was busy during the first: it answers both */
+    guests_session(guests, kernel);
+    guests_session(guests, kernel); /* it was busy during the first: it answers both */
     says(TAG_attach, &attach);
     says(TAG_attach, &attach);
     cr_assert_eq(attaches, 3);
@@ -218,7 +231,7 @@ Test(guests, what_is_not_here_is_fetched_once_for_all)
     cr_expect_eq(started, 1, "it waits for the same bundle");
     part("b1-new", 6);
     cr_expect_eq(gets, 2, "one of both asks on");
-    guests_session(guests);
+    guests_session(guests, kernel);
     cr_expect_eq(gets, 3, "and again when the link was lost");
     cr_expect_null(hears());
     added = BUNDLES_DONE;
@@ -351,5 +364,142 @@ Test(guests, a_new_incarnation_is_the_same_guest)
 
     next.pgen = 2;
     from_broker(TAG_vat_new, &next);
+    cr_expect_eq(started, 1, "the one before has not ended");
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect_eq(started, 2);
+}
+
+/* ---- databases ---- */
+
+static void touch(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    cr_assert_geq(fd, 0);
+    close(fd);
+}
+
+static bool is_there(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+static msg_vat_new_t new_of(uint32_t n, uint64_t pgen)
+{
+    return (msg_vat_new_t){
+        .vat = {n}, .inc = 1, .pgen = pgen, .name = text_of("alice"), .bundle = text_of("b1-old")};
+}
+
+Test(guests, a_worker_is_told_what_it_needs_for_checkpoints)
+{
+    msg_vat_new_t new = new_of(9, 4);
+    new.every_rows = 11, new.every_bytes = 12, new.idle_ms = 13, new.sleep_ms = 14, new.mirror = 1;
+    from_broker(TAG_vat_new, &new);
+    cr_assert_eq(started, 2);
+
+    static msg_t msg;
+    bin_t frame;
+    while (frames_next(&told, &frame) != FRAMES_ONE) cr_assert_gt(frames_read(&told, far_end), 0);
+    cr_assert_eq(msg_decode(frame, &msg), ERR_OK);
+    const msg_start_t *start = &msg.body.start;
+    char database[128];
+    snprintf(database, sizeof database, "%s/vat-9.4.db", dir);
+    cr_expect(start->database.len == strlen(database) &&
+              memcmp(start->database.at, database, start->database.len) == 0);
+    cr_expect(id_same(start->kernel, kernel));
+    cr_expect(start->every_rows == 11 && start->every_bytes == 12 && start->idle_ms == 13);
+    cr_expect(start->sleep_ms == 14 && start->mirror == 1 && start->ship.len > strlen(dir));
+    msg_clear(&msg);
+}
+
+Test(guests, a_database_lives_as_long_as_its_placement)
+{
+    touch("vat-3.1.db");
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect(is_there("vat-3.1.db"), "its worker's end is not the vat's");
+    cr_expect_eq(started, 2);
+
+    touch("vat-3.2.db");
+    msg_vat_new_t next = new_of(3, 2);
+    from_broker(TAG_vat_new, &next);
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect(!is_there("vat-3.1.db"), "an earlier placement");
+    cr_expect(is_there("vat-3.2.db"));
+
+    msg_vat_end_t end = {vat, 9, 1};
+    from_broker(TAG_vat_end, &end);
+    cr_expect(is_there("vat-3.2.db"), "the end of an earlier placement");
+    end.pgen = 2;
+    from_broker(TAG_vat_end, &end);
+    touch("vat-3.2.db-wal"); /* the worker wrote on for a moment */
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect(!is_there("vat-3.2.db") && !is_there("vat-3.2.db-wal"));
+}
+
+Test(guests, databases_of_vats_without_a_worker_end_as_well)
+{
+    touch("vat-5.1.db");
+    touch("vat-5.2.db");
+    touch("vat-5.3.db");
+    msg_vat_end_t end = {{5}, 1, 2};
+    vault_destroy(&vault);
+    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
+    guests_destroy(&guests);
+    guests = guests_new(
+        &(guests_options_t){.vault = vault, .epoll = epoll_create1(0), .send = to_broker});
+    from_broker(TAG_vat_end, &end);
+    cr_expect(!is_there("vat-5.1.db") && !is_there("vat-5.2.db") && is_there("vat-5.3.db"));
+    msg_vat_new_t new = new_of(5, 4);
+    from_broker(TAG_vat_new, &new);
+    cr_expect(!is_there("vat-5.3.db"));
+}
+
+Test(guests, of_another_kernel_nothing_is_left)
+{
+    touch("vat-3.1.db");
+    touch("vat-8.1.db");
+    guests_end_all(guests);
+    cr_expect(!is_there("vat-3.1.db") && !is_there("vat-8.1.db"));
+    msg_vat_new_t same = new_of(3, 1);
+    from_broker(TAG_vat_new, &same);
+    cr_expect_eq(started, 1, "the other kernel's worker has not ended");
+    touch("vat-3.1.db"); /* it wrote on for a moment */
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect_eq(started, 2);
+    cr_expect(!is_there("vat-3.1.db"), "the new one begins with nothing");
+}
+
+Test(guests, two_workers_never_share_a_database)
+{
+    msg_vat_restart_t restart = {vat, 1, 1};
+    from_broker(TAG_vat_restart, &restart);
+    from_broker(TAG_vat_restart, &restart);
+    cr_expect_eq(killed, 1);
+    cr_expect_eq(started, 1);
+    msg_vat_new_t same = new_of(3, 1);
+    from_broker(TAG_vat_new, &same);
+    cr_expect_eq(started, 1);
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect_eq(started, 2);
+}
+
+/* ---- checkpoints ---- */
+
+Test(guests, a_checkpoint_has_a_clock_of_its_own)
+{
+    msg_attach_t attach = {.vat = vat, .inc = 1, .pgen = 1};
+    says(TAG_attach, &attach);
+    delivers(TAG_deliver_reap, 1);
+    msg_checkpoint_begun_t begun = {vat, 1};
+    says(TAG_checkpoint_begun, &begun);
+    guests_tick(guests, CHECKPOINT_MS_MAX);
+    cr_expect_eq(killed, 0);
+    guests_tick(guests, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(killed, 1);
+    guests_ended(guests, token, SIGKILL, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(losts, 0, "no fault of the vat");
     cr_expect_eq(started, 2);
 }

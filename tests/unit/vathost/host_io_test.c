@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vathost/io/bundles.h"
+#include "vathost/io/vault.h"
 #include "wire/frames/pipe.h"
 
 static char dir[64];
@@ -98,6 +99,57 @@ Test(bundles, have_one_form_of_name)
     good[5] = 'A';
     cr_expect(!bundles_name((text_t){good, 131}));
     cr_expect(!bundles_name(text_of("../../etc/passwd")));
+}
+
+/* ---- databases ---- */
+
+static void touch(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    cr_assert_geq(fd, 0);
+    close(fd);
+}
+
+static bool is_there(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return access(path, F_OK) == 0;
+}
+
+TestSuite(vault, .init = make_dir, .fini = remove_dir);
+
+Test(vault, keeps_databases_and_nothing_else)
+{
+    static const char *const kept[] = {"vat-3.1.db",     "vat-3.1.db-wal", "vat-3.2.db",
+                                       "vat-70000.3.db", "session",        "host.key"};
+    static const char *const gone[] = {"vat-3.db",     "vat-4.1.db-wal", "vat-3.1.ship",
+                                       "vat-3.1.pull", "vat-x.1.db",     "vat-3.1.db.new"};
+    enum { KEPT = sizeof kept / sizeof *kept, GONE = sizeof gone / sizeof *gone };
+    vault_t *vault = NULL;
+
+    for (size_t i = 0; i < KEPT; i++) touch(kept[i]);
+    for (size_t i = 0; i < GONE; i++) touch(gone[i]);
+    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
+    for (size_t i = 0; i < KEPT; i++) cr_expect(is_there(kept[i]), "%s", kept[i]);
+    for (size_t i = 0; i < GONE; i++) cr_expect(!is_there(gone[i]), "%s", gone[i]);
+
+    cr_expect(vault_has(vault, (vat_t){70000}, 3) && !vault_has(vault, (vat_t){70000}, 2));
+    vault_delete(vault, (vat_t){3}, 1);
+    cr_expect(!is_there("vat-3.1.db") && !is_there("vat-3.1.db-wal") && is_there("vat-3.2.db"));
+    vault_delete_all(vault);
+    cr_expect(!is_there("vat-3.2.db") && !is_there("vat-70000.3.db") && is_there("session"));
+    vault_destroy(&vault);
+}
+
+Test(vault, needs_its_folder)
+{
+    vault_t *vault = NULL;
+    remove_dir();
+    cr_expect_eq(vault_new(dir, &vault), ERR_STORE);
+    cr_expect_null(vault);
 }
 
 Test(pipe, frames_survive_any_cutting)

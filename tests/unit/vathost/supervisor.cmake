@@ -7,4 +7,4 @@ vatyard_unit_test(worker_test worker_test.c vat_support host_worker)
 vatyard_unit_test(host_io_test host_io_test.c host_io)
 vatyard_unit_test(guests_test guests_test.c host_io wire_codec)
 target_sources(guests_test PRIVATE ${PROJECT_SOURCE_DIR}/vathost/guests.c
-  ${PROJECT_SOURCE_DIR}/vathost/guests_bundle.c)
+  ${PROJECT_SOURCE_DIR}/vathost/guests_bundle.c ${PROJECT_SOURCE_DIR}/vathost/guests_worker.c)

@@ -1,0 +1,242 @@
+/* What workers say, and how they end. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "vathost/guests_own.h"
+#include "vathost/worker.h"
+#include "vathost/xs/xs_engine.h"
+#include "wire/base/failpoint.h"
+#include "wire/base/log.h"
+
+/* ---- what workers say ---- */
+
+static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
+{
+    switch (msg->tag) {
+    case TAG_attach:
+        worker->starts--;
+        worker->known = worker->live = msg->body.attach.last;
+        break;
+    case TAG_fetch: worker->known = worker->live = msg->body.fetch.first - 1; break;
+    case TAG_result:
+        if (msg->body.result.d != worker->known + 1) break; /* sent again */
+        worker->known++;
+        if (worker->live < worker->known) worker->live = worker->known;
+        worker->since_ms = now_ms;
+        worker->guest->failures = 0;
+        worker->undone = msg->body.result.outcome && msg->body.result.d == worker->upgrade;
+        break;
+    case TAG_checkpoint:
+        if (worker->saves_ms) worker->since_ms = now_ms;
+        worker->saves_ms = 0;
+        break;
+    case TAG_diverged: worker->diverged = true; break;
+    default: break;
+    }
+}
+
+/* Failpoints by what a worker says that the broker has not heard. */
+static void moment_heard(msg_tag_t tag)
+{
+    if (!failpoint_armed) return;
+    switch (tag) {
+    case TAG_attach: FAILPOINT(vathost_heard_attach); break;
+    case TAG_fetch: FAILPOINT(vathost_heard_fetch); break;
+    case TAG_result: FAILPOINT(vathost_heard_result); break;
+    default: break;
+    }
+}
+
+static bool is_passed_on(msg_tag_t tag)
+{
+    switch (tag) {
+    case TAG_attach:
+    case TAG_fetch:
+    case TAG_result:
+    case TAG_diverged:
+    case TAG_names:
+    case TAG_checkpoint: return true;
+    default: return false;
+    }
+}
+
+/* What a worker says to its host only. Returns false when it may not say this. */
+static bool take_own(guests_t *self, worker_t *worker, const msg_t *msg, uint64_t now_ms)
+{
+    const guest_t *guest = worker->guest;
+    const msg_checkpoint_begun_t *begun = &msg->body.checkpoint_begun;
+    if (msg->tag == TAG_bundle_want)
+        return bundle_want(self, worker, &msg->body.bundle_want, now_ms);
+    if (begun->vat.n != guest->vat.n || begun->pgen != guest->pgen) return false;
+    worker->saves_ms = now_ms;
+    return true;
+}
+
+/* Returns false when the worker may not say this. */
+static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint64_t now_ms)
+{
+    const guest_t *guest = worker->guest;
+    msg_t msg;
+
+    if (!guest) return true; /* nobody's any more */
+    if (msg_decode(frame, &msg)) return false;
+    if (msg.tag == TAG_bundle_want || msg.tag == TAG_checkpoint_begun) {
+        bool takes = take_own(self, worker, &msg, now_ms);
+        msg_clear(&msg);
+        return takes;
+    }
+    const msg_result_t *head = &msg.body.result; /* all of these begin alike */
+    bool ok = is_passed_on(msg.tag) && head->vat.n == guest->vat.n && head->pgen == guest->pgen;
+    ok = ok && (msg.tag != TAG_attach || worker->starts); /* each has the broker send its rows */
+    if (ok) {
+        watch_worker(worker, &msg, now_ms);
+        moment_heard(msg.tag);
+        (void)self->options.send(self->options.context, frame);
+        FAILPOINT(vathost_passed_up);
+    }
+    msg_clear(&msg);
+    return ok;
+}
+
+/* Takes all frames that are here. False: end it. */
+static bool take_frames(guests_t *self, worker_t *worker, uint64_t now_ms)
+{
+    bin_t frame;
+    for (;;) {
+        switch (pipe_take(&worker->pipe, &frame)) {
+        case FRAMES_MORE: return true;
+        case FRAMES_BROKEN: return false;
+        case FRAMES_ONE:
+            if (!on_worker_frame(self, worker, frame, now_ms)) return false;
+        }
+    }
+}
+
+void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms)
+{
+    worker_t *worker = map_get(&self->workers, token);
+    if (!worker || worker->pipe.fd < 0) return;
+
+    bool waited = pipe_waiting(&worker->pipe);
+    bool ok = pipe_flush(&worker->pipe);
+    if (ok && waited && !pipe_waiting(&worker->pipe)) {
+        struct epoll_event event = {EPOLLIN, {.u64 = token}};
+        epoll_ctl(self->options.epoll, EPOLL_CTL_MOD, worker->pipe.fd, &event);
+    }
+    bool open = pipe_read(&worker->pipe);
+    if (!take_frames(self, worker, now_ms)) {
+        log_error("worker_frame", kv_num("vat", worker->vat.n),
+                  kv_str("why", "not its own, or out of turn"));
+        ok = false;
+    }
+    if (ok && open) return;
+    /* Nothing more can be read or written. Its end is reported by the zygote. */
+    pipe_close(&worker->pipe);
+    crew_kill(self->options.crew, token);
+}
+
+/* ---- how workers end ---- */
+
+/* Why a worker that was running a live delivery ended; OK: by nothing the vat did. */
+static err_t blame(const worker_t *worker, int status)
+{
+    if (worker->live <= worker->known || worker->saves_ms) return ERR_OK;
+    if (worker->late) return ERR_VAT_LIMIT_WALL;
+    if (WIFEXITED(status)) {
+        switch (WEXITSTATUS(status)) {
+        case XS_EXIT_WALL: return ERR_VAT_LIMIT_WALL;
+        case WORKER_DONE:
+        case WORKER_BROKEN:
+        case WORKER_DIVERGED:
+        case WORKER_ASLEEP:
+        case WORKER_FULL: return ERR_OK;
+        default: return ERR_VAT_CRASHED;
+        }
+    }
+    switch (WTERMSIG(status)) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGILL:
+    case SIGFPE:
+    case SIGSYS:
+    case SIGTRAP:
+    case SIGALRM: return ERR_VAT_CRASHED;
+    default: return ERR_OK;
+    }
+}
+
+static void report_lost(guests_t *self, const worker_t *worker, err_t err, int status)
+{
+    char reason[128];
+    if (err == ERR_VAT_LIMIT_WALL) {
+        snprintf(reason, sizeof reason, "%s", err_text(err));
+    } else if (WIFSIGNALED(status)) {
+        snprintf(reason, sizeof reason, "%s: signal %d", err_text(err), WTERMSIG(status));
+    } else {
+        snprintf(reason, sizeof reason, "%s: exit code %d", err_text(err), WEXITSTATUS(status));
+    }
+    const guest_t *guest = worker->guest;
+    msg_lost_t lost = {guest->vat,        guest->inc,    guest->pgen,    worker->run,
+                       worker->known + 1, (uint64_t)err, text_of(reason)};
+    FAILPOINT(vathost_tells_lost);
+    guests_tell_broker(self, TAG_lost, &lost);
+}
+
+static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now_ms)
+{
+    enum { SAID_ITS_END_MS = 1000 };
+    guest_t *guest = worker->guest;
+    err_t err = blame(worker, status);
+    bool done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE;
+
+    guest->worker = NULL;
+    if (err) {
+        report_lost(self, worker, err, status); /* the broker ends the vat, or asks for it again */
+    } else if (worker->diverged) {
+        /* The broker quarantines the vat. */
+    } else if (done && worker->undone) {
+        /* The broker knows how the upgrade ended, and skips it. */
+        guests_start(self, guest, now_ms);
+    } else if (done) {
+        /* Its last result said so; VAT_END follows. */
+        guests_start_later(guest, now_ms + SAID_ITS_END_MS);
+    } else {
+        log_warn("worker_restart", kv_num("vat", guest->vat.n), kv_num("status", (unsigned)status));
+        guests_start_again(guest, now_ms);
+        if (guest->start_at_ms <= now_ms) guests_start(self, guest, now_ms);
+    }
+}
+
+void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms)
+{
+    worker_t *worker = map_remove(&self->workers, token);
+    if (!worker) return;
+
+    FAILPOINT(vathost_worker_ended);
+    /* What it said last may still be in the socket. */
+    while (worker->pipe.fd >= 0 && take_frames(self, worker, now_ms)) {
+        errno = 0;
+        if (!pipe_read(&worker->pipe) || errno == EAGAIN || errno == EWOULDBLOCK) break;
+    }
+    pipe_close(&worker->pipe);
+    if (worker->guest)
+        after_end(self, worker, status, now_ms);
+    else
+        guests_left(self, worker, now_ms);
+    free(worker);
+}
+
+void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms)
+{
+    size_t count;
+    uint64_t *tokens = map_sorted(&self->workers, &count);
+
+    self->options.crew = crew;
+    for (size_t i = 0; tokens && i < count; i++) guests_ended(self, tokens[i], SIGKILL, now_ms);
+    free(tokens);
+}

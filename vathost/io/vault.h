@@ -1,0 +1,32 @@
+/* Databases of vats on this host's disk, each under the number of its vat and of its placement:
+ * vat-<vat>.<pgen>.db, and what SQLite keeps beside it.
+ *
+ *   V1  a database belongs to one placement: one that the vat left is never taken for the present one;
+ *   V2  databases outlive the process, everything else that is named vat-* does not. */
+#pragma once
+#include "wire/base/bytes.h"
+#include "wire/base/err.h"
+#include "wire/base/limits.h"
+#include "wire/base/ref.h"
+
+typedef struct vault vault_t;
+
+/* The databases in the folder DIR, which exists; deletes what is named vat-* there and is none. Fails
+ * with STORE. The caller owns it. */
+CHECKED err_t vault_new(const char *dir, vault_t **ret);
+void vault_destroy(vault_t **self_p);
+
+/* Writes the path of the database of VAT in placement PGEN, which from here on is known. */
+void vault_path(vault_t *self, vat_t vat, uint64_t pgen, char ret[PATH_BYTES_MAX]);
+
+/* Writes the path of the file in which a worker makes a copy of it, to be shipped. */
+void vault_ship_path(const vault_t *self, vat_t vat, uint64_t pgen, char ret[PATH_BYTES_MAX]);
+
+/* Whether there is one. */
+bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen);
+
+/* Deletes the databases of VAT up to placement PGEN. No process may have one open that is wanted. */
+void vault_delete(vault_t *self, vat_t vat, uint64_t pgen);
+
+/* Deletes all of them. */
+void vault_delete_all(vault_t *self);
