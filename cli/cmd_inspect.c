@@ -3,11 +3,76 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/crank.h"
 #include "cli/events.h"
 #include "cli/look.h"
 #include "cli/rows.h"
 #include "cli/value.h"
 #include "wire/base/own.h"
+
+/* ---- a replay that went another way: both results ---- */
+
+/* What was applied then, and what came now. */
+static err_t diverged_add(cli_t *cli, link_t *link, const msg_divergence_row_t *row, json_t *all)
+{
+    msg_log_get_t get = {.request = request_id(), .vat = row->vat, .first = row->d, .last = row->d};
+    json_t *json =
+        json_pack("{s:o, s:s, s:o}", "d", json_number(row->d), "outcome",
+                  row->code ? err_name((err_t)row->code) : "ok", "now", calls_json(row->calls));
+    rows_t rows;
+    err_t err = rows_ask(link, TAG_log_get, &get, ANSWER_MS, &rows, &cli->f);
+
+    json_array_append_new(all, json);
+    if (err) return err;
+    for (const msg_t *msg; (msg = rows_next(&rows));) {
+        const msg_log_row_t *then = &msg->body.log_row;
+        if (msg->tag != TAG_log_row || then->d != row->d) continue;
+        json_object_set_new(json, "delivery", delivery_json(then->delivery));
+        json_object_set_new(json, "then", calls_json(then->calls));
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+static err_t divergence_get(cli_t *cli, link_t *link, vat_t vat, json_t *found)
+{
+    msg_list_t list = {.request = request_id(), .what = ROWS_DIVERGENCE, .vat = vat};
+    json_t *all = json_array();
+    rows_t rows;
+    err_t err = rows_ask(link, TAG_list, &list, ANSWER_MS, &rows, &cli->f);
+
+    if (!err) {
+        for (const msg_t *msg; !err && (msg = rows_next(&rows));)
+            if (msg->tag == TAG_divergence_row)
+                err = diverged_add(cli, link, &msg->body.divergence_row, all);
+        rows_clear(&rows);
+    }
+    json_object_set_new(found, "divergence", all);
+    return err;
+}
+
+static void calls_print(const char *head, const json_t *calls)
+{
+    printf("    %s\n", head);
+    for (size_t i = 0; i < json_array_size(calls); i++) {
+        fputs("      ", stdout);
+        call_print(json_array_get(calls, i), stdout);
+        putchar('\n');
+    }
+}
+
+static void divergence_print(const json_t *all)
+{
+    for (size_t i = 0; i < json_array_size(all); i++) {
+        const json_t *one = json_array_get(all, i);
+        printf("  diverged     at delivery %" JSON_INTEGER_FORMAT ": ",
+               json_integer_value(json_object_get(one, "d")));
+        delivery_print(json_object_get(one, "delivery"), stdout);
+        putchar('\n');
+        calls_print("then", json_object_get(one, "then"));
+        calls_print("now", json_object_get(one, "now"));
+    }
+}
 
 static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
 {
@@ -30,9 +95,11 @@ static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
     rows_clear(&rows);
     free(away.at);
     if (!found) return fail(&cli->f, ERR_VAT_UNKNOWN, "no vat v%u", wanted.n);
-    if (cli->json) {
-        out_json(found);
-        return ERR_OK;
+    if (strcmp(json_string_value(json_object_get(found, "state")), "quarantined") == 0)
+        err = divergence_get(cli, link, wanted, found);
+    if (err || cli->json) {
+        err ? json_decref(found) : out_json(found);
+        return err;
     }
     const char *key;
     json_t *value;
@@ -41,6 +108,7 @@ static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
     {
         buf_t text = buf_of(2 * TEXT_BYTES_MAX);
         if (strcmp(key, "vat") == 0 || strcmp(key, "name") == 0) continue;
+        if (json_is_null(value) || json_is_array(value)) continue;
         if (json_is_string(value) && !json_string_length(value)) continue;
         if (json_is_string(value))
             err = buf_add(&text, json_string_value(value), json_string_length(value));
@@ -51,6 +119,7 @@ static err_t inspect_vat(cli_t *cli, link_t *link, vat_t wanted)
         putchar('\n');
         buf_clear(&text);
     }
+    divergence_print(json_object_get(found, "divergence"));
     if (strcmp(json_string_value(json_object_get(found, "state")), "terminated") != 0) {
         bool waits = json_integer_value(json_object_get(found, "queue")) > 0;
         printf("  next         vatctl call v%u METHOD    vatctl objects --owner v%u    vatctl %s "

@@ -35,6 +35,7 @@ struct link {
     void *silence_context;
     link_answer_t *answer;
     void *answer_context;
+    id128_t kernel;
     char version[NAME_BYTES_MAX + 1], key[NAME_BYTES_MAX + 1], hosts[PATH_BYTES_MAX + 1];
 };
 
@@ -145,13 +146,22 @@ static void asked_drop(asked_t **asked_p)
     free(asked);
 }
 
+static bool is_part(msg_tag_t tag) { return tag == TAG_bundle_part || tag == TAG_checkpoint_part; }
+
+/* Pieces of files name no request: they answer the one question for them that was asked. */
+static bool asks_part(msg_tag_t asked, msg_tag_t part)
+{
+    return part == TAG_bundle_part ? asked == TAG_bundle_have || asked == TAG_bundle_get
+                                   : asked == TAG_checkpoint_get;
+}
+
 /* Whether MSG answers what was asked; then it is asked no more. WATCH is, for as long as the link
  * lives: a broker that comes back does not know who watched. */
 static bool answers(link_t *self, const msg_t *msg)
 {
     for (asked_t **at = &self->asked; *at; at = &(*at)->next) {
-        bool same = msg->tag == TAG_bundle_part ? (*at)->tag == TAG_bundle_have
-                                                : memcmp(&msg->body, &(*at)->id, 16) == 0;
+        bool same = is_part(msg->tag) ? asks_part((*at)->tag, msg->tag)
+                                      : memcmp(&msg->body, &(*at)->id, 16) == 0;
         if (!same) continue;
         if ((*at)->tag != TAG_watch) asked_drop(at);
         return true;
@@ -223,6 +233,7 @@ static err_t hello(link_t *self, unsigned ms, fail_t *f)
     if (err) return err;
     if (msg->tag == TAG_failed) return link_failed(&msg->body.failed, f);
     if (msg->tag != TAG_client_welcome) return fail(f, ERR_WIRE_TURN, "the broker does not greet");
+    self->kernel = msg->body.client_welcome.kernel;
     text_copy(self->version, msg->body.client_welcome.version, sizeof self->version);
     text_copy(self->hosts, msg->body.client_welcome.hosts_endpoint, sizeof self->hosts);
     text_copy(self->key, msg->body.client_welcome.key, sizeof self->key);
@@ -290,6 +301,7 @@ void link_on_answer(link_t *self, link_answer_t *call, void *context)
 const char *link_version(const link_t *self) { return self->version; }
 const char *link_hosts_endpoint(const link_t *self) { return self->hosts; }
 const char *link_key(const link_t *self) { return self->key; }
+id128_t link_kernel(const link_t *self) { return self->kernel; }
 
 /* One frame, all its parts. False: a signal, or a frame beyond every limit. */
 static bool frame_receive(link_t *self)
@@ -463,4 +475,20 @@ err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, un
         *ret = msg;
         return ERR_OK;
     }
+}
+
+err_t link_part(link_t *self, msg_tag_t tag, const void *body, const msg_t **ret, fail_t *f)
+{
+    msg_tag_t want = tag == TAG_bundle_get ? TAG_bundle_part : TAG_checkpoint_part;
+    const msg_t *msg;
+
+    link_send(self, tag, body);
+    for (;;) {
+        err_t err = link_next(self, ANSWER_MS, &msg, f);
+        if (err) return err;
+        if (msg->tag == want) break;
+        nobodys(self, msg);
+    }
+    *ret = msg;
+    return ERR_OK;
 }

@@ -33,6 +33,7 @@ void link_drain(link_t *self);
 const char *link_version(const link_t *self);
 const char *link_hosts_endpoint(const link_t *self);
 const char *link_key(const link_t *self);
+id128_t link_kernel(const link_t *self);
 
 /* A fresh request id. */
 id128_t request_id(void);
@@ -50,6 +51,10 @@ CHECKED err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
  * to a broker that comes back, except that AWAIT goes on to wait, its answer being nobody's. */
 CHECKED err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, unsigned ms,
                        const msg_t **ret, fail_t *f);
+
+/* The same for pieces of files: TAG is BUNDLE_GET or CHECKPOINT_GET, the answer a *_PART. One at a time. */
+CHECKED err_t link_part(link_t *self, msg_tag_t tag, const void *body, const msg_t **ret,
+                        fail_t *f);
 
 /* Fills F from a FAILED. */
 err_t link_failed(const msg_failed_t *failed, fail_t *f);

@@ -1,4 +1,5 @@
-/* vatworker: the zygote, and the workers it becomes.
+/* vatworker: the zygote, and the workers it becomes; or one worker alone, over the socket FD, which
+ * vatctl starts to run a copy of a vat's log again.
  *
  * The zygote reads the golden snapshot once and forks a worker for each request, which then has
  * JavaScript machine, SES and liveslots without having started any of them.
@@ -263,8 +264,19 @@ static void find_share(char share[PATH_BYTES_MAX])
     snprintf(share, PATH_BYTES_MAX, "%s/../share/vatyard", self);
 }
 
+static int run_alone(const char *fd, const char *bundle)
+{
+    zygote_t self = {.fd = -1};
+
+    log_open("worker", NULL);
+    find_share(self.share);
+    engine_t *golden = golden_for(&self, bundle);
+    return golden ? become_worker(golden, atoi(fd), getppid()) : err_row(ERR_PROCESS_FAILED)->exit;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[1], "--alone") == 0) return run_alone(argv[2], argv[3]);
     if (argc != 3 || strcmp(argv[1], "--zygote") != 0) {
         fprintf(stderr, "error E%d: %s\n  try: vathost starts this program by itself\n", ERR_USAGE,
                 err_text(ERR_USAGE));
