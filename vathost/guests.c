@@ -11,8 +11,30 @@
 
 static void guest_free(guest_t *guest)
 {
+    free(guest->name);
+    free(guest->bundle);
     free(guest->globals);
     free(guest);
+}
+
+/* ---- awake or asleep: nothing but the map knows of those that sleep ---- */
+
+static void wake(guests_t *self, guest_t *guest)
+{
+    if (guest->at) return;
+    guest->next = self->awake;
+    guest->at = &self->awake;
+    if (guest->next) guest->next->at = &guest->next;
+    self->awake = guest;
+}
+
+void guests_sleep(guest_t *guest)
+{
+    if (!guest->at) return;
+    must(!guest->worker);
+    *guest->at = guest->next;
+    if (guest->next) guest->next->at = guest->at;
+    guest->at = NULL;
 }
 
 guests_t *guests_new(const guests_options_t *options)
@@ -130,6 +152,7 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
     char bundle[PATH_BYTES_MAX];
     int fd;
 
+    wake(self, guest);
     guest->start_at_ms = 0;
     guest->due = map_get(&self->leaving, guest->vat.n) != NULL;
     if (guest->due) return; /* the one before has the database open */
@@ -183,6 +206,7 @@ void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms)
 static void remove_guest(guests_t *self, guest_t *guest)
 {
     worker_t *worker = let_go(self, guest);
+    guests_sleep(guest);
     map_remove(&self->guests, guest->vat.n);
     if (worker)
         worker->doomed = true;
@@ -211,11 +235,13 @@ static guest_t *guest_at(const guests_t *self, vat_t vat, uint64_t inc, uint64_t
     return guest;
 }
 
-static void copy(char *to, size_t room, text_t from)
+static char *copy(text_t from)
 {
-    must(from.len < room);
+    char *to = malloc(from.len + 1);
+    must(to);
     if (from.len) memcpy(to, from.at, from.len);
     to[from.len] = '\0';
+    return to;
 }
 
 static guest_t *make_guest(guests_t *self, const msg_vat_new_t *msg)
@@ -228,12 +254,10 @@ static guest_t *make_guest(guests_t *self, const msg_vat_new_t *msg)
                        .dialect = msg->dialect,
                        .computrons = msg->computrons,
                        .wall_ms = msg->wall_ms,
-                       .heap_bytes = msg->heap_bytes};
-    copy(guest->name, sizeof guest->name, msg->name);
-    copy(guest->bundle, sizeof guest->bundle, msg->bundle);
-    guest->globals = calloc(1, msg->globals.len + 1);
-    must(guest->globals);
-    copy(guest->globals, msg->globals.len + 1, msg->globals);
+                       .heap_bytes = msg->heap_bytes,
+                       .name = copy(msg->name),
+                       .bundle = copy(msg->bundle),
+                       .globals = copy(msg->globals)};
     map_put(&self->guests, guest->vat.n, guest);
     /* What an earlier placement left is of no use to anybody. */
     if (msg->pgen) vault_delete(self->options.vault, msg->vat, msg->pgen - 1);
@@ -256,7 +280,9 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
     guest->idle_ms = msg->idle_ms;
     guest->sleep_ms = msg->sleep_ms;
     guest->mirror = msg->mirror;
-    if (!guest->worker && !guest->fetching && !guest->start_at_ms && !guest->due)
+    if (guest->worker)
+        guest->due = guest->worker->sleep_ms != 0; /* what it is to run came while it fell asleep */
+    else if (!guest->fetching && !guest->start_at_ms && !guest->due)
         guests_start(self, guest, now_ms);
 }
 
@@ -300,6 +326,10 @@ static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64
 
     if (msg->tag == TAG_deliver) watch_deliver(guest->worker, head, now_ms);
     if (msg->tag == TAG_attached) guest->worker->run = head->run;
+    if (msg->tag == TAG_sleep) {
+        if (head->run != guest->worker->run) return; /* of an earlier one */
+        guest->worker->sleep_ms = now_ms;
+    }
     pass(self, guest->worker, frame);
     FAILPOINT(vathost_passed_down);
 }
@@ -340,9 +370,7 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
 void guests_session(guests_t *self, id128_t kernel)
 {
     self->kernel = kernel;
-    for (size_t i = 0; i < self->guests.room; i++) {
-        guest_t *guest = map_cell(&self->guests, i);
-        if (!guest) continue;
+    for (const guest_t *guest = self->awake; guest; guest = guest->next) {
         if (guest->worker) tell_start(self, guest->worker);
     }
     bundle_session(self);
@@ -359,9 +387,9 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
         bundle_tick(self, worker, now_ms);
         return;
     }
-    if (worker->saves_ms) {
-        if (now_ms - worker->saves_ms > CHECKPOINT_MS_MAX)
-            crew_kill(self->options.crew, worker->token);
+    if (worker->saves_ms || worker->sleep_ms) {
+        uint64_t since_ms = worker->saves_ms ? worker->saves_ms : worker->sleep_ms;
+        if (now_ms - since_ms > CHECKPOINT_MS_MAX) crew_kill(self->options.crew, worker->token);
         return;
     }
     uint64_t wall_ms = (guest->wall_ms ? guest->wall_ms : WALL_MS_DEFAULT) *
@@ -375,8 +403,8 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
 
 void guests_tick(guests_t *self, uint64_t now_ms)
 {
-    for (size_t i = 0; i < self->guests.room; i++) {
-        guest_t *guest = map_cell(&self->guests, i);
-        if (guest) tick_one(self, guest, now_ms);
+    for (guest_t *guest = self->awake, *next; guest; guest = next) {
+        next = guest->next;
+        tick_one(self, guest, now_ms);
     }
 }

@@ -8,7 +8,9 @@
  *       started again by the host, with growing pauses while it does not get anywhere;
  *   G4  a vat's database lives as long as the vat stands here, longer than this process; no two
  *       processes have it open: a worker starts when the one before has ended;
- *   G5  an incarnation is no fence: a run spans an upgrade, and the broker counts. A worker that
+ *   G5  a vat that sleeps costs nothing but its memory here; VAT_NEW wakes it, also when it comes while
+ *       the worker is falling asleep;
+ *   G6  an incarnation is no fence: a run spans an upgrade, and the broker counts. A worker that
  *       waits for the bundle of an upgrade has no clock.
  *
  * Where a worker stands is read from the frames that pass: ATTACH and FETCH say what it has run, a

@@ -26,9 +26,8 @@ static bool awaits(const guest_t *guest, const char *bundle)
 /* Does anybody await BUNDLE, OTHER not counted? */
 static bool on_its_way(const guests_t *self, const guest_t *other, const char *bundle)
 {
-    for (size_t i = 0; i < self->guests.room; i++) {
-        const guest_t *guest = map_cell(&self->guests, i);
-        if (guest && guest != other && awaits(guest, bundle)) return true;
+    for (const guest_t *guest = self->awake; guest; guest = guest->next) {
+        if (guest != other && awaits(guest, bundle)) return true;
     }
     return false;
 }
@@ -142,28 +141,24 @@ void bundle_part(guests_t *self, const msg_bundle_part_t *msg, uint64_t now_ms)
         log_error("bundle_fetch", kv_str("bundle", name),
                   kv_str("why", err_name(msg->total ? ERR_BUNDLE_BROKEN : ERR_BUNDLE_UNKNOWN)));
     }
-    for (size_t i = 0; i < self->guests.room; i++) {
-        guest_t *guest = map_cell(&self->guests, i);
-        if (guest && awaits(guest, name)) {
-            came(self, guest, state == BUNDLES_DONE, msg->total > 0, now_ms);
-        }
+    for (guest_t *guest = self->awake, *next; guest; guest = next) {
+        next = guest->next;
+        if (awaits(guest, name)) came(self, guest, state == BUNDLES_DONE, msg->total > 0, now_ms);
     }
 }
 
-/* Nobody before place I awaits the same: of those who wait for a bundle one asks. */
-static bool is_first(const guests_t *self, const guest_t *guest, size_t i)
+/* Nobody before GUEST awaits the same: of those who wait for a bundle one asks. */
+static bool is_first(const guests_t *self, const guest_t *guest)
 {
-    while (i-- > 0) {
-        const guest_t *other = map_cell(&self->guests, i);
-        if (other && awaits(other, awaited(guest))) return false;
+    for (const guest_t *other = self->awake; other != guest; other = other->next) {
+        if (awaits(other, awaited(guest))) return false;
     }
     return true;
 }
 
 void bundle_session(guests_t *self)
 {
-    for (size_t i = 0; i < self->guests.room; i++) {
-        const guest_t *guest = map_cell(&self->guests, i);
-        if (guest && awaited(guest) && is_first(self, guest, i)) fetch(self, awaited(guest));
+    for (const guest_t *guest = self->awake; guest; guest = guest->next) {
+        if (awaited(guest) && is_first(self, guest)) fetch(self, awaited(guest));
     }
 }

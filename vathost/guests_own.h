@@ -29,6 +29,7 @@ struct worker {
     uint64_t ask_at_ms;            /* when to ask the broker for it again; 0: it was asked */
     uint64_t saves_ms;             /* since when it writes a checkpoint; 0: it does not */
     bool late;                     /* killed by the clock */
+    uint64_t sleep_ms;             /* since when it is told to sleep; 0: it is not */
     bool diverged;
 };
 
@@ -36,8 +37,8 @@ struct guest {
     vat_t vat;
     uint64_t inc, pgen, dialect, computrons, wall_ms, heap_bytes;
     uint64_t every_rows, every_bytes, idle_ms, sleep_ms, mirror;
-    char name[NAME_BYTES_MAX + 1], bundle[NAME_BYTES_MAX + 1];
-    char *globals;
+    char *name, *bundle, *globals;
+    guest_t *next, **at;  /* in guests.awake; AT is NULL while it sleeps */
     worker_t *worker;     /* NULL: none runs */
     bool fetching;        /* its bundle is on the way */
     bool due;             /* a worker starts when the one before has ended */
@@ -47,7 +48,9 @@ struct guest {
 
 struct guests {
     guests_options_t options;
-    map_t guests;  /* by vat number */
+    map_t guests; /* by vat number */
+    guest_t
+        *awake; /* those that have a worker, or wait for one: all that time and sessions concern */
     map_t workers; /* by token */
     map_t leaving; /* by vat number: its workers that have to end */
     id128_t kernel;
@@ -62,6 +65,8 @@ void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const v
 void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms);
 void guests_start_later(guest_t *guest, uint64_t at_ms);
 void guests_start_again(guest_t *guest, uint64_t now_ms);
+/* GUEST has no worker, and needs none until the broker asks. */
+void guests_sleep(guest_t *guest);
 /* A worker that was let go has ended. */
 void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms);
 

@@ -195,7 +195,13 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
     bool done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE;
 
     guest->worker = NULL;
-    if (err) {
+    if (worker->sleep_ms) {
+        /* However it ended: all of it is on the disk, and the broker knows. */
+        if (guest->due)
+            guests_start(self, guest, now_ms);
+        else
+            guests_sleep(guest);
+    } else if (err) {
         report_lost(self, worker, err, status); /* the broker ends the vat, or asks for it again */
     } else if (worker->diverged) {
         /* The broker quarantines the vat. */

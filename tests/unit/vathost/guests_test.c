@@ -503,3 +503,99 @@ Test(guests, a_checkpoint_has_a_clock_of_its_own)
     cr_expect_eq(losts, 0, "no fault of the vat");
     cr_expect_eq(started, 2);
 }
+
+/* ---- sleep ---- */
+
+static void attached_to(uint64_t run)
+{
+    msg_attach_t attach = {.vat = vat, .inc = 1, .pgen = 1};
+    says(TAG_attach, &attach);
+    msg_attached_t attached = {.vat = vat, .inc = 1, .pgen = 1, .run = run};
+    from_broker(TAG_attached, &attached);
+}
+
+static void told_to_sleep(uint64_t run)
+{
+    msg_sleep_t sleep = {vat, 1, 1, run};
+    from_broker(TAG_sleep, &sleep);
+}
+
+static bool hears_sleep(void)
+{
+    for (const msg_t *msg; (msg = hears());) {
+        if (msg->tag == TAG_sleep) return true;
+    }
+    return false;
+}
+
+enum { ASLEEP = 42 << 8 };
+
+Test(guests, a_vat_that_sleeps_is_woken_by_the_broker)
+{
+    touch("vat-3.1.db");
+    attached_to(5);
+    told_to_sleep(5);
+    cr_expect(hears_sleep());
+    guests_ended(guests, token, ASLEEP, 9);
+    guests_tick(guests, 100000);
+    guests_session(guests, kernel);
+    cr_expect_eq(started, 1);
+    cr_expect_eq(losts, 0);
+    msg_vat_new_t new = new_of(3, 1);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 2);
+    cr_expect(is_there("vat-3.1.db"));
+    guests_ended(guests, token, SIGKILL, 9);
+    cr_expect_eq(started, 3, "it is as awake as before");
+}
+
+Test(guests, what_comes_while_it_falls_asleep_wakes_it)
+{
+    attached_to(5);
+    told_to_sleep(5);
+    msg_vat_new_t new = new_of(3, 1);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 1, "the one that is to sleep has not ended");
+    guests_ended(guests, token, ASLEEP, 9);
+    cr_expect_eq(started, 2);
+    guests_ended(guests, token, SIGKILL, 9);
+    cr_expect_eq(started, 3);
+}
+
+Test(guests, sleep_is_for_one_run)
+{
+    attached_to(5);
+    told_to_sleep(4);
+    cr_expect(!hears_sleep());
+    msg_vat_new_t new = new_of(3, 1);
+    from_broker(TAG_vat_new, &new);
+    guests_ended(guests, token, ASLEEP, 9);
+    cr_expect_eq(started, 2, "nobody told it");
+}
+
+Test(guests, one_that_does_not_fall_asleep_is_ended)
+{
+    attached_to(5);
+    told_to_sleep(5);
+    guests_tick(guests, 1000);
+    cr_expect_eq(killed, 0);
+    guests_tick(guests, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(killed, 1);
+    guests_ended(guests, token, SIGKILL, CHECKPOINT_MS_MAX + 3);
+    cr_expect_eq(started, 1, "all of it was on the disk when it was told");
+    cr_expect_eq(losts, 0);
+}
+
+Test(guests, a_vat_that_sleeps_ends_with_its_database)
+{
+    touch("vat-3.1.db");
+    attached_to(5);
+    told_to_sleep(5);
+    guests_ended(guests, token, ASLEEP, 9);
+    msg_vat_end_t end = {vat, 1, 1};
+    from_broker(TAG_vat_end, &end);
+    cr_expect(!is_there("vat-3.1.db"));
+    msg_vat_new_t new = new_of(3, 2);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 2);
+}
