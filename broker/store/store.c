@@ -32,7 +32,7 @@ err_t store_run(store_t *self, sqlite3_stmt *stmt)
     return err;
 }
 
-static err_t exec(store_t *self, const char *sql)
+err_t store_exec(store_t *self, const char *sql)
 {
     int rc = sqlite3_exec(self->db, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? ERR_OK : store_failed(self, rc);
@@ -56,13 +56,13 @@ static err_t ask(store_t *self, const char *sql, int64_t *ret)
 
 static err_t configure(store_t *self, const store_options_t *options)
 {
-    err_t err = exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                           "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -4096;"
-                           "PRAGMA journal_size_limit = 67108864");
+    err_t err = store_exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -4096;"
+                                 "PRAGMA journal_size_limit = 67108864");
     if (!err && options->pages_max) {
         char sql[64];
         snprintf(sql, sizeof sql, "PRAGMA max_page_count = %u", (unsigned)options->pages_max);
-        err = exec(self, sql);
+        err = store_exec(self, sql);
     }
     return err;
 }
@@ -72,30 +72,54 @@ static err_t create(store_t *self)
     char sql[128];
     snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d",
              APPLICATION_ID, tables_version());
-    err_t err = exec(self, "BEGIN IMMEDIATE");
+    err_t err = store_exec(self, "BEGIN IMMEDIATE");
     if (!err) err = tables_create(self);
     if (!err) {
-        err = exec(self, "CREATE TABLE store_gate (one INTEGER PRIMARY KEY CHECK (one = 1),"
-                         " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, chain BLOB NOT NULL);"
-                         "CREATE TABLE store_bundle (id INTEGER PRIMARY KEY,"
-                         " name TEXT NOT NULL UNIQUE, data BLOB NOT NULL)");
+        err =
+            store_exec(self, "CREATE TABLE store_gate (one INTEGER PRIMARY KEY CHECK (one = 1),"
+                             " epoch INTEGER NOT NULL, seq INTEGER NOT NULL, chain BLOB NOT NULL);"
+                             "CREATE TABLE store_bundle (id INTEGER PRIMARY KEY,"
+                             " name TEXT NOT NULL UNIQUE, data BLOB NOT NULL)");
     }
-    if (!err) err = exec(self, sql);
-    return err ? err : exec(self, "COMMIT");
+    if (!err) err = store_exec(self, sql);
+    return err ? err : store_exec(self, "COMMIT");
 }
 
-/* A file that is not ours, or has other columns, is left exactly as it is. */
-static err_t recognize(store_t *self, bool *ret_new)
+typedef enum { FILE_NEW, FILE_TODAYS, FILE_OLDER } file_kind_t;
+
+/* The versions that were, beside those without sums of today's schema. */
+static const struct {
+    int version;
+    unsigned schema;
+} older[] = {
+    {990449823, 1}, /* a hash alone; made without sums */
+};
+
+/* What it is, or a refusal: a file that is not ours, or has other columns, is left exactly as it is. */
+static err_t recognize(store_t *self, file_kind_t *ret, unsigned *ret_schema)
 {
     int64_t application = 0, version = 0, tables = 0;
     err_t err = ask(self, "PRAGMA application_id", &application);
     if (!err) err = ask(self, "PRAGMA user_version", &version);
     if (!err) err = ask(self, "SELECT count(*) FROM sqlite_schema", &tables);
     if (err) return err;
-    *ret_new = application == 0 && version == 0 && tables == 0;
-    if (*ret_new) return ERR_OK;
-    if (application == APPLICATION_ID && version == tables_version()) return ERR_OK;
-    snprintf(self->why, sizeof self->why, "application id %lld, version %lld; this program: %d, %d",
+    *ret = FILE_NEW;
+    if (application == 0 && version == 0 && tables == 0) return ERR_OK;
+    bool ours = application == APPLICATION_ID;
+    *ret = pages_summed(self->db) ? FILE_TODAYS : FILE_OLDER;
+    *ret_schema = SCHEMA;
+    if (ours && version == tables_version()) return ERR_OK;
+    *ret = FILE_OLDER;
+    for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
+        *ret_schema = older[i].schema;
+        if (ours && version == older[i].version) return ERR_OK;
+    }
+    int64_t schema = version >> SCHEMA_SHIFT;
+    snprintf(self->why, sizeof self->why,
+             "%s; it has application id %lld, version %lld, and this program %d, %d",
+             !ours             ? "it is no kernel.db"
+             : schema > SCHEMA ? "a newer program made it"
+                               : "no released program made it",
              (long long)application, (long long)version, APPLICATION_ID, tables_version());
     return ERR_STORE_VERSION;
 }
@@ -139,17 +163,33 @@ static err_t read_gate(store_t *self)
     return err;
 }
 
+static err_t open_file(store_t *self, const char *path, file_kind_t *ret, unsigned *ret_schema)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    int rc = pages_open(path, flags, &self->db);
+    return rc == SQLITE_OK ? recognize(self, ret, ret_schema) : store_failed(self, rc);
+}
+
+static err_t open_database(store_t *self, const store_options_t *options)
+{
+    file_kind_t kind;
+    unsigned schema;
+    migrate_forget(options->path);
+    err_t err = open_file(self, options->path, &kind, &schema);
+    if (!err && kind == FILE_OLDER) {
+        err = migrate(self, options->path, schema);
+        if (!err) err = open_file(self, options->path, &kind, &schema);
+    }
+    if (!err) err = configure(self, options);
+    return !err && kind == FILE_NEW ? create(self) : err;
+}
+
 err_t store_open(const store_options_t *options, store_t **ret)
 {
     store_t *self = *ret = calloc(1, sizeof *self);
     must(self);
     mode_t mask = umask(0077);
-    int rc = pages_open(
-        options->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, &self->db);
-    bool new = false;
-    err_t err = rc == SQLITE_OK ? recognize(self, &new) : store_failed(self, rc);
-    if (!err) err = configure(self, options);
-    if (!err && new) err = create(self);
+    err_t err = open_database(self, options);
     umask(mask);
     if (!err) err = prepare(self);
     if (!err) err = read_gate(self);

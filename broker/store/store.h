@@ -1,7 +1,9 @@
 /* kernel.db: the broker's rows, and the bundles of its vats. The only user of sqlite3 here.
  *
  *   T1  a record is one transaction: all of its rows are on disk or none, synchronous=FULL;
- *   T2  the tables are made from row.def; a database with other columns is refused, never guessed;
+ *   T2  the tables are made from row.def; a database of an older schema is made into one of
+ *       today's when it is opened (migrate.c), and kept as PATH.schema-N; any other is refused and left
+ *       exactly as it is, never guessed;
  *   T3  a u64 is stored as the 64-bit integer with the same bits.
  *
  * Whoever opens a store holds the lock of its directory (broker/home.h). One thread. */

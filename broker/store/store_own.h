@@ -28,9 +28,22 @@ err_t store_prepare(store_t *self, const char *sql, sqlite3_stmt **ret);
 /* Runs a statement that gives no rows, and makes it ready for the next time. */
 err_t store_run(store_t *self, sqlite3_stmt *stmt);
 
+/* Runs SQL that gives no rows. */
+err_t store_exec(store_t *self, const char *sql);
+
+/* migrate.c: makes of the database PATH, which is open and of an older SCHEMA, one of today's. On
+ * success, and perhaps after a failure, it is closed. A copy that a process which died had begun is
+ * forgotten by the other. */
+err_t migrate(store_t *self, const char *path, unsigned schema);
+void migrate_forget(const char *path);
+
 /* tables.c: makes the tables of row.def, and the statements over them. */
 err_t tables_create(store_t *self);
 err_t tables_prepare(store_t *self);
+
+/* What a database of today's tables carries in user_version: the schema's number and, so that no changed
+ * column is ever forgotten, 20 bits of a hash of the tables. */
+enum { SCHEMA = 2, SCHEMA_SHIFT = 20 };
 int tables_version(void);
 
 /* Puts or deletes one row; inside a transaction. */

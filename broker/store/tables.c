@@ -95,7 +95,7 @@ int tables_version(void)
         sql_create(&sql, &row_tables[i]);
         for (size_t k = 0; k < sql.len; k++) fnv = (fnv ^ (uint8_t)sql.at[k]) * 16777619u;
     }
-    return (int)(fnv >> 2) + 1; /* 0 is a new file */
+    return SCHEMA << SCHEMA_SHIFT | (int)((fnv ^ fnv >> SCHEMA_SHIFT) & ((1 << SCHEMA_SHIFT) - 1));
 }
 
 err_t tables_create(store_t *self)

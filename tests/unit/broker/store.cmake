@@ -1,1 +1,3 @@
 vatyard_unit_test(broker_store_test store_test.c broker_store wire_pages)
+vatyard_unit_test(broker_store_migrate_test store_migrate_test.c broker_store wire_pages)
+target_compile_definitions(broker_store_migrate_test PRIVATE KERNEL_1_SQL="${CMAKE_CURRENT_SOURCE_DIR}/kernel_1.sql")
