@@ -93,6 +93,7 @@ bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *
     input_t input = {.kind = kind, .from = from, .now_us = now_us(), .msg = msg};
     fill_random(input.entropy, sizeof input.entropy);
     if (arrival) input.key = arrival->key;
+    if (msg && msg->tag == TAG_attach) input.chain = self->attach_chain;
     kernel_step(self->kernel, &input, &self->effects);
     moment_stepped(kind, msg);
     return outbox_take(self, msg && msg->tag == TAG_hello ? arrival : NULL);

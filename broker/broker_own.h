@@ -35,7 +35,8 @@ struct broker {
     agent_state_t agent;
     bool stopped;
     char why[512];
-    buf_t frame; /* for encoding one frame; its memory is kept */
+    hash_t attach_chain; /* of the row where the worker says it stands that an ATTACH is about */
+    buf_t frame;         /* for encoding one frame; its memory is kept */
 };
 
 uint64_t broker_now_ms(const broker_t *self);

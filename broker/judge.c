@@ -62,6 +62,21 @@ static void host_hello(broker_t *self, const arrival_t *arrival, msg_t *msg)
     log_info("host_up", kv_num("number", number), kv_text("name", msg->body.hello.name));
 }
 
+static err_t take_chain(void *context, const row_t *row)
+{
+    hash_t *chain = context;
+    const row_log_t *log = &row->body.log;
+    if (log->outcome && log->chain.len == sizeof chain->b) memcpy(chain->b, log->chain.at, sizeof chain->b);
+    return ERR_OK;
+}
+
+/* The kernel keeps no chains of rows that are applied: it gets that of the row which this is about. */
+static err_t find_chain(broker_t *self, const msg_attach_t *msg)
+{
+    self->attach_chain = (hash_t){{0}};
+    return store_log(self->is.store, msg->vat, msg->last, msg->last, take_chain, &self->attach_chain);
+}
+
 static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
 {
     if (msg->tag == TAG_hello) {
@@ -84,6 +99,7 @@ static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
     }
     bool done = false;
     err_t err = answer_host(self, arrival, msg, &done);
+    if (!err && msg->tag == TAG_attach) err = find_chain(self, &msg->body.attach);
     if (err || done) return err;
     if (from_host(msg->tag))
         broker_step(self, INPUT_HOST, peer->number, msg, arrival);

@@ -264,6 +264,7 @@ void flush_clear(kernel_t *k)
 void kernel_flush(kernel_t *k, row_visit_t *visit, void *context)
 {
     flush_clear(k);
+    k->flushes++;
 
     size_t count = k->gone_count;
     k->gone = grown(k->gone, &k->gone_room, count + k->dirty_count, sizeof *k->gone);

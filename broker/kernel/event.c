@@ -62,6 +62,16 @@ void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t 
     emit(k, TOPIC_CONSOLE, &event);
 }
 
+/* A checkpoint of the vat is on its host's disk. */
+void event_checkpoint(kernel_t *k, const kvat_t *vat)
+{
+    if (!(k->topics & TOPIC_CONSOLE)) return;
+    msg_event_t event = of_vat(vat);
+    event.type = text_of("checkpoint");
+    event.d = vat->row.checkpoint;
+    emit(k, TOPIC_CONSOLE, &event);
+}
+
 void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_console_t *line)
 {
     static const char *const levels[] = {"debug", "log", "info", "warn", "error"};

@@ -121,7 +121,8 @@ static void end_stranger(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     send_host(k, from, TAG_vat_end, &end);
 }
 
-static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
+/* CHAIN: of the row `last`, when the store has it. */
+static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg, hash_t chain)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
     if (!vat || !vat_alive(vat) || vat->row.host != from || vat->row.pgen != msg->pgen) {
@@ -137,14 +138,7 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg)
         send_host(k, from, TAG_vat_restart, &restart);
         return;
     }
-    if (msg->last > vat->row.assigned) {
-        vat_quarantine(k, vat, "the worker ran deliveries that this broker never assigned");
-        return;
-    }
-    if (msg->last == vat->row.applied && !hash_same(msg->chain, vat->chain)) {
-        vat_quarantine(k, vat, "the worker ran another history than the log's");
-        return;
-    }
+    if (!checkpoint_agrees(k, vat, msg, chain)) return;
     vat->row.run++;
     touch(k, &vat->head);
     vat->attached = true;
@@ -198,7 +192,7 @@ static void on_diverged(kernel_t *k, uint32_t from, const msg_diverged_t *msg)
 {
     kvat_t *vat = vat_speaker(k, from, msg->vat, msg->pgen, msg->run);
     if (!vat) return;
-    vat_quarantine(k, vat, "a replayed delivery gave another result than the one applied");
+    vat_quarantine(k, vat, ERR_VAT_DIVERGED, "a replayed delivery gave another result than the one applied");
 }
 
 /* BUNDLE_GET is the shell's. */
@@ -221,10 +215,11 @@ void on_host(kernel_t *k, const input_t *input)
         send_host(k, from, TAG_pong, &pong);
         return;
     }
-    case TAG_attach: on_attach(k, from, &msg->body.attach); return;
+    case TAG_attach: on_attach(k, from, &msg->body.attach, input->chain); return;
     case TAG_fetch: on_fetch(k, from, &msg->body.fetch); return;
     case TAG_result: on_result(k, (host_t){from}, &msg->body.result); return;
     case TAG_lost: on_lost(k, (host_t){from}, &msg->body.lost); return;
+    case TAG_checkpoint: on_checkpoint(k, from, &msg->body.checkpoint); return;
     case TAG_names: on_names(k, from, &msg->body.names); return;
     case TAG_diverged: on_diverged(k, from, &msg->body.diverged); return;
     default: return;

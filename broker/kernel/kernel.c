@@ -17,6 +17,7 @@ kernel_t *kernel_new(void)
 {
     kernel_t *k = take(sizeof *k);
     k->frame = buf_of(FRAME_BYTES_MAX);
+    k->flushes = 1;
     for (size_t i = 0; i < COUNTER_COUNT; i++) k->counters[i].head.table = ROW_counter;
     return k;
 }
@@ -138,6 +139,7 @@ static void follow(kernel_t *k)
 {
     agent_resume(k);
     clean_some(k);
+    trim_some(k);
     clean_forgotten(k);
     do {
         route_all(k);
@@ -161,6 +163,7 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     k->draws = 0;
     k->out = out;
     k->clean_rows = input->kind == INPUT_CHORE ? CLEAN_ROWS_CHORE : CLEAN_ROWS;
+    k->trim_rows = input->kind == INPUT_CHORE ? TRIM_ROWS_CHORE : TRIM_ROWS;
 
     switch (input->kind) {
     case INPUT_HOST: on_host(k, input); break;

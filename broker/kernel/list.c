@@ -30,6 +30,13 @@ static void counts(const kvat_t *vat, uint64_t *exports, uint64_t *imports)
     }
 }
 
+/* No worker runs, and none was asked for. */
+static bool asleep(const kernel_t *k, const kvat_t *vat)
+{
+    const khost_t *host = host_find(k, vat->row.host);
+    return vat->row.state == VAT_RUNNING && host && host->connected && !vat->attached && !vat->asked;
+}
+
 static void list_vat(list_t *l, const kvat_t *vat)
 {
     static const char *const states[] = {"starting", "running", "terminated", "quarantined"};
@@ -47,7 +54,14 @@ static void list_vat(list_t *l, const kvat_t *vat)
                          .computrons = vat->row.computrons,
                          .run_us = vat->row.run_us,
                          .started_ms = vat->row.started_ms,
-                         .bundle = vat->row.bundle};
+                         .bundle = vat->row.bundle,
+                         .checkpoint = vat->row.checkpoint,
+                         .safe = vat->row.safe,
+                         .mirrored = vat->mirror ? vat->mirror->row.d : 0,
+                         .checkpoint_bytes = vat->row.checkpoint_bytes,
+                         .asleep = asleep(l->k, vat),
+                         .attempts = vat->log ? vat->log->row.attempts : 0,
+                         .moving = {(uint32_t)vat->row.moving}};
     if (vat->cluster) row.cluster_name = vat->cluster->row.name;
     if (host) row.host_name = host->row.name;
     counts(vat, &row.exports, &row.imports);

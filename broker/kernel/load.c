@@ -121,6 +121,7 @@ static bool load_vat(kernel_t *k, const row_vat_t *row)
     vat->row.hosts = blob_text(vat->hosts);
     vat->row.chain = (bin_t){vat->chain.b, sizeof vat->chain.b};
     vat->row.checkpoint_chain = (bin_t){vat->checkpoint_chain.b, sizeof vat->checkpoint_chain.b};
+    vat->row.oldest_chain = (bin_t){vat->oldest_chain.b, sizeof vat->oldest_chain.b};
     vat->row.safe_chain = (bin_t){vat->safe_chain.b, sizeof vat->safe_chain.b};
     vat->row.move_request = (bin_t){0};
     if (row->move_request.len) {
@@ -130,6 +131,7 @@ static bool load_vat(kernel_t *k, const row_vat_t *row)
     map_put(&k->vats, row->vat, vat);
     return hash_read(row->chain, &vat->chain) && row->poison <= POISON_REJECT &&
            hash_read(row->checkpoint_chain, &vat->checkpoint_chain) &&
+           hash_read(row->oldest_chain, &vat->oldest_chain) &&
            hash_read(row->safe_chain, &vat->safe_chain) &&
            (!row->move_request.len || row->move_request.len == sizeof(id128_t));
 }
@@ -473,6 +475,7 @@ static bool link_vat(kernel_t *k, kvat_t *vat)
     if (!vat_alive(vat) && unclean && !PLANTED(cleaning_not_resumed)) clean_begin(k, vat);
     if (vat_alive(vat)) {
         vat_counted(k, vat, true);
+        checkpoint_look(k, vat);
         vat_ready(k, vat); /* how long GC has waited is not in the store */
     }
     size_t busy = vat->queue.count;

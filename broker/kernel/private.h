@@ -233,7 +233,7 @@ void vat_end(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, cause_t caus
 void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool rejected,
                   value_t *value, cause_t cause);
 bool vat_forgettable(const kvat_t *vat);
-void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why);
+void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why);
 void vat_forget(kernel_t *k, kvat_t *vat);
 void vat_push(kernel_t *k, kvat_t *vat);
 void log_release(kernel_t *k, log_t *log);
@@ -353,11 +353,22 @@ kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, u
 khost_t *host_find(const kernel_t *k, uint64_t n);
 void host_free(khost_t *host);
 
+/* ---- checkpoint.c: what a vat can start from, and how much log is kept for it ---- */
+void on_checkpoint(kernel_t *k, uint32_t from, const msg_checkpoint_t *msg);
+bool checkpoint_agrees(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, hash_t chain);
+bool checkpoint_chain_at(const kernel_t *k, const kvat_t *vat, uint64_t d, hash_t *ret);
+void checkpoint_is(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain);
+void checkpoint_look(kernel_t *k, kvat_t *vat);
+void checkpoint_applied(kernel_t *k, kvat_t *vat);
+void trim_some(kernel_t *k);
+void trim_end(kernel_t *k, kvat_t *vat);
+
 /* ---- event.c: effects ---- */
 effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to);
 blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body);
 void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text);
+void event_checkpoint(kernel_t *k, const kvat_t *vat);
 void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_console_t *line);
 void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry);
 void event_service(kernel_t *k, const service_t *service, const entry_t *entry);

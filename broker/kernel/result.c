@@ -62,12 +62,18 @@ static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint6
     vat_busy(k, vat, false);
 
     log->row.outcome = outcome;
+    log->row.code = msg->outcome;
+    if (msg->calls.len) log->calls = blob_new(msg->calls.at, msg->calls.len);
     log->result_hash = hash_result(msg->outcome, msg->calls, msg->store_digest);
     log->chain = hash_chain(vat->chain, log->hash,
                             PLANTED(chain_of_wrong_bytes) ? log->hash : log->result_hash);
     touch(k, &log->head);
     vat->chain = log->chain;
     vat->row.applied = log->row.d;
+    if (vat->fresh_at != k->flushes) {
+        vat->fresh_at = k->flushes;
+        vat->fresh_d = log->row.d;
+    }
     vat->row.computrons += msg->computrons;
     vat->row.run_us += msg->run_us;
     touch(k, &vat->head);
@@ -198,7 +204,7 @@ static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     hash_t result = hash_result(msg->outcome, msg->calls, msg->store_digest);
     hash_t chain = hash_chain(msg->chain, msg->delivery_hash, result);
     if (!hash_same(chain, vat->chain))
-        vat_quarantine(k, vat, "a repeated result differs from the one applied");
+        vat_quarantine(k, vat, ERR_VAT_DIVERGED, "a repeated result differs from the one applied");
 }
 
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
@@ -211,7 +217,7 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
     }
     if (!vat->log) return; /* a row that was never assigned */
     if (!hash_same(msg->delivery_hash, vat->log->hash) || !hash_same(msg->chain, vat->chain)) {
-        vat_quarantine(k, vat, "the worker ran another history than the log's");
+        vat_quarantine(k, vat, ERR_VAT_FORKED, "the worker ran another history than the log's");
         return;
     }
     if (msg->outcome && vat->log->kind == ENTRY_UPGRADE)
@@ -221,6 +227,7 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
     else
         crank(k, vat, msg);
     calls_clear(k);
+    checkpoint_applied(k, vat);
 }
 
 /* A worker died of a delivery. It may have been away since its host's last session: it was busy, and

@@ -57,6 +57,9 @@ enum { PARAMETERS_BYTES_MAX = CAPDATA_BYTES_MAX - 1024, PARAMETERS_SLOTS_MAX = S
  * hardly notice, and so many with a step that has nothing else to do. */
 enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 128 };
 
+/* The same for rows of logs that a checkpoint made superfluous. */
+enum { TRIM_ROWS = 16, TRIM_ROWS_CHORE = 512 };
+
 /* Timers that fire with one step: those that are due with them wait for the next. */
 enum { TIMERS_FIRED_MAX = 64 };
 
@@ -188,7 +191,7 @@ struct kvat {
     head_t head;
     row_vat_t row;
     vat_t id;
-    hash_t chain, checkpoint_chain, safe_chain;
+    hash_t chain, checkpoint_chain, oldest_chain, safe_chain;
     mirror_t *mirror;         /* NULL: the broker has no copy of it */
     divergence_t *divergence; /* NULL: it never diverged */
     blob_t *move_request;     /* id of the MOVE that waits; NULL: nobody's */
@@ -208,12 +211,14 @@ struct kvat {
     struct errand *errands;  /* what the agent does for it */
     size_t busy;
     bool attached; /* a worker has this run */
-    bool asleep;   /* it has none, because nothing was under way */
     bool asked;    /* VAT_NEW was sent in this session of its host */
     bool renew;    /* RESTART came while its host was away: a worker that lived on is ended */
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;
+    bool trimming; /* it is in the list of those whose log begins with rows that are not needed */
+    kvat_t *trim_next;
+    uint64_t fresh_d, fresh_at; /* lowest row applied since flush FRESH_AT: it is not in the store yet */
     bool cleaning; /* it ended, and is in the list of those that have rows left */
     kvat_t *clean_next;
     uint64_t *clean; /* krefs of the rows left, a heap: the least first */
@@ -374,8 +379,11 @@ struct kernel {
     size_t settled_count;
     kvat_t *clean, *clean_tail; /* vats that ended and have rows left */
     size_t clean_rows;          /* that this step may clean */
+    kvat_t *trims, *trims_tail; /* vats whose log begins with rows that are not needed */
+    size_t trim_rows;           /* that this step may delete of them */
 
     /* dirty rows */
+    uint64_t flushes; /* so far */
     head_t **dirty;
     size_t dirty_count, dirty_room;
     change_t *gone;

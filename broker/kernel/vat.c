@@ -91,6 +91,8 @@ void vat_busy(kernel_t *k, kvat_t *vat, bool more)
     if (vat->row.state != VAT_QUARANTINED) busy_change(k, vat, 1, more);
 }
 
+static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value ? value : otherwise; }
+
 /* The host starts a worker, unless one runs. */
 void vat_push(kernel_t *k, kvat_t *vat)
 {
@@ -109,28 +111,34 @@ void vat_push(kernel_t *k, kvat_t *vat)
                          .computrons = vat->row.computrons_max,
                          .wall_ms = vat->row.wall_ms,
                          .heap_bytes = vat->row.heap_bytes,
-                         .globals = vat->row.globals};
+                         .globals = vat->row.globals,
+                         .every_rows = or_default(vat->row.every_rows, CHECKPOINT_ROWS_DEFAULT),
+                         .every_bytes = or_default(vat->row.every_bytes, CHECKPOINT_BYTES_DEFAULT),
+                         .idle_ms = or_default(vat->row.idle_ms, CHECKPOINT_IDLE_MS_DEFAULT),
+                         .sleep_ms = vat->row.sleep_ms,
+                         .mirror = vat->row.mirror};
     send_host(k, vat->row.host, TAG_vat_new, &msg);
 }
 
-void vat_quarantine(kernel_t *k, kvat_t *vat, const char *why)
+/* ERROR and WHY say what does not fit. */
+void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why)
 {
     must(vat->row.state == VAT_STARTING || vat->row.state == VAT_RUNNING);
     if (vat->row.state == VAT_STARTING) {
         /* It has no history that would be worth keeping, and its LAUNCH waits for an answer. */
-        vat_end(k, vat, ERR_VAT_DIVERGED, text_blob(text_of(why)), cause_input(k));
+        vat_end(k, vat, error, text_blob(text_of(why)), cause_input(k));
         return;
     }
     busy_change(k, vat, vat->busy, false);
     vat->row.state = VAT_QUARANTINED;
-    vat->row.error = ERR_VAT_DIVERGED;
+    vat->row.error = error;
     blob_destroy(&vat->reason);
     vat->reason = text_blob(text_of(why));
     vat->row.reason = blob_text(vat->reason);
     vat->attached = false;
     touch(k, &vat->head);
     serial_next(k, vat->cluster);
-    event_life(k, "vat-exit", vat, NULL, vat->row.reason);
+    event_life(k, "vat-quarantine", vat, NULL, vat->row.reason);
 }
 
 /* ---- the end of a vat ---- */
@@ -267,11 +275,12 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     unpin(k, vat);
     vat->row.assigned = vat->row.applied;
     gc_end(vat);
+    trim_end(k, vat);
     clean_begin(k, vat);
 
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};
     send_host(k, vat->row.host, TAG_vat_end, &msg);
-    if (!quarantined) event_life(k, "vat-exit", vat, NULL, vat->row.reason);
+    event_life(k, "vat-exit", vat, NULL, vat->row.reason);
     vat->forget = unmade && vat_forgettable(vat);
     if (vat->forget) k->forget = true;
     if (vat->cluster) cluster_vat_ended(k, vat->cluster, vat);

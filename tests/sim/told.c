@@ -229,7 +229,7 @@ static void on_event(sim_t *self, const msg_event_t *event)
         const row_t *row = rows_find(&self->rows, ROW_log, event->vat.n, event->d);
         if (row && row->body.log.outcome == 2)
             history_applied(self->history, event->vat.n, event->d);
-    } else if (text_is(event->type, "vat-exit")) {
+    } else if (text_is(event->type, "vat-exit") || text_is(event->type, "vat-quarantine")) {
         self->over[event->vat.n] = true;
         history_ended(self->history, event->vat.n);
     }

@@ -18,8 +18,8 @@ typedef struct letter { /* a frame somebody got, decoded */
 
 typedef struct {
     uint32_t vat, host;
-    uint64_t inc, pgen, run, last;
-    hash_t chain;
+    uint64_t inc, pgen, run, last, checkpoint;
+    hash_t chain, checkpoint_chain;
     letter_t *head, *tail; /* DELIVERs not answered */
     size_t pending;
     bool fetching;
@@ -173,9 +173,18 @@ static void attach(rig_t *self, worker_t *worker)
                         .pgen = worker->pgen,
                         .run = worker->run,
                         .nonce = {{1}},
+                        .checkpoint = worker->checkpoint,
                         .last = worker->last,
                         .chain = worker->chain};
     rig_from_host(self, worker->host, TAG_attach, &msg);
+}
+
+/* A worker in the place of the one before starts where that one's checkpoint is. */
+static void renew(worker_t *worker)
+{
+    worker->run = 0;
+    worker->last = worker->checkpoint;
+    worker->chain = worker->checkpoint_chain;
 }
 
 static void fetch(rig_t *self, worker_t *worker)
@@ -199,6 +208,13 @@ static void on_new(rig_t *self, const letter_t *letter)
     worker->inc = msg->inc;
     worker->pgen = msg->pgen;
     attach(self, worker);
+}
+
+static void on_sleep(rig_t *self, const msg_sleep_t *msg)
+{
+    worker_t *worker = worker_of(self, msg->vat.n);
+    must(msg->run == worker->run && !worker->head && worker->checkpoint == worker->last);
+    renew(worker);
 }
 
 static void on_deliver(rig_t *self, letter_t *letter)
@@ -233,6 +249,7 @@ static void on_host_effect(rig_t *self, const effect_t *effect)
     self->frames[letter->msg.tag & 255]++;
     switch (letter->msg.tag) {
     case TAG_vat_new: on_new(self, letter); return;
+    case TAG_sleep: on_sleep(self, &letter->msg.body.sleep); return;
     case TAG_attached: on_attached(self, &letter->msg.body.attached); return;
     case TAG_deliver: on_deliver(self, letter); return;
     default: return;
@@ -395,9 +412,24 @@ void rig_agent_told(rig_t *self, uint64_t errand, bool rejected, const char *bod
     step_frame(self, &input, TAG_agent_told, &msg);
 }
 
+/* As the shell does. */
+static hash_t stored_chain(const rig_t *self, const msg_attach_t *msg)
+{
+    hash_t chain = {{0}};
+    for (size_t i = 0; i < self->row_count; i++) {
+        if (self->rows[i].table != ROW_log) continue;
+        row_t row = row_read(&self->rows[i]);
+        const row_log_t *log = &row.body.log;
+        if (log->vat == msg->vat.n && log->d == msg->last && log->outcome)
+            memcpy(chain.b, log->chain.at, sizeof chain.b);
+    }
+    return chain;
+}
+
 void rig_from_host(rig_t *self, uint32_t host, msg_tag_t tag, const void *body)
 {
     input_t input = {.kind = INPUT_HOST, .from = host};
+    if (tag == TAG_attach) input.chain = stored_chain(self, body);
     step_frame(self, &input, tag, body);
 }
 
@@ -559,13 +591,41 @@ void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg)
     worker->head = worker->head->next;
     if (!worker->head) worker->tail = NULL;
     worker->pending--;
-    bool renew = msg->outcome && was == TAG_deliver_upgrade;
+    bool ends = msg->outcome && was == TAG_deliver_upgrade;
     rig_from_host(self, worker->host, TAG_result, msg);
-    if (!renew) return;
+    if (!ends) return;
     /* After an upgrade that failed the worker is of no more use: a fresh one comes. */
-    worker->run = worker->last = 0;
-    worker->chain = (hash_t){{0}};
+    rig_worker(self, vat);
+}
+
+void rig_worker(rig_t *self, uint32_t vat)
+{
+    worker_t *worker = worker_of(self, vat);
+    renew(worker);
     attach(self, worker);
+}
+
+msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat)
+{
+    const worker_t *worker = worker_of(self, vat);
+    return (msg_checkpoint_t){.vat = {vat},
+                              .inc = worker->inc,
+                              .pgen = worker->pgen,
+                              .run = worker->run,
+                              .d = worker->last,
+                              .chain = worker->chain,
+                              .oldest = worker->checkpoint,
+                              .bytes = 4096};
+}
+
+void rig_checkpoint(rig_t *self, uint32_t vat, bool asleep)
+{
+    worker_t *worker = worker_of(self, vat);
+    msg_checkpoint_t msg = rig_checkpoint_frame(self, vat);
+    msg.asleep = asleep;
+    worker->checkpoint = worker->last;
+    worker->checkpoint_chain = worker->chain;
+    rig_from_host(self, worker->host, TAG_checkpoint, &msg);
 }
 
 void rig_result(rig_t *self, uint32_t vat, buf_t *calls)
@@ -634,8 +694,7 @@ void rig_restart(rig_t *self, bool replay)
         worker->head = worker->tail = NULL;
         worker->pending = 0;
         if (!replay) continue;
-        worker->last = worker->run = 0;
-        worker->chain = (hash_t){0};
+        renew(worker);
     }
     for (unsigned n = 1; n < 8; n++)
         if (self->hosts[n]) rig_host(self, n);

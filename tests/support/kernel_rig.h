@@ -58,8 +58,14 @@ void rig_run_dry(rig_t *self);             /* all vats answer with none until no
 msg_result_t rig_result_frame(rig_t *self, uint32_t vat, const buf_t *calls);
 void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg);
 
+/* The worker of VAT makes a checkpoint where it stands, keeping the one before, and perhaps would like to
+ * sleep; or the frame of that alone. A fresh worker of VAT comes, as of that checkpoint. */
+void rig_checkpoint(rig_t *self, uint32_t vat, bool asleep);
+msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat);
+void rig_worker(rig_t *self, uint32_t vat);
+
 /* Ends the kernel and loads another one from the rows. Hosts and workers come back; workers are
- * fresh and fetch what they lack when REPLAY, else they attach where they stood. */
+ * fresh (as of their checkpoints) and fetch what they lack when REPLAY, else they attach where they stood. */
 void rig_restart(rig_t *self, bool replay);
 
 /* The agent: one starts when the kernel wants one, unless rig_agent_late(): then rig_agent_start() does it.

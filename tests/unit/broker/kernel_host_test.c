@@ -121,7 +121,7 @@ Test(host, a_worker_that_ran_what_was_never_assigned)
     msg_attach_t bad = attach();
     bad.last = 99;
     rig_from_host(rig, 1, TAG_attach, &bad);
-    expect_listed("the worker ran deliveries that this broker never assigned");
+    expect_listed("the worker ran delivery 99 that this broker never assigned: its last is 5");
     size_t answers = rig_host_frames(rig, TAG_attached);
     bad = (msg_attach_t){.vat = {2}, .inc = bad.inc, .pgen = bad.pgen};
     rig_from_host(rig, 1, TAG_attach, &bad);

@@ -71,7 +71,7 @@ Test(quarantine, a_vat_that_is_starting_fails_the_launch)
     rig_from_host(rig, 1, TAG_result, &bad);
     const msg_t *reply = rig_reply(rig, 1);
     cr_assert(reply && reply->tag == TAG_failed);
-    cr_assert_eq(reply->body.failed.error, ERR_VAT_DIVERGED);
+    cr_assert_eq(reply->body.failed.error, ERR_VAT_FORKED);
     cr_assert_eq(rig_counter(rig, "clusters"), 0);
     rig_destroy(&rig);
 }
