@@ -135,7 +135,7 @@ static const char *severity(const msg_event_t *event)
 {
     if (is(event->type, "resolve")) return event->rejected ? "WARN" : "INFO";
     if (is(event->type, "done")) return event->ok ? "INFO" : "ERROR";
-    if (is(event->type, "vat-exit")) return "WARN";
+    if (is(event->type, "vat-exit") || is(event->type, "vat-quarantine")) return "WARN";
     if (is(event->type, "vat-upgrade")) return is_upgraded(event) ? "INFO" : "WARN";
     if (!is(event->type, "console")) return "INFO";
     if (event->kind.len >= 5 && memcmp(event->kind.at, "error", 5) == 0) return "ERROR";
@@ -390,10 +390,11 @@ static void show_life(events_t *self, const msg_event_t *event)
     FILE *out = self->people;
 
     if (is(event->type, "vat-upgrade")) show_upgrade(self, event);
-    if (!is(event->type, "vat-exit")) return;
+    bool quarantined = is(event->type, "vat-quarantine");
+    if (!quarantined && !is(event->type, "vat-exit")) return;
     fprintf(out, "vat v%u ", event->vat.n);
     put_safely(out, event->name);
-    fputs(" ended: ", out);
+    fputs(quarantined ? " is in quarantine: " : " ended: ", out);
     buf_t reason = buf_of(4 * TEXT_BYTES_MAX);
     err_t err = value_show_reason(&reason, event->text);
     put_safely(out, err ? event->text : (text_t){(const char *)reason.at, reason.len});
