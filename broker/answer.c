@@ -148,6 +148,7 @@ err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, cons
 {
     const msg_body_t *body = &msg->body;
     *done = true;
+    if (room_refuses(self, arrival, msg)) return ERR_OK;
     if (msg->tag == TAG_ping)
         pong(self, arrival, &body->ping);
     else if (msg->tag == TAG_bundle_get)

@@ -151,6 +151,7 @@ static void check_peer(void *context, peer_t *peer)
 {
     broker_t *self = context;
     uint64_t now = broker_now_ms(self);
+    if (self->room == ROOM_NONE) peer->heard_ms = now; /* it may be speaking: we do not listen */
     uint64_t silent = now - peer->heard_ms, idle = now - peer->sent_ms;
     msg_ping_t ping = {.epoch = kernel_epoch(self->kernel)};
     if (peer->door == DOOR_CLIENTS) {
@@ -310,20 +311,26 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         port->pause(port->self, self->pause_ms < timeout_ms ? self->pause_ms : timeout_ms);
         return settle(self);
     }
+    room_look(self);
+    bool stop = self->room == ROOM_NONE;
     if (self->someone_gone) {
         self->someone_gone = false;
         peers_each(self->peers, end_if_gone, self);
     } else {
         int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
-        most_ms = timer_wait_ms(self, outside_wait_ms(self, most_ms));
-        if (kernel_chores(self->kernel)) most_ms = least(most_ms, CHORE_PAUSE_MS);
+        if (stop)
+            most_ms = least(most_ms, CHECK_MS);
+        else
+            most_ms = timer_wait_ms(self, outside_wait_ms(self, most_ms));
+        if (kernel_chores(self->kernel) && !stop) most_ms = least(most_ms, CHORE_PAUSE_MS);
         port->wait(port->self, most_ms);
     }
     bool empty = false, silent = false;
     err_t err = drain(self, &empty, &silent);
     if (err) return err;
-    if (outside_turn(self)) silent = false;
+    if (!stop && outside_turn(self)) silent = false;
     if (empty) check_links(self);
+    if (stop) return commit(self);
     bool chore = (silent && kernel_chores(self->kernel)) || kernel_overdue(self->kernel, now_us());
     /* Timers do not wait until nobody says anything. */
     bool due = kernel_wake_us(self->kernel) <= now_us();

@@ -9,7 +9,9 @@
  *       ends: the next start reads the last good state;
  *   B4  a batch is what arrived during the last commit: no timer makes anybody wait for company;
  *   B5  the shell decides nothing about vats. It answers alone only what is no business of the
- *       kernel: PING, hello of clients, WATCH, and pieces of bundles.
+ *       kernel: PING, hello of clients, WATCH, and pieces of bundles;
+ *   B6  before the disk is full, work stops growing: clients get STORE_LOW for what would make the state
+ *       larger, then hosts and timers wait. When there is room again all goes on by itself (room.c).
  *
  * One thread. */
 #pragma once
@@ -27,6 +29,7 @@ typedef struct {
     const char *key;            /* the broker's public key, Z85; told to clients; borrowed */
     const char *globals;        /* as kernel_globals(); NULL: all */
     uint64_t (*clock_ms)(void); /* monotonic; NULL: the system's */
+    void (*room)(uint64_t *ret_free, uint64_t *ret_total); /* as store_room(); NULL: that one */
 } broker_options_t;
 
 /* Makes a broker with an empty kernel. The caller owns it. */

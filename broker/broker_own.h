@@ -18,6 +18,8 @@ typedef struct {
     uint64_t pause_ms;            /* the last pause; 0: none was needed */
 } agent_state_t;
 
+typedef enum { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE } room_t;
+
 struct broker {
     broker_options_t is;
     kernel_t *kernel;
@@ -30,6 +32,7 @@ struct broker {
     bool waiting; /* RECORD is with the gate and not durable yet */
     bool full;    /* the disk was full at the last try */
     int pause_ms; /* before the next try */
+    room_t room;  /* on the disk */
     uint64_t checked_ms;
     bool someone_gone;
     agent_state_t agent;
@@ -79,6 +82,12 @@ int outside_wait_ms(const broker_t *self, int most_ms);
 
 /* judge.c: what becomes of one arrival. Fails only with errors of the store. */
 err_t judge(broker_t *self, const arrival_t *arrival);
+
+/* room.c: looks at the disk. */
+void room_look(broker_t *self);
+
+/* Whether MSG, a client's, is refused because the state must not grow; then it was answered. */
+bool room_refuses(broker_t *self, const arrival_t *arrival, const msg_t *msg);
 
 /* moments.c: failpoints by the message that was stepped, or is about to leave. */
 void moment_stepped(input_kind_t kind, const msg_t *msg);

@@ -34,6 +34,7 @@ struct doors {
     zsock_t *socks[DOORS];
     char endpoints[DOORS][512];
     char why[640];
+    bool hold;   /* hosts are not heard now */
     door_t turn; /* where take() looks first: neither door starves the other */
 };
 
@@ -191,7 +192,7 @@ static void port_wait(void *context, int timeout_ms)
     int count = 0, agent = -1;
     bool write = false;
     for (door_t i = 0; i < DOORS; i++) {
-        if (!self->socks[i]) continue;
+        if (!self->socks[i] || (i == DOOR_HOSTS && self->hold)) continue;
         items[count++] = (zmq_pollitem_t){zsock_resolve(self->socks[i]), 0, ZMQ_POLLIN, 0};
     }
     if (self->is.keeper) keeper_wants(self->is.keeper, &agent, &write);
@@ -242,8 +243,11 @@ static bool read_parts(doors_t *self, void *sock, arrival_t *ret, buf_t *whole)
     return ok;
 }
 
+static void port_hold(void *context, bool hosts) { ((doors_t *)context)->hold = hosts; }
+
 static bool take_from(doors_t *self, door_t door, arrival_t *ret)
 {
+    if (door == DOOR_HOSTS && self->hold) return false;
     void *sock = self->socks[door] ? zsock_resolve(self->socks[door]) : NULL;
     zmq_msg_t route;
     if (!sock) return false;
@@ -341,5 +345,6 @@ port_t doors_port(doors_t *self)
         .agent_end = port_agent_end,
         .agent_send = port_agent_send,
         .agent_take = port_agent_take,
+        .hold = port_hold,
     };
 }

@@ -58,6 +58,9 @@ typedef struct {
 
     /* RET_STATUS: after ENDED, how, as of waitpid(2). */
     agent_event_t (*agent_take)(void *self, bin_t *ret, int *ret_status);
+
+    /* What hosts say stays where it is, or no longer. NULL: it is taken anyway. */
+    void (*hold)(void *self, bool hosts);
 } port_t;
 
 static inline bool route_same(const route_t *a, const route_t *b)

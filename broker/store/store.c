@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "broker/store/store_own.h"
 #include "wire/base/must.h"
@@ -239,4 +240,13 @@ err_t store_copy(store_t *self, const char *path)
 {
     int rc = pages_copy(self->db, path);
     return rc == SQLITE_OK ? ERR_OK : store_failed(self, rc);
+}
+
+void store_room(const store_t *self, uint64_t *ret_free, uint64_t *ret_total)
+{
+    struct statvfs disk;
+    *ret_free = *ret_total = UINT64_MAX;
+    if (statvfs(sqlite3_db_filename(self->db, "main"), &disk) != 0) return;
+    *ret_free = (uint64_t)disk.f_bavail * disk.f_frsize;
+    *ret_total = (uint64_t)disk.f_blocks * disk.f_frsize;
 }

@@ -42,6 +42,10 @@ CHECKED err_t store_log_last(store_t *self, vat_t vat, uint64_t *ret);
 /* The gate's back-end `local`. Lives as long as the store. */
 gate_t store_gate(store_t *self);
 
+/* How many bytes the disk of the database has left for us, and how many it has. Where that cannot be asked:
+ * as if there were plenty. */
+void store_room(const store_t *self, uint64_t *ret_free, uint64_t *ret_total);
+
 /* Makes PATH, which must not exist, a consistent copy of everything that is on disk now: whole, synced,
  * mode 0600; store_open() opens it. A record that waits for room is not in it. It takes as long as
  * reading and writing the database once. Fails with STORE, STORE_FULL, STORE_DAMAGED; then there is no

@@ -28,6 +28,13 @@ static uint8_t gone_route, revoked_key;
 static unsigned takes;
 
 static int waited_ms;
+static bool hosts_held;
+
+static void port_hold(void *self, bool hosts)
+{
+    (void)self;
+    hosts_held = hosts;
+}
 
 static void port_wait(void *self, int ms)
 {
@@ -40,6 +47,7 @@ static bool port_take(void *self, arrival_t *ret)
     (void)self;
     takes++;
     if (coming_first == coming_last) return false;
+    if (hosts_held && coming[coming_first].door == DOOR_HOSTS) return false;
     *ret = coming[coming_first++];
     return true;
 }
@@ -136,6 +144,13 @@ static char dir[64], path[96];
 static store_t *store;
 static broker_t *broker;
 static uint64_t now = 1000000;
+static uint64_t disk_free = 1000, disk_total = 1000; /* MiB */
+
+static void disk_room(uint64_t *ret_free, uint64_t *ret_total)
+{
+    *ret_free = disk_free << 20;
+    *ret_total = disk_total << 20;
+}
 
 static uint64_t clock_ms(void) { return now; }
 
@@ -153,12 +168,13 @@ static void set_up(void)
     snprintf(path, sizeof path, "%s/kernel.db", dir);
     cr_assert_eq(store_open(&(store_options_t){path, 0}, &store), ERR_OK);
     broker = broker_new(&(broker_options_t){
-        .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits},
+        .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits, .hold = port_hold},
         .gate = {NULL, gate_append, gate_durable, gate_last},
         .store = store,
         .hosts_endpoint = "tcp://127.0.0.1:1",
         .key = "key",
         .clock_ms = clock_ms,
+        .room = disk_room,
     });
     cr_assert_eq(broker_load(broker), ERR_OK);
 }
@@ -235,6 +251,77 @@ Test(turn, no_longer_than_to_the_next_timer)
     turn();
     cr_expect_eq(waited_ms, usual);
     cr_expect_eq(fake_inputs[INPUT_CHORE], 1);
+}
+
+/* ---- B6: before the disk is full ---- */
+
+/* The error of the FAILED that went to ROUTE; 0: none did. */
+static uint64_t failed_with(uint8_t route)
+{
+    for (size_t i = 0; i < sent_count; i++) {
+        msg_t msg;
+        if (sent[i].route != route || msg_decode(blob_bin(sent[i].frame), &msg)) continue;
+        uint64_t error = msg.tag == TAG_failed ? msg.body.failed.error : 0;
+        bool mine = error && msg.body.failed.request.b[0] == 7;
+        msg_clear(&msg);
+        if (mine) return error;
+    }
+    return 0;
+}
+
+static const msg_bundle_put_t bundle_put = {
+    .request = {{7}}, .total = 3, .data = {(void *)"abc", 3}};
+
+Test(turn, with_little_room_clients_may_not_make_the_state_larger)
+{
+    connect_both();
+    disk_free = 99; /* of 1000, under a tenth */
+    arrive(DOOR_CLIENTS, 20, 0, TAG_bundle_put, &bundle_put);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    turn();
+    cr_expect_eq(failed_with(20), ERR_STORE_LOW);
+    cr_expect_eq(count_sent(20, TAG_done), 1, "what makes it smaller is done");
+    cr_expect_eq(count_sent(10, TAG_pong), 1, "hosts are heard");
+    forget_sent();
+
+    disk_free = 110; /* not a quarter more than a tenth */
+    arrive(DOOR_CLIENTS, 20, 0, TAG_bundle_put, &bundle_put);
+    turn();
+    cr_expect_eq(failed_with(20), ERR_STORE_LOW);
+    forget_sent();
+    disk_free = 126;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_bundle_put, &bundle_put);
+    turn();
+    cr_expect_eq(failed_with(20), ERR_BAD_VALUE, "it is looked at again, and has no name");
+}
+
+Test(turn, with_less_room_hosts_and_timers_wait_and_nobody_is_lost)
+{
+    connect_both();
+    disk_free = 49;
+    fake_wake_us = 1; /* long due */
+    turn();
+    unsigned chores = fake_inputs[INPUT_CHORE];
+    arrive(DOOR_CLIENTS, 20, 0, TAG_ping, &ping);
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    for (int i = 0; i < 100; i++) {
+        turn();
+        cr_expect_gt(waited_ms, 0, "not a loop that never waits");
+        now += 1000;
+    }
+    cr_expect_eq(count_sent(20, TAG_pong), 1, "clients are answered");
+    cr_expect_eq(count_sent(10, TAG_pong), 0);
+    cr_expect_gt(count_sent(10, TAG_ping), 20, "the host hears that we live");
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 0, "what we do not listen to is no silence");
+    cr_expect_eq(fake_inputs[INPUT_CHORE], chores);
+
+    disk_free = 500;
+    turn();
+    turn();
+    cr_expect_eq(count_sent(10, TAG_pong), 1);
+    cr_expect_gt(fake_inputs[INPUT_CHORE], chores);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 0);
 }
 
 /* ---- B1, B3: the gate ---- */
