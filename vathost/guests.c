@@ -11,6 +11,7 @@
 
 static void guest_free(guest_t *guest)
 {
+    pull_end(guest);
     free(guest->name);
     free(guest->bundle);
     free(guest->globals);
@@ -64,6 +65,7 @@ void guests_destroy(guests_t **self_p)
     for (size_t i = 0; i < self->guests.room; i++) {
         if ((guest = map_cell(&self->guests, i))) guest_free(guest);
     }
+    ship_end_all(self);
     map_clear(&self->workers);
     map_clear(&self->leaving);
     map_clear(&self->guests);
@@ -156,7 +158,7 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
     guest->start_at_ms = 0;
     guest->due = map_get(&self->leaving, guest->vat.n) != NULL;
     if (guest->due) return; /* the one before has the database open */
-    if (!bundle_of_start(self, guest, bundle)) return;
+    if (!bundle_of_start(self, guest, bundle) || !pull_of_start(self, guest, now_ms)) return;
     FAILPOINT(vathost_starts_worker);
     uint64_t token = self->token_next++;
     if (crew_start(self->options.crew, token, bundle, &fd)) {
@@ -206,6 +208,7 @@ void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms)
 static void remove_guest(guests_t *self, guest_t *guest)
 {
     worker_t *worker = let_go(self, guest);
+    ship_end(self, guest->vat, guest->pgen);
     guests_sleep(guest);
     map_remove(&self->guests, guest->vat.n);
     if (worker)
@@ -221,6 +224,7 @@ void guests_end_all(guests_t *self)
     uint64_t *vats = map_sorted(&self->guests, &count);
     for (size_t i = 0; vats && i < count; i++) remove_guest(self, map_get(&self->guests, vats[i]));
     free(vats);
+    ship_end_all(self);
     vault_delete_all(self->options.vault);
 }
 
@@ -280,16 +284,19 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
     guest->idle_ms = msg->idle_ms;
     guest->sleep_ms = msg->sleep_ms;
     guest->mirror = msg->mirror;
-    if (guest->worker)
+    if (guest->worker) {
         guest->due = guest->worker->sleep_ms != 0; /* what it is to run came while it fell asleep */
-    else if (!guest->fetching && !guest->start_at_ms && !guest->due)
-        guests_start(self, guest, now_ms);
+        return;
+    }
+    pull_note(self, guest, msg);
+    if (!guest->fetching && !guest->start_at_ms && !guest->due) guests_start(self, guest, now_ms);
 }
 
 static void on_vat_end(guests_t *self, const msg_vat_end_t *msg)
 {
     guest_t *guest = map_get(&self->guests, msg->vat.n);
     if (guest && guest->pgen <= msg->pgen) remove_guest(self, guest);
+    ship_end(self, msg->vat, msg->pgen);
     vault_delete(self->options.vault, msg->vat, msg->pgen);
 }
 
@@ -360,6 +367,8 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
     case TAG_checkpoint_ask:
     case TAG_sleep:
     case TAG_deliver: on_crank_frame(self, msg, frame, now_ms); break;
+    case TAG_checkpoint_get: ship_get(self, &msg->body.checkpoint_get); break;
+    case TAG_checkpoint_part: pull_part(self, &msg->body.checkpoint_part, now_ms); break;
     case TAG_bundle_part: bundle_part(self, &msg->body.bundle_part, now_ms); break;
     default: log_warn("frame_unexpected", kv_num("tag", msg->tag));
     }
@@ -374,7 +383,11 @@ void guests_session(guests_t *self, id128_t kernel)
         if (guest->worker) tell_start(self, guest->worker);
     }
     bundle_session(self);
+    pull_session(self);
+    ship_session(self);
 }
+
+bool guests_work(guests_t *self) { return ship_work(self); }
 
 static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
 {

@@ -54,6 +54,9 @@ void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms);
 void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms);
 void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms);
 
+/* Does a little of what takes long. False: nothing is left to do. */
+bool guests_work(guests_t *self);
+
 /* Starts what is due, ends what is late. */
 void guests_tick(guests_t *self, uint64_t now_ms);
 

@@ -1,6 +1,8 @@
 /* What the files of guests share: the vats that stand here and their workers. Not for others. */
 #pragma once
 #include "vathost/guests.h"
+#include "vathost/io/arrival.h"
+#include "wire/base/hash.h"
 #include "wire/base/map.h"
 #include "wire/frames/pipe.h"
 
@@ -33,6 +35,25 @@ struct worker {
     bool diverged;
 };
 
+/* The database that a vat begins with here, on its way from the broker. */
+typedef struct {
+    uint64_t d, total;
+    hash_t hash;
+    arrival_t *arrival; /* NULL: nothing has come */
+    bool asked;         /* a piece is on its way */
+} pull_t;
+
+/* A copy of a vat's database that the broker may fetch. */
+typedef struct ship ship_t;
+struct ship {
+    ship_t *next;
+    copy_t copy;
+    hash_t chain, hash;
+    uint64_t total, hashed;
+    hasher_t *hasher; /* NULL: the hash is known, and the copy announced */
+    bool asked;       /* the broker has begun to fetch it in this session */
+};
+
 struct guest {
     vat_t vat;
     uint64_t inc, pgen, dialect, computrons, wall_ms, heap_bytes;
@@ -41,6 +62,7 @@ struct guest {
     guest_t *next, **at;  /* in guests.awake; AT is NULL while it sleeps */
     worker_t *worker;     /* NULL: none runs */
     bool fetching;        /* its bundle is on the way */
+    pull_t *pull;         /* its database is; NULL: it is here, or begins empty */
     bool due;             /* a worker starts when the one before has ended */
     uint64_t start_at_ms; /* when to start a worker; 0: when the broker asks */
     unsigned failures;    /* workers that ended since a result came */
@@ -51,6 +73,7 @@ struct guests {
     map_t guests; /* by vat number */
     guest_t
         *awake; /* those that have a worker, or wait for one: all that time and sessions concern */
+    ship_t *ships;
     map_t workers; /* by token */
     map_t leaving; /* by vat number: its workers that have to end */
     id128_t kernel;
@@ -81,3 +104,24 @@ bool bundle_want(guests_t *self, worker_t *worker, const msg_bundle_want_t *msg,
 void bundle_session(guests_t *self);
 /* WORKER waits for its file; asks for it when it is time to. */
 void bundle_tick(guests_t *self, worker_t *worker, uint64_t now_ms);
+
+/* guests_move.c: checkpoints as files */
+
+/* A worker made a copy. Returns false when there is none. */
+bool ship_made(guests_t *self, const msg_checkpoint_file_t *msg);
+/* Does a little of what is to be done; false when nothing was. */
+bool ship_work(guests_t *self);
+/* The broker asks for a piece, or says that it has all. */
+void ship_get(guests_t *self, const msg_checkpoint_get_t *get);
+void ship_session(guests_t *self);
+/* The copies of VAT up to placement PGEN go; all of them. */
+void ship_end(guests_t *self, vat_t vat, uint64_t pgen);
+void ship_end_all(guests_t *self);
+
+/* GUEST may begin with a checkpoint that VAT_NEW names; not when it has a database. */
+void pull_note(guests_t *self, guest_t *guest, const msg_vat_new_t *msg);
+/* GUEST's worker can start, its database is here. False: it will be started then. */
+bool pull_of_start(guests_t *self, guest_t *guest, uint64_t now_ms);
+void pull_part(guests_t *self, const msg_checkpoint_part_t *msg, uint64_t now_ms);
+void pull_session(guests_t *self);
+void pull_end(guest_t *guest);

@@ -68,12 +68,18 @@ static bool is_passed_on(msg_tag_t tag)
 static bool take_own(guests_t *self, worker_t *worker, const msg_t *msg, uint64_t now_ms)
 {
     const guest_t *guest = worker->guest;
-    const msg_checkpoint_begun_t *begun = &msg->body.checkpoint_begun;
+    const msg_checkpoint_begun_t *head =
+        &msg->body.checkpoint_begun; /* both begin alike: vat, pgen */
     if (msg->tag == TAG_bundle_want)
         return bundle_want(self, worker, &msg->body.bundle_want, now_ms);
-    if (begun->vat.n != guest->vat.n || begun->pgen != guest->pgen) return false;
-    worker->saves_ms = now_ms;
-    return true;
+    if (head->vat.n != guest->vat.n || head->pgen != guest->pgen) return false;
+    if (msg->tag == TAG_checkpoint_begun) worker->saves_ms = now_ms;
+    return msg->tag == TAG_checkpoint_begun || ship_made(self, &msg->body.checkpoint_file);
+}
+
+static bool is_own(msg_tag_t tag)
+{
+    return tag == TAG_bundle_want || tag == TAG_checkpoint_begun || tag == TAG_checkpoint_file;
 }
 
 /* Returns false when the worker may not say this. */
@@ -84,7 +90,7 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
 
     if (!guest) return true; /* nobody's any more */
     if (msg_decode(frame, &msg)) return false;
-    if (msg.tag == TAG_bundle_want || msg.tag == TAG_checkpoint_begun) {
+    if (is_own(msg.tag)) {
         bool takes = take_own(self, worker, &msg, now_ms);
         msg_clear(&msg);
         return takes;

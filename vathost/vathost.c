@@ -337,7 +337,8 @@ static void turn(vathost_t *self)
 {
     struct epoll_event events[EVENTS_PER_TURN];
     /* Last thing before waiting: sending may have used up the signal of what arrived meanwhile. */
-    int timeout = drain_link(self) ? TICK_MS : 0;
+    bool busy = guests_work(self->guests);
+    int timeout = drain_link(self) && !busy ? TICK_MS : 0;
     if (self->stop) return;
 
     int count = epoll_wait(self->epoll, events, EVENTS_PER_TURN, timeout);

@@ -1,10 +1,13 @@
 #include "vathost/io/vault.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "wire/base/failpoint.h"
@@ -21,6 +24,7 @@ struct kept {
 struct vault {
     char dir[PATH_BYTES_MAX];
     map_t vats; /* number -> its kept_t */
+    uint8_t piece[BUNDLE_PART_BYTES_MAX];
 };
 
 /* What a file's name says. TAIL: what stands behind the placement. */
@@ -137,6 +141,11 @@ void vault_ship_path(const vault_t *self, vat_t vat, uint64_t pgen, char ret[PAT
     path_of(self, vat, pgen, ".ship", ret);
 }
 
+void vault_pull_path(const vault_t *self, vat_t vat, uint64_t pgen, char ret[PATH_BYTES_MAX])
+{
+    path_of(self, vat, pgen, ".pull", ret);
+}
+
 bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen)
 {
     char path[PATH_BYTES_MAX];
@@ -175,4 +184,51 @@ void vault_delete_all(vault_t *self)
 {
     forget_all(self);
     (void)walk(self, true);
+}
+
+/* ---- copies ---- */
+
+static void copy_path(const vault_t *self, copy_t copy, char ret[PATH_BYTES_MAX])
+{
+    char tail[32];
+    snprintf(tail, sizeof tail, ".%" PRIu64 ".copy", copy.d);
+    path_of(self, copy.vat, copy.pgen, tail, ret);
+}
+
+bool vault_copy_take(vault_t *self, copy_t copy, uint64_t *ret_bytes)
+{
+    char made[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
+    struct stat about;
+    vault_ship_path(self, copy.vat, copy.pgen, made);
+    copy_path(self, copy, path);
+    if (stat(made, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size <= 0) return false;
+    if (rename(made, path) != 0) return false;
+    *ret_bytes = (uint64_t)about.st_size;
+    return true;
+}
+
+bin_t vault_copy_read(vault_t *self, copy_t copy, uint64_t offset)
+{
+    char path[PATH_BYTES_MAX];
+    size_t len = 0;
+    ssize_t got = 1;
+    copy_path(self, copy, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return (bin_t){NULL, 0};
+    while (len < sizeof self->piece && got > 0) {
+        got = pread(fd, self->piece + len, sizeof self->piece - len, (off_t)(offset + len));
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            len += (size_t)got;
+    }
+    close(fd);
+    return (bin_t){self->piece, got < 0 ? 0 : len};
+}
+
+void vault_copy_delete(const vault_t *self, copy_t copy)
+{
+    char path[PATH_BYTES_MAX];
+    copy_path(self, copy, path);
+    unlink(path);
 }

@@ -19,8 +19,10 @@ void vault_destroy(vault_t **self_p);
 /* Writes the path of the database of VAT in placement PGEN, which from here on is known. */
 void vault_path(vault_t *self, vat_t vat, uint64_t pgen, char ret[PATH_BYTES_MAX]);
 
-/* Writes the path of the file in which a worker makes a copy of it, to be shipped. */
+/* Writes the path of the file in which a worker makes a copy of it, to be shipped; and of the one in
+ * which it grows when it comes from elsewhere. */
 void vault_ship_path(const vault_t *self, vat_t vat, uint64_t pgen, char ret[PATH_BYTES_MAX]);
+void vault_pull_path(const vault_t *self, vat_t vat, uint64_t pgen, char ret[PATH_BYTES_MAX]);
 
 /* Whether there is one. */
 bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen);
@@ -30,3 +32,19 @@ void vault_delete(vault_t *self, vat_t vat, uint64_t pgen);
 
 /* Deletes all of them. */
 void vault_delete_all(vault_t *self);
+
+/* A copy of a database as of delivery D, for others to fetch. */
+typedef struct {
+    vat_t vat;
+    uint64_t pgen, d;
+} copy_t;
+
+/* Takes over what a worker made at vault_ship_path() as COPY. RET_BYTES is its size. False: there is
+ * nothing. */
+bool vault_copy_take(vault_t *self, copy_t copy, uint64_t *ret_bytes);
+
+/* The piece of COPY from OFFSET on, BUNDLE_PART_BYTES_MAX at most, borrowed until the next call; empty
+ * behind its end, and when it cannot be read. */
+bin_t vault_copy_read(vault_t *self, copy_t copy, uint64_t offset);
+
+void vault_copy_delete(const vault_t *self, copy_t copy);

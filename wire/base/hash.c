@@ -1,6 +1,7 @@
 #include "wire/base/hash.h"
 
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/base/must.h"
@@ -33,6 +34,34 @@ static hash_t hash_end(state_t *state)
     hash_t ret;
 
     must(crypto_generichash_final(state, ret.b, sizeof ret.b) == 0);
+    return ret;
+}
+
+struct hasher {
+    state_t state;
+};
+
+hasher_t *hasher_new(void)
+{
+    hasher_t *self = aligned_alloc(_Alignof(hasher_t), sizeof *self);
+    must(self);
+    hash_begin(&self->state);
+    return self;
+}
+
+void hasher_destroy(hasher_t **self_p)
+{
+    must(self_p);
+    free(*self_p);
+    *self_p = NULL;
+}
+
+void hasher_add(hasher_t *self, bin_t piece) { hash_add(&self->state, piece.at, piece.len); }
+
+hash_t hasher_end(hasher_t **self_p)
+{
+    hash_t ret = hash_end(&(*self_p)->state);
+    hasher_destroy(self_p);
     return ret;
 }
 

@@ -6,6 +6,13 @@
 /* Hash of BIN. */
 hash_t hash_of(bin_t bin);
 
+/* Hash of bytes that come in pieces: hasher_add() any number of times, then hasher_end(), which frees it. */
+typedef struct hasher hasher_t;
+hasher_t *hasher_new(void);
+void hasher_destroy(hasher_t **self_p);
+void hasher_add(hasher_t *self, bin_t piece);
+hash_t hasher_end(hasher_t **self_p);
+
 /* H(outcome, syscalls): OUTCOME as 8 bytes big-endian, CALLS length as 8 bytes big-endian, CALLS,
  * STORE_DIGEST. Times, meter readings and console lines are not in it: a replay may differ there. */
 hash_t hash_result(uint64_t outcome, bin_t calls, hash_t store_digest);

@@ -5,6 +5,12 @@ vatyard_unit_test(clist_test clist_test.c vat_support)
 vatyard_unit_test(vatdb_test vatdb_test.c vat_support host_store)
 vatyard_unit_test(worker_test worker_test.c vat_support host_worker)
 vatyard_unit_test(host_io_test host_io_test.c host_io)
-vatyard_unit_test(guests_test guests_test.c host_io wire_codec)
-target_sources(guests_test PRIVATE ${PROJECT_SOURCE_DIR}/vathost/guests.c
-  ${PROJECT_SOURCE_DIR}/vathost/guests_bundle.c ${PROJECT_SOURCE_DIR}/vathost/guests_worker.c)
+
+# Guests without processes.
+add_library(guests_rig STATIC guests_rig.c ${PROJECT_SOURCE_DIR}/vathost/guests.c
+  ${PROJECT_SOURCE_DIR}/vathost/guests_bundle.c ${PROJECT_SOURCE_DIR}/vathost/guests_move.c
+  ${PROJECT_SOURCE_DIR}/vathost/guests_worker.c)
+target_link_libraries(guests_rig PUBLIC host_io wire_codec PkgConfig::CRITERION)
+vatyard_unit_test(guests_test guests_test.c guests_rig)
+vatyard_unit_test(guests_life_test guests_life_test.c guests_rig)
+vatyard_unit_test(guests_move_test guests_move_test.c guests_rig)

@@ -36,6 +36,22 @@ Test(hash, known_answers)
                 "dd10fe5c74e8728b351ca5dfc577cb80957db5cb287fa405b0002ef2e0714fa4");
 }
 
+Test(hash, comes_in_pieces)
+{
+    static const uint8_t bytes[] = "a hash is the same however its bytes come";
+    hasher_t *hasher = hasher_new();
+    for (size_t i = 0; i < sizeof bytes; i += 7) {
+        size_t left = sizeof bytes - i;
+        hasher_add(hasher, (bin_t){bytes + i, left < 7 ? left : 7});
+    }
+    hasher_add(hasher, (bin_t){NULL, 0});
+    cr_expect(hash_same(hasher_end(&hasher), hash_of((bin_t){bytes, sizeof bytes})));
+    cr_expect_null(hasher);
+    hasher = hasher_new();
+    hasher_destroy(&hasher);
+    hasher_destroy(&hasher);
+}
+
 Test(hash, store_writes_differ)
 {
     const hash_t zero = {{0}};

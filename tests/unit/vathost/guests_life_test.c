@@ -1,0 +1,207 @@
+/* How long a vat's database lives, when its worker sleeps, and who starts the next one. */
+#include "tests/unit/vathost/guests_rig.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "wire/base/hash.h"
+
+TestSuite(guests_life, .init = setup, .fini = teardown);
+
+Test(guests_life, a_worker_is_told_what_it_needs_for_checkpoints)
+{
+    msg_vat_new_t new = new_of(9, 4);
+    new.every_rows = 11, new.every_bytes = 12, new.idle_ms = 13, new.sleep_ms = 14, new.mirror = 1;
+    from_broker(TAG_vat_new, &new);
+    cr_assert_eq(started, 2);
+
+    static msg_t msg;
+    bin_t frame;
+    while (frames_next(&told, &frame) != FRAMES_ONE) cr_assert_gt(frames_read(&told, far_end), 0);
+    cr_assert_eq(msg_decode(frame, &msg), ERR_OK);
+    const msg_start_t *start = &msg.body.start;
+    char database[128];
+    snprintf(database, sizeof database, "%s/vat-9.4.db", dir);
+    cr_expect(start->database.len == strlen(database) &&
+              memcmp(start->database.at, database, start->database.len) == 0);
+    cr_expect(id_same(start->kernel, kernel));
+    cr_expect(start->every_rows == 11 && start->every_bytes == 12 && start->idle_ms == 13);
+    cr_expect(start->sleep_ms == 14 && start->mirror == 1 && start->ship.len > strlen(dir));
+    msg_clear(&msg);
+}
+
+Test(guests_life, a_database_lives_as_long_as_its_placement)
+{
+    touch("vat-3.1.db");
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect(is_there("vat-3.1.db"), "its worker's end is not the vat's");
+    cr_expect_eq(started, 2);
+
+    touch("vat-3.2.db");
+    msg_vat_new_t next = new_of(3, 2);
+    from_broker(TAG_vat_new, &next);
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect(!is_there("vat-3.1.db"), "an earlier placement");
+    cr_expect(is_there("vat-3.2.db"));
+
+    msg_vat_end_t end = {vat, 9, 1};
+    from_broker(TAG_vat_end, &end);
+    cr_expect(is_there("vat-3.2.db"), "the end of an earlier placement");
+    end.pgen = 2;
+    from_broker(TAG_vat_end, &end);
+    touch("vat-3.2.db-wal"); /* the worker wrote on for a moment */
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect(!is_there("vat-3.2.db") && !is_there("vat-3.2.db-wal"));
+}
+
+Test(guests_life, databases_of_vats_without_a_worker_end_as_well)
+{
+    touch("vat-5.1.db");
+    touch("vat-5.2.db");
+    touch("vat-5.3.db");
+    msg_vat_end_t end = {{5}, 1, 2};
+    next_process();
+    from_broker(TAG_vat_end, &end);
+    cr_expect(!is_there("vat-5.1.db") && !is_there("vat-5.2.db") && is_there("vat-5.3.db"));
+    msg_vat_new_t new = new_of(5, 4);
+    from_broker(TAG_vat_new, &new);
+    cr_expect(!is_there("vat-5.3.db"));
+}
+
+Test(guests_life, of_another_kernel_nothing_is_left)
+{
+    touch("vat-3.1.db");
+    touch("vat-8.1.db");
+    guests_end_all(guests);
+    cr_expect(!is_there("vat-3.1.db") && !is_there("vat-8.1.db"));
+    msg_vat_new_t same = new_of(3, 1);
+    from_broker(TAG_vat_new, &same);
+    cr_expect_eq(started, 1, "the other kernel's worker has not ended");
+    touch("vat-3.1.db"); /* it wrote on for a moment */
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect_eq(started, 2);
+    cr_expect(!is_there("vat-3.1.db"), "the new one begins with nothing");
+}
+
+Test(guests_life, two_workers_never_share_a_database)
+{
+    msg_vat_restart_t restart = {vat, 1, 1};
+    from_broker(TAG_vat_restart, &restart);
+    from_broker(TAG_vat_restart, &restart);
+    cr_expect_eq(killed, 1);
+    cr_expect_eq(started, 1);
+    msg_vat_new_t same = new_of(3, 1);
+    from_broker(TAG_vat_new, &same);
+    cr_expect_eq(started, 1);
+    guests_ended(guests, token, SIGKILL, 1);
+    cr_expect_eq(started, 2);
+}
+
+/* ---- checkpoints ---- */
+
+Test(guests_life, a_checkpoint_has_a_clock_of_its_own)
+{
+    msg_attach_t attach = {.vat = vat, .inc = 1, .pgen = 1};
+    says(TAG_attach, &attach);
+    delivers(TAG_deliver_reap, 1);
+    msg_checkpoint_begun_t begun = {vat, 1};
+    says(TAG_checkpoint_begun, &begun);
+    guests_tick(guests, CHECKPOINT_MS_MAX);
+    cr_expect_eq(killed, 0);
+    guests_tick(guests, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(killed, 1);
+    guests_ended(guests, token, SIGKILL, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(losts, 0, "no fault of the vat");
+    cr_expect_eq(started, 2);
+}
+
+/* ---- sleep ---- */
+
+static void told_to_sleep(uint64_t run)
+{
+    msg_sleep_t sleep = {vat, 1, 1, run};
+    from_broker(TAG_sleep, &sleep);
+}
+
+static bool hears_sleep(void)
+{
+    for (const msg_t *msg; (msg = hears());) {
+        if (msg->tag == TAG_sleep) return true;
+    }
+    return false;
+}
+
+enum { ASLEEP = 42 << 8 };
+
+Test(guests_life, a_vat_that_sleeps_is_woken_by_the_broker)
+{
+    touch("vat-3.1.db");
+    attached_to(5);
+    told_to_sleep(5);
+    cr_expect(hears_sleep());
+    guests_ended(guests, token, ASLEEP, 9);
+    guests_tick(guests, 100000);
+    guests_session(guests, kernel);
+    cr_expect_eq(started, 1);
+    cr_expect_eq(losts, 0);
+    msg_vat_new_t new = new_of(3, 1);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 2);
+    cr_expect(is_there("vat-3.1.db"));
+    guests_ended(guests, token, SIGKILL, 9);
+    cr_expect_eq(started, 3, "it is as awake as before");
+}
+
+Test(guests_life, what_comes_while_it_falls_asleep_wakes_it)
+{
+    attached_to(5);
+    told_to_sleep(5);
+    msg_vat_new_t new = new_of(3, 1);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 1, "the one that is to sleep has not ended");
+    guests_ended(guests, token, ASLEEP, 9);
+    cr_expect_eq(started, 2);
+    guests_ended(guests, token, SIGKILL, 9);
+    cr_expect_eq(started, 3);
+}
+
+Test(guests_life, sleep_is_for_one_run)
+{
+    attached_to(5);
+    told_to_sleep(4);
+    cr_expect(!hears_sleep());
+    msg_vat_new_t new = new_of(3, 1);
+    from_broker(TAG_vat_new, &new);
+    guests_ended(guests, token, ASLEEP, 9);
+    cr_expect_eq(started, 2, "nobody told it");
+}
+
+Test(guests_life, one_that_does_not_fall_asleep_is_ended)
+{
+    attached_to(5);
+    told_to_sleep(5);
+    guests_tick(guests, 1000);
+    cr_expect_eq(killed, 0);
+    guests_tick(guests, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(killed, 1);
+    guests_ended(guests, token, SIGKILL, CHECKPOINT_MS_MAX + 3);
+    cr_expect_eq(started, 1, "all of it was on the disk when it was told");
+    cr_expect_eq(losts, 0);
+}
+
+Test(guests_life, a_vat_that_sleeps_ends_with_its_database)
+{
+    touch("vat-3.1.db");
+    attached_to(5);
+    told_to_sleep(5);
+    guests_ended(guests, token, ASLEEP, 9);
+    msg_vat_end_t end = {vat, 1, 1};
+    from_broker(TAG_vat_end, &end);
+    cr_expect(!is_there("vat-3.1.db"));
+    msg_vat_new_t new = new_of(3, 2);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 2);
+}
