@@ -12,34 +12,6 @@ const char *xs_engine_build(void) { return XS_BUILD; }
 
 /* ---- bundles ---- */
 
-static err_t read_file(const char *path, size_t max, char **ret, size_t *ret_len)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file) return ERR_FILE_MISSING;
-    err_t err = ERR_FILE_MISSING;
-    char *at = NULL;
-    if (fseek(file, 0, SEEK_END)) goto done;
-    long size = ftell(file);
-    if (size < 0) goto done;
-    if ((size_t)size > max) {
-        err = ERR_BUNDLE_BROKEN;
-        goto done;
-    }
-    rewind(file);
-    at = malloc((size_t)size + 1);
-    must(at);
-    if (fread(at, 1, (size_t)size, file) != (size_t)size) goto done;
-    at[size] = '\0';
-    *ret = at;
-    *ret_len = (size_t)size;
-    at = NULL;
-    err = ERR_OK;
-done:
-    free(at);
-    fclose(file);
-    return err;
-}
-
 /* bundle-source writes moduleFormat first, esbuild's bundles are ours, and base64 has no quotes: the
  * word is near the start or, with the keys sorted by somebody, behind the contents. */
 err_t xs_golden_for(const char *bundle_path, xs_golden_t *ret)
@@ -53,8 +25,6 @@ err_t xs_golden_for(const char *bundle_path, xs_golden_t *ret)
     *ret = strstr(head, "\"endoZipBase64\"") ? XS_ZIP : XS_LEAN;
     return ERR_OK;
 }
-
-const char *xs_golden_file(xs_golden_t kind) { return kind == XS_ZIP ? "zip.xss" : "lean.xss"; }
 
 /* ---- the port ---- */
 
@@ -99,7 +69,7 @@ static err_t take_bundle(xs_engine_t *self, const char *path)
     free(self->bundle);
     self->bundle = NULL;
     self->bundle_len = 0;
-    return read_file(copy, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
+    return file_read(copy, BUNDLE_BYTES_MAX, &self->bundle, &self->bundle_len);
 }
 
 static void limit_heap(const xs_engine_t *self)
@@ -118,7 +88,6 @@ static void adopt(xs_engine_t *self)
 static err_t engine_renew(engine_t *port, const char *path)
 {
     xs_engine_t *self = (xs_engine_t *)port;
-    char golden[PATH_BYTES_MAX + 16];
     xs_golden_t kind;
 
     if (self->machine) xsDeleteMachine(self->machine); /* the next one takes its room */
@@ -126,11 +95,9 @@ static err_t engine_renew(engine_t *port, const char *path)
     err_t err = take_bundle(self, path);
     if (!err) err = xs_golden_for(self->bundle_path, &kind);
     if (err) return err;
-    snprintf(golden, sizeof golden, "%s/%s", self->share, xs_golden_file(kind));
-    if (machine_load(golden, &self->machine)) {
-        self->machine = NULL;
+    if (golden_take(&self->golden, self->share, kind) ||
+        machine_read(golden_bytes(&self->golden), &self->machine))
         return ERR_PROCESS_FAILED;
-    }
     self->space_base = platform_space(self->machine);
     self->has_run = false;
     adopt(self);
@@ -158,6 +125,7 @@ static void engine_free(engine_t **self_p)
     *self_p = NULL;
     if (self->machine) xsDeleteMachine(self->machine);
     arena_clear(&self->arena);
+    golden_clear(&self->golden);
     free(self->bundle);
     free(self->bundle_path);
     free(self->share);
@@ -167,12 +135,18 @@ static void engine_free(engine_t **self_p)
 err_t xs_engine_new(const char *golden_path, engine_t **ret)
 {
     xsMachine *machine;
-    err_t err = machine_load(golden_path, &machine);
+    golden_t golden;
+    err_t err = golden_read(golden_path, &golden);
     if (err) return err;
+    if (machine_read(golden_bytes(&golden), &machine)) {
+        golden_clear(&golden);
+        return ERR_BUNDLE_BROKEN;
+    }
     xs_engine_t *self = calloc(1, sizeof *self);
     must(self);
     self->port = (engine_t){engine_run, engine_renew, engine_save, engine_load, engine_free};
     self->machine = machine;
+    self->golden = golden;
     const char *slash = strrchr(golden_path, '/');
     self->share = slash ? strndup(golden_path, (size_t)(slash - golden_path)) : strdup(".");
     must(self->share);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "vathost/xs/platform.h"
@@ -71,9 +72,25 @@ bool machine_eval(xsMachine *machine, text_t script, char *error, size_t error_r
 
 /* ---- snapshots ---- */
 
-static int buf_write(void *stream, void *at, size_t bytes)
+err_t bytes_add(bytes_t *self, const void *at, size_t len)
 {
-    return buf_add(stream, at, bytes) ? ENOMEM : 0;
+    if (!len) return ERR_OK;
+    if (len > SNAPSHOT_BYTES_MAX - self->len) return ERR_PROCESS_FAILED;
+    if (self->len + len > self->room) {
+        size_t room = self->len + len > self->room * 2 ? self->len + len : self->room * 2;
+        uint8_t *more = realloc(self->at, room);
+        if (!more) return ERR_PROCESS_FAILED;
+        self->at = more;
+        self->room = room;
+    }
+    memcpy(self->at + self->len, at, len);
+    self->len += len;
+    return ERR_OK;
+}
+
+static int bytes_write(void *stream, void *at, size_t bytes)
+{
+    return bytes_add(stream, at, bytes) ? ENOMEM : 0;
 }
 
 static int bin_read(void *stream, void *at, size_t bytes)
@@ -86,11 +103,6 @@ static int bin_read(void *stream, void *at, size_t bytes)
     return 0;
 }
 
-static int file_read(void *stream, void *at, size_t bytes)
-{
-    return fread(at, 1, bytes, stream) == bytes ? 0 : EIO;
-}
-
 static xsSnapshot snapshot_of(void *stream)
 {
     static char signature[] = "vatyard " XS_BUILD;
@@ -100,13 +112,25 @@ static xsSnapshot snapshot_of(void *stream)
         .callbacks = host_callbacks,
         .callbacksLength = host_callback_count,
         .read = bin_read,
-        .write = buf_write,
+        .write = bytes_write,
         .stream = stream,
     };
 }
 
-err_t machine_write(xsMachine *machine, buf_t *ret)
+/* XS writes slot by slot. What a machine has is more than what it writes, but for its keys; room that is not
+ * written to costs nothing. */
+static err_t make_room(bytes_t *self, size_t more)
 {
+    uint8_t *at = realloc(self->at, self->len + more);
+    if (!at) return ERR_PROCESS_FAILED;
+    self->at = at;
+    self->room = self->len + more;
+    return ERR_OK;
+}
+
+err_t machine_write(xsMachine *machine, bytes_t *ret)
+{
+    if (make_room(ret, platform_space(machine))) return ERR_PROCESS_FAILED;
     xsSnapshot snapshot = snapshot_of(ret);
     fxWriteSnapshot(machine, &snapshot);
     return snapshot.error || machine->abortStatus ? ERR_PROCESS_FAILED : ERR_OK;
@@ -121,30 +145,15 @@ err_t machine_read(bin_t bytes, xsMachine **ret)
     return ERR_OK;
 }
 
-enum { SNAPSHOT_FILE_BYTES_MAX = 64 << 20 };
-
 err_t machine_save(xsMachine *machine, const char *path)
 {
-    buf_t bytes = buf_of(SNAPSHOT_FILE_BYTES_MAX);
+    bytes_t bytes = {0};
     FILE *file = fopen(path, "wb");
     if (!file) return ERR_FILE_MISSING;
     fxCollectGarbage(machine); /* what only WeakRefs hold need not be in there */
     err_t err = machine_write(machine, &bytes);
     if (!err && fwrite(bytes.at, 1, bytes.len, file) != bytes.len) err = ERR_FILE_MISSING;
-    buf_clear(&bytes);
+    free(bytes.at);
     if (fclose(file) || err) return ERR_FILE_MISSING;
-    return ERR_OK;
-}
-
-err_t machine_load(const char *path, xsMachine **ret)
-{
-    FILE *file = fopen(path, "rb");
-    if (!file) return ERR_FILE_MISSING;
-    xsSnapshot snapshot = snapshot_of(file);
-    snapshot.read = file_read;
-    xsMachine *machine = fxReadSnapshot(&snapshot, (char[]){"vat"}, NULL);
-    fclose(file);
-    if (snapshot.error || !machine) return ERR_BUNDLE_BROKEN;
-    *ret = machine;
     return ERR_OK;
 }

@@ -4,10 +4,20 @@
 #include "vathost/xs/xs_engine.h"
 #include "xsnap.h"
 
+/* A golden snapshot in memory: machines are read from it, and a saved engine is compressed against it. Workers
+ * share the pages of the process that they were forked from. */
+typedef struct {
+    xs_golden_t kind;
+    char *at;
+    size_t len;
+    hash_t hash;
+} golden_t;
+
 typedef struct {
     engine_t port;      /* first: an engine_t * is an xs_engine_t * */
     xsMachine *machine; /* NULL: it was to be renewed, and that failed */
     char *share;        /* folder of the golden snapshots */
+    golden_t golden;    /* what the machine began from */
     bool has_run;       /* so it is not as new any more */
 
     /* The vat, once it is known. */
@@ -42,16 +52,39 @@ bool machine_eval(xsMachine *machine, text_t script, char *error, size_t error_r
 /* Writes a snapshot of MACHINE, readable by this build only. Fails with FILE_MISSING. */
 CHECKED err_t machine_save(xsMachine *machine, const char *path);
 
-/* Reads one. Fails with FILE_MISSING, or BUNDLE_BROKEN when it was written by another build. The
- * caller owns RET. */
-CHECKED err_t machine_load(const char *path, xsMachine **ret);
+/* Bytes on the heap; the caller frees AT. */
+typedef struct {
+    uint8_t *at;
+    size_t len, room;
+} bytes_t;
 
-/* The same with bytes: adds a snapshot to RET, or to nobody's knowledge some of it when it fails with
- * PROCESS_FAILED; reads one that nobody has touched, or fails with SNAPSHOT_UNREADABLE. */
-CHECKED err_t machine_write(xsMachine *machine, buf_t *ret);
+enum { SNAPSHOT_BYTES_MAX = 1 << 30 };
+
+/* Fails with PROCESS_FAILED when there is no memory, or more than SNAPSHOT_BYTES_MAX. */
+CHECKED err_t bytes_add(bytes_t *self, const void *at, size_t len);
+
+/* A snapshot of MACHINE behind what is in RET; fails with PROCESS_FAILED, and then some of it may be there. */
+CHECKED err_t machine_write(xsMachine *machine, bytes_t *ret);
+
+/* Reads a snapshot that nobody has touched. Fails with SNAPSHOT_UNREADABLE when another build wrote it. The
+ * caller owns RET. */
 CHECKED err_t machine_read(bin_t bytes, xsMachine **ret);
 
-/* save() and load() of the port, but for what an engine that has run must do first. XS_LOAD() fails with
+/* The file PATH with a 0 behind it; the caller frees RET. Fails with FILE_MISSING, or BUNDLE_BROKEN when it has
+ * more than MAX bytes. */
+CHECKED err_t file_read(const char *path, size_t max, char **ret, size_t *ret_len);
+
+/* The golden snapshot in file PATH, by a name of xs_golden_file(); fails as file_read(). */
+CHECKED err_t golden_read(const char *path, golden_t *ret);
+/* SELF becomes the one of KIND in the folder SHARE, or stays as it is when it fails. */
+CHECKED err_t golden_take(golden_t *self, const char *share, xs_golden_t kind);
+void golden_clear(golden_t *self);
+static inline bin_t golden_bytes(const golden_t *self)
+{
+    return (bin_t){(const uint8_t *)self->at, self->len};
+}
+
+/* save() of the port; and load(), but for making the engine as new when it fails. XS_LOAD() fails with
  * SNAPSHOT_UNREADABLE; the machine is then NULL, or the one there was. */
 CHECKED err_t xs_save(xs_engine_t *self, buf_t *ret);
 CHECKED err_t xs_load(xs_engine_t *self, bin_t saved);

@@ -19,6 +19,8 @@
 #         there was a snapshot. weakly: what only a WeakRef holds is then alive, and part of the snapshot.
 # deleted What was deleted from a Map or Set, and still stands in its list (purge), is not an entry when a
 #         snapshot is read, but counted again.
+# order   A snapshot lists slots in the order of their addresses, oldest heap first, and not as they are found. What
+#         came from the golden snapshot then stands where it stood there, and compresses to next to nothing.
 # unknown A slot that cannot be written is an error of the snapshot, not a slot of zeros.
 # stack   Where the stack ends is asked of the system for every regular expression, which reads a file to
 #         say it: now once for a thread. A regular expression took 100 us to make.
@@ -225,6 +227,41 @@ set(XS_PATCH_unknown_from "		fxReport(the, \"# snapshot: invalid slot %d!\\n\", 
 		break;")
 set(XS_PATCH_unknown_to "		mxThrowIf(C_EINVAL);
 		break;")
+
+set(XS_PATCH_order_from "		projection->indexes[slot - heap] = snapshot->slotSize;
+			snapshot->slotSize++;")
+set(XS_PATCH_order_to "		projection->indexes[slot - heap] = 0;
+			snapshot->slotSize++;")
+set(XS_PATCH_order_oldest_from "		*projectionAddress = projection;
+		projectionAddress = &projection->nextProjection;
+		heap = heap->next;")
+set(XS_PATCH_order_oldest_to "		projection->nextProjection = snapshot->firstProjection;
+		snapshot->firstProjection = projection;
+		heap = heap->next;")
+set(XS_PATCH_order_given_from "	projection = snapshot->firstProjection;
+	while (projection) {
+		heap = projection->heap;
+		limit = projection->limit;
+		slot = heap + 1;
+		indexAddress = &projection->indexes[1];
+		while (slot < limit) {
+			if (slot->flag & XS_MARK_FLAG) {
+				slot->flag &= ~XS_MARK_FLAG; 
+				snapshot->slots[*indexAddress] = slot;
+			}")
+set(XS_PATCH_order_given_to "	snapshot->slotSize = 1;
+	projection = snapshot->firstProjection;
+	while (projection) {
+		heap = projection->heap;
+		limit = projection->limit;
+		slot = heap + 1;
+		indexAddress = &projection->indexes[1];
+		while (slot < limit) {
+			if (slot->flag & XS_MARK_FLAG) {
+				slot->flag &= ~XS_MARK_FLAG;
+				*indexAddress = snapshot->slotSize++;
+				snapshot->slots[*indexAddress] = slot;
+			}")
 
 function(xs_patch from to)
   file(READ ${from} text)

@@ -287,6 +287,11 @@ void fxSetCurrentMeter(txMachine *the, txUnsigned value)
 
 size_t platform_space(void *machine) { return ((txMachine *)machine)->allocatedSpace; }
 
+void platform_set_space(void *machine, size_t bytes)
+{
+    ((txMachine *)machine)->allocatedSpace = bytes;
+}
+
 void platform_limit_space(void *machine, size_t bytes)
 {
     ((txMachine *)machine)->allocationLimit = bytes;

@@ -5,6 +5,7 @@
 
 /* Bytes that MACHINE has taken so far, its start size included; never falls. */
 size_t platform_space(void *machine);
+void platform_set_space(void *machine, size_t bytes);
 
 /* Ends any crank of MACHINE that takes more than BYTES, start size included. */
 void platform_limit_space(void *machine, size_t bytes);

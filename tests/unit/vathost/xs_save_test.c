@@ -1,9 +1,11 @@
 /* The engine as bytes, and an engine made of them. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/unit/vathost/xs_vat.h"
+#include "tests/unit/vathost/xs_asks.h"
+#include "wire/base/hash.h"
 #include "wire/base/own.h"
 
 static void fine(const engine_report_t *report)
@@ -20,11 +22,29 @@ static void save(xs_vat_t *vat, buf_t *ret)
     cr_assert_eq(engine->save(engine, ret), ERR_OK);
 }
 
-static err_t load(xs_vat_t *vat, buf_t *saved)
+static err_t load(xs_vat_t *vat, const buf_t *saved)
 {
     engine_t *engine = xs_vat_engine(vat);
     return engine->load(engine, (bin_t){saved->at, saved->len});
 }
+
+static void save_and_load(xs_vat_t *vat)
+{
+    buf_t saved;
+    save(vat, &saved);
+    cr_assert_eq(load(vat, &saved), ERR_OK);
+    buf_clear(&saved);
+}
+
+static xs_vat_t *started(const char *name, xs_options_t options)
+{
+    xs_vat_t *vat = xs_vat_new(name, options);
+    fine(xs_vat_start(vat, "#{}"));
+    (void)xs_vat_calls(vat);
+    return vat;
+}
+
+/* ---- what comes back ---- */
 
 Test(xs_save, a_vat_goes_on_where_it_was)
 {
@@ -39,5 +59,176 @@ Test(xs_save, a_vat_goes_on_where_it_was)
     fine(xs_vat_message(vat, "o+d10/1", "#[\"incr\",[]]", NULL, "p-72"));
     /* The store is the test's and did not go back; the heap is the engine's, and did. */
     cr_expect_str_eq(xs_vat_calls(vat), "resolve p-72 fulfilled #[1,2] {}\n");
+    buf_clear(&saved);
+}
+
+/* Line by line, so that a difference says whose it is. */
+static void expect_same(const char *one, const char *other, unsigned step)
+{
+    while (*one || *other) {
+        const char *one_end = strstr(one, "\\n"), *other_end = strstr(other, "\\n");
+        int one_len = one_end ? (int)(one_end - one) : (int)strlen(one);
+        int other_len = other_end ? (int)(other_end - other) : (int)strlen(other);
+        cr_assert(one_len == other_len && memcmp(one, other, (size_t)one_len) == 0,
+                  "step %u:\n  %.*s\n  %.*s", step, one_len, one, other_len, other);
+        one += one_len + (one_end ? 2 : 0);
+        other += other_len + (other_end ? 2 : 0);
+    }
+}
+
+Test(xs_save, one_of_everything_comes_back)
+{
+    AUTO(xs_vat) lives = started("heap.json", (xs_options_t){0});
+    AUTO(xs_vat) again = started("heap.json", (xs_options_t){0});
+    for (unsigned step = 1; step <= 12; step++) {
+        save_and_load(again);
+        const engine_report_t *report =
+            xs_vat_message(lives, "o+0", "#[\"step\",[]]", NULL, "p-70");
+        fine(report);
+        uint64_t computrons = report->computrons;
+        report = xs_vat_message(again, "o+0", "#[\"step\",[]]", NULL, "p-70");
+        fine(report);
+        const char *said = xs_vat_calls(lives);
+        cr_assert(strstr(said, "resolve p-70 fulfilled #\"closures: "), "%s", said);
+        expect_same(said, xs_vat_calls(again), step);
+        cr_expect_eq(report->computrons, computrons);
+        cr_expect_str_eq(xs_vat_console(lives), xs_vat_console(again));
+    }
+}
+
+Test(xs_save, what_was_never_started_has_its_bundle_with_it)
+{
+    AUTO(xs_vat) vat = xs_vat_new("upgrade.json", (xs_options_t){0});
+    save_and_load(vat);
+    save_and_load(vat);
+    fine(xs_vat_start(vat, "#{\"version\":1}"));
+    (void)xs_vat_calls(vat);
+    fine(xs_vat_message(vat, "o+0", "#[\"version\",[]]", NULL, "p-70"));
+    cr_expect_str_eq(xs_vat_calls(vat), "resolve p-70 fulfilled #1 {}\n");
+
+    /* An upgrade between two checkpoints: renewed, saved, started by another. */
+    fine(xs_vat_reap(vat));
+    cr_assert_eq(xs_vat_renew(vat, "upgrade.json"), ERR_OK);
+    save_and_load(vat);
+    fine(xs_vat_start(vat, "#{\"version\":2}"));
+    (void)xs_vat_calls(vat);
+    fine(xs_vat_message(vat, "o+0", "#[\"version\",[]]", NULL, "p-70"));
+    cr_expect_str_eq(xs_vat_calls(vat), "resolve p-70 fulfilled #2 {}\n");
+}
+
+Test(xs_save, an_engine_that_began_from_the_other_golden_snapshot_loads_it)
+{
+    AUTO(xs_vat) zip = started("durable.endoZipBase64.json", (xs_options_t){0});
+    AUTO(xs_vat) lean = started("durable.json", (xs_options_t){0});
+    buf_t saved;
+    fine(xs_vat_message(zip, "o+0", "#[\"makePurse\",[\"a\",5]]", NULL, "p-70"));
+    save(zip, &saved);
+    cr_assert_eq(load(lean, &saved), ERR_OK);
+    cr_assert_eq(load(zip, &saved), ERR_OK);
+    (void)xs_vat_calls(zip);
+    fine(xs_vat_message(zip, "o+0", "#[\"deposit\",[\"a\",2]]", NULL, "p-71"));
+    cr_expect_str_eq(xs_vat_calls(zip), "resolve p-71 fulfilled #7 {}\n");
+    save_and_load(lean);
+    buf_clear(&saved);
+    save(zip, &saved);
+    fine(xs_vat_message(zip, "o+0", "#[\"names\",[]]", NULL, "p-72"));
+    cr_assert_eq(xs_vat_renew(zip, "durable.json"), ERR_OK, "the other way round");
+    cr_assert_eq(load(zip, &saved), ERR_OK);
+    (void)xs_vat_calls(zip);
+    fine(xs_vat_message(zip, "o+0", "#[\"names\",[]]", NULL, "p-73"));
+    cr_expect_str_eq(xs_vat_calls(zip), "resolve p-73 fulfilled #[\"a\"] {}\n");
+    buf_clear(&saved);
+}
+
+Test(xs_save, what_the_vat_asked_for_comes_back)
+{
+    static const char globals[] =
+        "Date Math crypto SubtleCrypto URL URLSearchParams AbortController AbortSignal atob btoa";
+    static const char *const asked[] = {
+        "String(new Date())",
+        "[Math.random(), crypto.randomUUID()].join()",
+        "kept.url || (kept.url = new URL('http://a/b?c=1')), "
+        "kept.url.searchParams.append('d', Date.now()), kept.url.href",
+        "kept.n || (kept.n = { count: 0, it: new AbortController() }, "
+        "kept.n.it.signal.onabort = () => { kept.n.count += 1; }), kept.n.it.abort(), "
+        "[kept.n.count, atob(btoa('x'))].join()",
+    };
+    AUTO(xs_vat) lives = asks_start(globals);
+    AUTO(xs_vat) again = asks_start(globals);
+    for (uint8_t i = 1; i < 4; i++) {
+        save_and_load(again);
+        for (int k = 0; k < 4; k++) {
+            xs_vat_time(lives, 1000u * i, i);
+            xs_vat_time(again, 1000u * i, i);
+            const char *said = asks_tell(lives, asked[k]);
+            cr_expect(strstr(said, "fulfilled"), "%s", said);
+            cr_expect_str_eq(asks_tell(again, asked[k]), said);
+        }
+    }
+}
+
+/* ---- what does not ---- */
+
+/* LOAD says no, and the engine is as new: it can be started, or load what is whole. */
+static void expect_unreadable(xs_vat_t *vat, const buf_t *saved, const char *what, size_t at)
+{
+    cr_assert_eq(load(vat, saved), ERR_SNAPSHOT_UNREADABLE, "%s at %zu", what, at);
+}
+
+Test(xs_save, a_damaged_byte_is_found_wherever_it_is)
+{
+    AUTO(xs_vat) vat = started("heap.json", (xs_options_t){0});
+    buf_t saved;
+    save(vat, &saved);
+    for (size_t at = 0; at < saved.len; at += at < 400 ? 1 : 499) {
+        saved.at[at] ^= (uint8_t)(1 << at % 8);
+        expect_unreadable(vat, &saved, "flipped", at);
+        saved.at[at] ^= (uint8_t)(1 << at % 8);
+    }
+    size_t len = saved.len;
+    for (saved.len = 0; saved.len < len; saved.len += saved.len < 400 ? 1 : 997)
+        expect_unreadable(vat, &saved, "cut", saved.len);
+    saved.len = len - 1;
+    expect_unreadable(vat, &saved, "cut", saved.len);
+    saved.len = len;
+    cr_assert_eq(buf_add(&saved, "", 1), ERR_OK);
+    expect_unreadable(vat, &saved, "longer", len);
+
+    fine(xs_vat_start(vat, "#{}")); /* as new */
+    fine(xs_vat_call(vat, "#[\"step\",[]]"));
+    saved.len = len;
+    cr_assert_eq(load(vat, &saved), ERR_OK);
+    fine(xs_vat_call(vat, "#[\"step\",[]]"));
+    buf_clear(&saved);
+}
+
+enum { AT_HASH = 8, AT_BUILD = 40, AT_GOLDEN = 96 }; /* of the header in save.c */
+
+/* Whoever changes the bytes can make the hash fit; then other checks must hold. */
+static void sign(buf_t *saved)
+{
+    hash_t hash = hash_of((bin_t){saved->at + AT_BUILD, saved->len - AT_BUILD});
+    memcpy(saved->at + AT_HASH, &hash, sizeof hash);
+}
+
+Test(xs_save, another_build_or_golden_snapshot_is_refused)
+{
+    AUTO(xs_vat) vat = started("heap.json", (xs_options_t){0});
+    buf_t saved;
+    save(vat, &saved);
+    cr_assert_eq(memcmp(saved.at + AT_BUILD, xs_engine_build(), strlen(xs_engine_build())), 0);
+    sign(&saved);
+    cr_assert_eq(load(vat, &saved), ERR_OK, "sign() makes what save() makes");
+
+    static const size_t places[] = {AT_BUILD, AT_GOLDEN};
+    for (int i = 0; i < 2; i++) {
+        saved.at[places[i]] ^= 1;
+        sign(&saved);
+        expect_unreadable(vat, &saved, "signed again", places[i]);
+        saved.at[places[i]] ^= 1;
+    }
+    sign(&saved);
+    cr_assert_eq(load(vat, &saved), ERR_OK);
+    fine(xs_vat_call(vat, "#[\"step\",[]]"));
     buf_clear(&saved);
 }
