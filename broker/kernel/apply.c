@@ -101,7 +101,10 @@ static void apply_drop_imports(const apply_t *a, const krefs_t *refs)
 {
     for (size_t i = 0; i < refs->count; i++) {
         held_t *held = stated(a, refs->at[i]);
-        if (held) held_reach(a->k, held, false);
+        if (held)
+            held_reach(a->k, held, false);
+        else
+            held_again(a->k, held_find(a->vat, refs->at[i]), a->d, false);
     }
 }
 
@@ -116,6 +119,7 @@ static void apply_retire(const apply_t *a, const krefs_t *refs, bool exported)
 {
     for (size_t i = 0; i < refs->count; i++) {
         held_t *held = stated(a, refs->at[i]);
+        if (!held && !exported) held_again(a->k, held_find(a->vat, refs->at[i]), a->d, true);
         if (!held) continue;
         if (exported) orphan(a, refs->at[i]);
         held_drop(a->k, held);

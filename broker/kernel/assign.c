@@ -11,10 +11,12 @@
 static held_t *introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
 {
     held_t *held = held_find(vat, kref);
-    if (!held)
+    if (!held) {
         held = held_new(k, vat, kref, HELD_REACHABLE, d);
-    else if (kref_is_object(kref))
+    } else if (kref_is_object(kref) && !(held->row.flags & HELD_REACHABLE)) {
         held_reach(k, held, true);
+        held->row.raised_d = d;
+    }
     held->row.intro_d = d;
     touch(k, &held->head);
     return held;
@@ -206,10 +208,11 @@ static log_t *assign_notify(kernel_t *k, kvat_t *vat, const entry_t *entry)
 
 /* ---- */
 
-/* Sends one live row to the vat's worker. */
+/* Sends one live row to the vat's worker: not behind one that cost a worker already, so that it is known
+ * which one the next death is about. */
 void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
 {
-    if (!vat->attached) return;
+    if (!vat->attached || (vat->log != log && vat->log->row.attempts)) return;
 
     /* What is sent has been committed first, so every row up to `assigned` is durable by then. */
     msg_deliver_t msg = {
@@ -251,6 +254,7 @@ static bool window_open(const kvat_t *vat)
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     if (vat->row.state != VAT_RUNNING) return false;
     if (vat->log && vat->log->kind >= ENTRY_REAP && !PLANTED(gc_is_followed)) return false;
+    if (vat->log && vat->log->row.attempts) return false;
     return vat->row.assigned - vat->row.applied < vat->row.window + PLANTED(window_too_wide);
 }
 

@@ -62,6 +62,18 @@ void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t 
     emit(k, TOPIC_CONSOLE, &event);
 }
 
+/* The delivery LOG was given up. */
+void event_poison(kernel_t *k, const kvat_t *vat, const log_t *log, text_t why)
+{
+    if (!(k->topics & TOPIC_CONSOLE)) return;
+    msg_event_t event = of_vat(vat);
+    event.type = text_of("vat-poison");
+    event.d = log->row.d;
+    event.trace = log->trace;
+    event.text = text_cut(why, CONSOLE_BYTES_MAX);
+    emit(k, TOPIC_CONSOLE, &event);
+}
+
 /* A checkpoint of the vat is on its host's disk. */
 void event_checkpoint(kernel_t *k, const kvat_t *vat)
 {

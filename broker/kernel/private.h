@@ -269,6 +269,9 @@ void deliver(kernel_t *k, const kvat_t *vat, const log_t *log);
 /* ---- result.c, check.c, apply.c: a crank comes back ---- */
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg);
 void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg);
+cause_t log_cause(const kvat_t *vat, const log_t *log);
+void crank_said(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_result_t *msg);
+void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint64_t outcome);
 err_t check_crank(kernel_t *k, const kvat_t *vat, const log_t *log, size_t *ret_at);
 uint64_t stated_d(const log_t *log);
 void check_clear(kernel_t *k);
@@ -353,6 +356,13 @@ kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, u
 khost_t *host_find(const kernel_t *k, uint64_t n);
 void host_free(khost_t *host);
 
+/* ---- poison.c: deliveries that their worker does not survive ---- */
+bool poison_result(kernel_t *k, kvat_t *vat, const msg_result_t *msg);
+bool poison_lost(kernel_t *k, kvat_t *vat, err_t error, text_t reason);
+void give_back(kernel_t *k, kvat_t *vat, const log_t *log);
+void held_again(kernel_t *k, held_t *held, uint64_t d, bool forgot);
+void mentions_clear(kernel_t *k);
+
 /* ---- checkpoint.c: what a vat can start from, and how much log is kept for it ---- */
 void on_checkpoint(kernel_t *k, uint32_t from, const msg_checkpoint_t *msg);
 bool checkpoint_agrees(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, hash_t chain);
@@ -368,6 +378,7 @@ effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to);
 blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body);
 void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text);
+void event_poison(kernel_t *k, const kvat_t *vat, const log_t *log, text_t why);
 void event_checkpoint(kernel_t *k, const kvat_t *vat);
 void event_console(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_console_t *line);
 void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry);

@@ -215,6 +215,7 @@ void held_forget(kernel_t *k, held_t *self, uint64_t d, bool anyway)
     }
     self->row.flags &= ~(uint64_t)HELD_EXPORTED;
     touch(k, &self->head);
+    held_again(k, self, d, true);
 }
 
 /* Sets or clears the reachable flag of an object's row. */

@@ -5,7 +5,7 @@
 #include "wire/base/hash.h"
 #include "wire/base/planted.h"
 
-static cause_t log_cause(const kvat_t *vat, const log_t *log)
+cause_t log_cause(const kvat_t *vat, const log_t *log)
 {
     return (cause_t){{vat->id, log->row.d, 0}, log->trace};
 }
@@ -41,6 +41,13 @@ static void console(kernel_t *k, const kvat_t *vat, const log_t *log, bin_t rest
     }
 }
 
+/* What is told of a crank of which nothing happened. */
+void crank_said(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_result_t *msg)
+{
+    console(k, vat, log, msg->console);
+    event_done(k, vat, log, msg, 0);
+}
+
 /* ---- the end of a row ---- */
 
 /* What a notify told, the vat forgot when it ran it. */
@@ -54,7 +61,8 @@ static void retire_told(kernel_t *k, kvat_t *vat, const log_t *log)
     }
 }
 
-static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint64_t outcome)
+/* The row that is next has an outcome, which is never looked at again. */
+void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint64_t outcome)
 {
     log_t *log = vat->log;
     vat->log = log->next;
@@ -84,7 +92,8 @@ static void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint6
         if (log->kind == ENTRY_MESSAGE) vat->cluster->row.messages++;
         touch(k, &vat->cluster->head);
     }
-    retire_told(k, vat, log);
+    if (outcome == LOG_OK) retire_told(k, vat, log);
+    for (log_t *next = log->row.attempts ? vat->log : NULL; next; next = next->next) deliver(k, vat, next);
     log_release(k, log);
     log->next = k->spent;
     k->spent = log;
@@ -160,8 +169,7 @@ static void crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
         apply_crank(k, vat, msg);
         return;
     }
-    console(k, vat, log, msg->console);
-    event_done(k, vat, log, msg, 0);
+    crank_said(k, vat, log, msg);
     if (err) {
         end_illegal(k, vat, log, err, at);
     } else {
@@ -175,8 +183,7 @@ static void failed(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     log_t *log = vat->log;
     const err_row_t *row = err_row((err_t)msg->outcome);
     bool known = (uint64_t)row->err == msg->outcome;
-    console(k, vat, log, msg->console);
-    event_done(k, vat, log, msg, 0);
+    crank_said(k, vat, log, msg);
     text_t why = msg->reason.len ? msg->reason : text_of(row->text);
     vat_end(k, vat, known ? row->err : ERR_OUTCOME_UNKNOWN, text_blob(why), log_cause(vat, log));
 }
@@ -186,8 +193,7 @@ static void failed(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 static void upgrade_undone(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 {
     cause_t cause = log_cause(vat, vat->log);
-    console(k, vat, vat->log, msg->console);
-    event_done(k, vat, vat->log, msg, 0);
+    crank_said(k, vat, vat->log, msg);
     log_applied(k, vat, msg, PLANTED(failed_upgrade_runs_again) ? LOG_OK : LOG_FAILED);
     vat->row.run++; /* what the old worker still says is dropped */
     vat->attached = false;
@@ -222,11 +228,12 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
     }
     if (msg->outcome && vat->log->kind == ENTRY_UPGRADE)
         upgrade_undone(k, vat, msg);
-    else if (msg->outcome)
+    else if (msg->outcome && !poison_result(k, vat, msg))
         failed(k, vat, msg);
-    else
+    else if (!msg->outcome)
         crank(k, vat, msg);
     calls_clear(k);
+    mentions_clear(k);
     checkpoint_applied(k, vat);
 }
 
@@ -242,7 +249,7 @@ void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
         return;
     }
     if (vat->row.state == VAT_QUARANTINED) return;
-    if (msg->run != vat->row.run || msg->d <= vat->row.applied || msg->d > vat->row.assigned) {
+    if (msg->run != vat->row.run || msg->d != vat->row.applied + 1 || !vat->log) {
         if (!vat->attached) vat->asked = false;
         vat_push(k, vat);
         return;
@@ -258,5 +265,6 @@ void on_lost(kernel_t *k, host_t from, const msg_lost_t *msg)
         vat->asked = false;
         return;
     }
-    vat_end(k, vat, error, text_blob(why), log_cause(vat, vat->log));
+    if (!poison_lost(k, vat, error, why))
+        vat_end(k, vat, error, text_blob(why), log_cause(vat, vat->log));
 }

@@ -369,6 +369,8 @@ struct kernel {
     size_t seen_count, seen_room;
     map_t seen_at;
     uint64_t next_object, next_promise;
+    map_t later; /* kref -> first row in flight of LATER_VAT behind LATER_D that mentions it */
+    uint64_t later_vat, later_d;
 
     size_t busy;
     waiter_t *quiets;

@@ -12,6 +12,7 @@ typedef struct rig rig_t;
 typedef struct {
     unsigned window, serial, reap_deliveries;
     unsigned critical; /* bit i: the i-th vat */
+    unsigned poison;   /* as in LAUNCH_VAT */
     const char *services, *host;
     bool no_start; /* leave the start deliveries to the test */
     bool system, ocap;            /* a system cluster; of ocap-kernel's dialect */

@@ -236,7 +236,7 @@ Test(host, strangers_that_are_lost_are_ended)
 
 Test(host, a_worker_that_is_lost_for_an_unknown_reason)
 {
-    lose(1, 54321, "");
+    lose(0, 54321, "");
     expect_listed(err_text(ERR_VAT_CRASHED));
 }
 
