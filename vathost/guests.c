@@ -9,6 +9,8 @@
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
+enum { LOOK_MS = 1000 };
+
 static void guest_free(guest_t *guest)
 {
     pull_end(guest);
@@ -149,6 +151,30 @@ void guests_start_again(guest_t *guest, uint64_t now_ms)
     guests_start_later(guest, now_ms + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS));
 }
 
+/* A vat whose worker found the disk full waits until there is room; nobody has to tell us. */
+static bool has_room(guests_t *self, guest_t *guest, uint64_t now_ms)
+{
+    if (!guest->full) return true;
+    if (now_ms - self->room_ms >= LOOK_MS || !self->room_ms) {
+        bool full = !vault_has_room(self->options.vault);
+        if (self->full && !full) log_info("disk_has_room");
+        self->full = full;
+        self->room_ms = now_ms;
+    }
+    if (!self->full) return true;
+    guests_start_later(guest, now_ms + LOOK_MS);
+    return false;
+}
+
+void guests_disk_full(guests_t *self, guest_t *guest, uint64_t now_ms)
+{
+    if (!self->full) log_error("disk_full", kv_num("vat", guest->vat.n));
+    self->full = guest->full = true;
+    self->room_ms = now_ms;
+    guests_start_again(guest, now_ms);
+    if (guest->start_at_ms < now_ms + LOOK_MS) guests_start_later(guest, now_ms + LOOK_MS);
+}
+
 void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
 {
     char bundle[PATH_BYTES_MAX];
@@ -156,6 +182,7 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
 
     wake(self, guest);
     guest->start_at_ms = 0;
+    if (self->ending || !has_room(self, guest, now_ms)) return;
     guest->due = map_get(&self->leaving, guest->vat.n) != NULL;
     if (guest->due) return; /* the one before has the database open */
     if (!bundle_of_start(self, guest, bundle) || !pull_of_start(self, guest, now_ms)) return;
@@ -385,6 +412,26 @@ void guests_session(guests_t *self, id128_t kernel)
     bundle_session(self);
     pull_session(self);
     ship_session(self);
+}
+
+void guests_finish(guests_t *self)
+{
+    self->ending = true;
+    for (guest_t *guest = self->awake; guest; guest = guest->next) {
+        worker_t *worker = guest->worker;
+        if (!worker || !worker->run || worker->sleep_ms) continue;
+        msg_checkpoint_ask_t ask = {guest->vat, guest->inc, guest->pgen, worker->run, 0};
+        worker->finishing = true;
+        guests_tell_worker(self, worker, TAG_checkpoint_ask, &ask);
+    }
+    FAILPOINT(vathost_asked_last);
+}
+
+bool guests_finished(const guests_t *self)
+{
+    const guest_t *guest = self->awake;
+    while (guest && !(guest->worker && guest->worker->finishing)) guest = guest->next;
+    return !guest;
 }
 
 bool guests_work(guests_t *self) { return ship_work(self); }

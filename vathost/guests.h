@@ -60,5 +60,9 @@ bool guests_work(guests_t *self);
 /* Starts what is due, ends what is late. */
 void guests_tick(guests_t *self, uint64_t now_ms);
 
+/* The host ends: asks workers for a last checkpoint. Finished: none is awaited any more. */
+void guests_finish(guests_t *self);
+bool guests_finished(const guests_t *self);
+
 /* Ends all of them and forgets them, with their databases: the broker is another one. */
 void guests_end_all(guests_t *self);

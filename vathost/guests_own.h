@@ -31,6 +31,7 @@ struct worker {
     uint64_t ask_at_ms;            /* when to ask the broker for it again; 0: it was asked */
     uint64_t saves_ms;             /* since when it writes a checkpoint; 0: it does not */
     bool late;                     /* killed by the clock */
+    bool finishing;                /* asked for its last checkpoint */
     uint64_t sleep_ms;             /* since when it is told to sleep; 0: it is not */
     bool diverged;
 };
@@ -65,6 +66,7 @@ struct guest {
     pull_t *pull;         /* its database is; NULL: it is here, or begins empty */
     bool due;             /* a worker starts when the one before has ended */
     uint64_t start_at_ms; /* when to start a worker; 0: when the broker asks */
+    bool full;            /* the disk was, for its last worker */
     unsigned failures;    /* workers that ended since a result came */
 };
 
@@ -77,6 +79,9 @@ struct guests {
     map_t workers; /* by token */
     map_t leaving; /* by vat number: its workers that have to end */
     id128_t kernel;
+    bool ending;      /* no worker is started any more */
+    bool full;        /* some vat waits for room on the disk */
+    uint64_t room_ms; /* when that was looked at last */
     uint64_t token_next;
     buf_t frame;
 };
@@ -90,6 +95,8 @@ void guests_start_later(guest_t *guest, uint64_t at_ms);
 void guests_start_again(guest_t *guest, uint64_t now_ms);
 /* GUEST has no worker, and needs none until the broker asks. */
 void guests_sleep(guest_t *guest);
+/* GUEST's worker ended because the disk is full: the next one waits for room. */
+void guests_disk_full(guests_t *self, guest_t *guest, uint64_t now_ms);
 /* A worker that was let go has ended. */
 void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms);
 

@@ -33,6 +33,8 @@ static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
     case TAG_checkpoint:
         if (worker->saves_ms) worker->since_ms = now_ms;
         worker->saves_ms = 0;
+        worker->finishing = false;
+        worker->guest->full = false;
         break;
     case TAG_diverged: worker->diverged = true; break;
     default: break;
@@ -199,6 +201,7 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
     guest_t *guest = worker->guest;
     err_t err = blame(worker, status);
     bool done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE;
+    bool full = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_FULL;
 
     guest->worker = NULL;
     if (worker->sleep_ms) {
@@ -217,6 +220,8 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
     } else if (done) {
         /* Its last result said so; VAT_END follows. */
         guests_start_later(guest, now_ms + SAID_ITS_END_MS);
+    } else if (full) {
+        guests_disk_full(self, guest, now_ms);
     } else {
         log_warn("worker_restart", kv_num("vat", guest->vat.n), kv_num("status", (unsigned)status));
         guests_start_again(guest, now_ms);

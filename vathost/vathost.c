@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,8 +32,13 @@ enum {
     AT_SIGNALS, /* what an event of the epoll is about; from GUESTS_TOKEN_FIRST on a worker */
 
     TICK_MS = 250,
-    REOPEN_MS = 100,
-    REFUSED_MS = 1000,
+    REOPEN_MS = 100, /* the pause before the next attempt, doubled each time */
+    REOPEN_DOUBLINGS = 5,
+    REFUSED_MS = 1000, /* at least so long when the broker did not want us */
+    /* A broker that is silent for so long is lost. Its last word may have come just before the link was cut, and
+     * we look once a tick: so a cut is noticed before LINK_LOST_MS are over. */
+    SILENT_MS = LINK_LOST_MS - 2 * TICK_MS,
+    END_MS = 2000, /* an orderly end waits so long for checkpoints */
     FRAMES_PER_TURN = 1000,
     EVENTS_PER_TURN = 64,
     CREWS_LOST_MAX = 5,
@@ -45,6 +51,8 @@ struct vathost {
     int epoll;
     link_t link;
     uint64_t open_at_ms, heard_ms, said_ms;
+    unsigned attempts;     /* since the last session */
+    uint64_t end_ms;       /* when an end was asked for; 0: it was not */
     id128_t instance;      /* of this process: one that comes back after another is a clone */
     id128_t nonce, kernel; /* kernel: of the broker this host belongs to; zero: none yet */
     uint64_t epoch;        /* highest accepted */
@@ -94,6 +102,15 @@ static void load_session(vathost_t *self)
     fclose(file);
 }
 
+static bool sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool ok = fsync(fd) == 0;
+    close(fd);
+    return ok;
+}
+
 static bool save_session(const vathost_t *self)
 {
     char path[PATH_BYTES_MAX], fresh[PATH_BYTES_MAX], hex[33];
@@ -108,7 +125,7 @@ static bool save_session(const vathost_t *self)
     bool ok = dprintf(fd, "%s %" PRIu64 "\n", hex, self->epoch) > 0 && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
     FAILPOINT(vathost_session_new);
-    ok = ok && rename(fresh, path) == 0;
+    ok = ok && rename(fresh, path) == 0 && sync_folder(self->options.state);
     FAILPOINT(vathost_session_saved);
     return ok;
 }
@@ -152,11 +169,18 @@ static void open_link(vathost_t *self)
     self->link = LINK_OPENING;
 }
 
-static void lose_link(vathost_t *self, uint64_t pause_ms)
+/* The next attempt comes after AT_LEAST_MS, later the more there were in vain; never not at all. */
+static void lose_link(vathost_t *self, uint64_t at_least_ms)
 {
+    unsigned n = self->attempts++;
+    uint64_t pause_ms = (uint64_t)REOPEN_MS << (n < REOPEN_DOUBLINGS ? n : REOPEN_DOUBLINGS);
+    uint8_t chance = 0;
+    (void)getrandom(&chance, sizeof chance, 0);
+    pause_ms +=
+        pause_ms * chance / 1024; /* hosts of one broker that comes back do not come all at once */
     if (self->link == LINK_OPEN) log_warn("link_lost");
     self->link = LINK_CLOSED;
-    self->open_at_ms = now_ms() + pause_ms;
+    self->open_at_ms = now_ms() + (pause_ms > at_least_ms ? pause_ms : at_least_ms);
 }
 
 static void say_hello(vathost_t *self)
@@ -190,9 +214,30 @@ static err_t accept_broker(vathost_t *self, const msg_welcome_t *welcome)
     if (!same) guests_end_all(self->guests);
     if (same && welcome->epoch == self->epoch) return ERR_OK;
 
+    id128_t kernel = self->kernel;
+    uint64_t epoch = self->epoch;
     self->kernel = welcome->kernel;
     self->epoch = welcome->epoch;
-    return save_session(self) ? ERR_OK : ERR_STORE;
+    if (save_session(self)) return ERR_OK;
+    err_t err = errno == ENOSPC || errno == EDQUOT ? ERR_STORE_FULL : ERR_STORE;
+    self->kernel = kernel; /* what is not on the disk was not accepted */
+    self->epoch = epoch;
+    return err;
+}
+
+static void reject_broker(vathost_t *self, const msg_welcome_t *welcome, err_t err)
+{
+    char why[128];
+    if (err == ERR_STORE_FULL) {
+        log_error("session_file", kv_str("why", err_name(err)));
+        lose_link(self, REFUSED_MS); /* until there is room */
+    } else if (err == ERR_STORE) {
+        stop(self, err, "the session file cannot be written");
+    } else {
+        snprintf(why, sizeof why, "the broker is at epoch %" PRIu64 ", this host has seen %" PRIu64,
+                 welcome->epoch, self->epoch);
+        stop(self, err, why);
+    }
 }
 
 static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
@@ -202,13 +247,11 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
     FAILPOINT(vathost_welcomed);
     err_t err = accept_broker(self, welcome);
     if (err) {
-        char why[128];
-        snprintf(why, sizeof why, "the broker is at epoch %" PRIu64 ", this host has seen %" PRIu64,
-                 welcome->epoch, self->epoch);
-        stop(self, err, err == ERR_STORE ? "the session file cannot be written" : why);
+        reject_broker(self, welcome, err);
         return;
     }
     self->link = LINK_OPEN;
+    self->attempts = 0;
     log_info("session", kv_num("number", welcome->host.n), kv_num("epoch", welcome->epoch));
     say_ready(self, welcome->host);
     guests_session(self->guests, self->kernel);
@@ -232,8 +275,12 @@ static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
         if (self->link == LINK_OPEN) say_hello(self);
         break;
     case ERR_KEY_REFUSED: on_refused(self); break;
+    /* A HELLO of ours that was under way for long may have come after the present one. Whether another
+     * process has our key is for the broker to find out. */
+    case ERR_STALE_SESSION: lose_link(self, REFUSED_MS); break;
     case ERR_PROTOCOL_RANGE:
-    case ERR_STALE_SESSION: stop(self, (err_t)refuse->error, "the broker says so"); break;
+    case ERR_HOST_CLONED:
+    case ERR_HOST_DISAVOWED: stop(self, (err_t)refuse->error, "the broker says so"); break;
     case ERR_STORE_DAMAGED: /* it compares epochs as well */
         stop(self, ERR_BROKER_WENT_BACK, "the broker says so");
         break;
@@ -258,7 +305,8 @@ static void on_frame(vathost_t *self, bin_t frame)
     case TAG_ping: say(self, TAG_pong, &msg.body.ping); break;
     case TAG_pong: break;
     default:
-        if (self->link == LINK_OPEN) guests_take(self->guests, &msg, frame, self->heard_ms);
+        if (self->link == LINK_OPEN && !self->end_ms)
+            guests_take(self->guests, &msg, frame, self->heard_ms);
     }
     msg_clear(&msg);
 }
@@ -271,7 +319,7 @@ static bool drain_link(vathost_t *self)
         switch (dealer_take(self->options.dealer, &frame)) {
         case DEALER_NOTHING: return true;
         case DEALER_UP: say_hello(self); break;
-        case DEALER_DOWN: lose_link(self, REOPEN_MS); break;
+        case DEALER_DOWN: lose_link(self, 0); break;
         case DEALER_REFUSED: on_refused(self); break;
         case DEALER_FRAME: on_frame(self, frame); break;
         }
@@ -281,7 +329,7 @@ static bool drain_link(vathost_t *self)
 
 static void tick_link(vathost_t *self, uint64_t now)
 {
-    bool silent = now - self->heard_ms > LINK_LOST_MS;
+    bool silent = now - self->heard_ms > SILENT_MS;
 
     if (self->link == LINK_CLOSED && now >= self->open_at_ms) open_link(self);
     if ((self->link == LINK_HELLO || self->link == LINK_OPEN) && silent) lose_link(self, 0);
@@ -331,6 +379,25 @@ static void drain_crew(vathost_t *self)
     }
 }
 
+/* ---- the end ---- */
+
+/* Checkpoints spare the workers that come after us their replays. More than that is not lost without
+ * them, so the wait is short. */
+static void begin_end(vathost_t *self)
+{
+    struct signalfd_siginfo info;
+    while (read(self->options.signals, &info, sizeof info) > 0) continue;
+    if (self->end_ms) return;
+    self->end_ms = now_ms();
+    guests_finish(self->guests);
+}
+
+static void look_for_end(vathost_t *self)
+{
+    if (!self->end_ms || self->stop) return;
+    if (guests_finished(self->guests) || now_ms() - self->end_ms > END_MS) stop(self, ERR_OK, "");
+}
+
 /* ---- the loop ---- */
 
 static void turn(vathost_t *self)
@@ -346,7 +413,7 @@ static void turn(vathost_t *self)
         switch (events[i].data.u64) {
         case AT_DEALER: break;
         case AT_CREW: drain_crew(self); break;
-        case AT_SIGNALS: stop(self, ERR_OK, ""); break;
+        case AT_SIGNALS: begin_end(self); break;
         default: guests_pipe(self->guests, events[i].data.u64, now_ms());
         }
     }
@@ -358,12 +425,13 @@ err_t vathost_run(vathost_t *self)
 
     while (!self->stop) {
         turn(self);
+        look_for_end(self);
         uint64_t now = now_ms();
         if (self->stop || now - ticked_ms < TICK_MS) continue;
         ticked_ms = now;
         /* Nothing is asked of the broker before the engine can say which build it is. */
         if (self->crew_ready || self->ready_said) tick_link(self, now);
-        if (!self->stop) guests_tick(self->guests, now);
+        if (!self->stop && !self->end_ms) guests_tick(self->guests, now);
     }
     return self->err;
 }

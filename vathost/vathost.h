@@ -5,7 +5,10 @@
  *   H2  a lost link costs nothing: the session is opened again, and every worker says where it stands;
  *   H3  a broker whose epoch is lower than one this host has accepted has forgotten what happened
  *       since: the host refuses it;
- *   H4  when the host ends, however it ends, no process of it is left. */
+ *   H4  a link is opened again for ever; only a broker that went back, or that says that this host is a
+ *       clone or declared gone, ends the host;
+ *   H5  an end that was asked for waits a moment for the workers' checkpoints;
+ *   H6  when the host ends, however it ends, no process of it is left. */
 #pragma once
 #include "vathost/io/bundles.h"
 #include "vathost/io/crew.h"
@@ -20,7 +23,7 @@ typedef struct {
     bundles_t *bundles;
     vault_t *vault;
     crew_t *crew; /* taken over */
-    int signals;  /* signalfd: readable when the host has to end */
+    int signals;  /* signalfd, non-blocking: readable when the host has to end */
     int ready_fd; /* gets one line when the first session stands */
 } vathost_options_t;
 
@@ -29,6 +32,7 @@ vathost_t *vathost_new(const vathost_options_t *options);
 void vathost_destroy(vathost_t **self_p);
 
 /* Works until a signal comes (OK) or it cannot go on; vathost_why() then says more. Fails with
- * BAD_VALUE (the endpoint), PROTOCOL_RANGE, STALE_SESSION, BROKER_WENT_BACK, PROCESS_FAILED, STORE. */
+ * BAD_VALUE (the endpoint), PROTOCOL_RANGE, HOST_CLONED, HOST_DISAVOWED, BROKER_WENT_BACK,
+ * PROCESS_FAILED, STORE. */
 CHECKED err_t vathost_run(vathost_t *self);
 const char *vathost_why(const vathost_t *self);

@@ -18,6 +18,7 @@ enum {
     RECONNECT_MS = 50,
     RECONNECT_MAX_MS = 1000,
     HANDSHAKE_MS = 3000,
+    CONNECT_MS = 3000, /* the system's own attempts come minutes apart when a cut was long */
 };
 
 struct dealer {
@@ -85,6 +86,7 @@ static void set_options(dealer_t *self, void *sock)
     set(sock, ZMQ_RECONNECT_IVL, RECONNECT_MS);
     set(sock, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS);
     set(sock, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    set(sock, ZMQ_CONNECT_TIMEOUT, CONNECT_MS);
 }
 
 static void watch(dealer_t *self, void *sock)

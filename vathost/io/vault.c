@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "wire/base/failpoint.h"
@@ -184,6 +185,17 @@ void vault_delete_all(vault_t *self)
 {
     forget_all(self);
     (void)walk(self, true);
+}
+
+/* A twentieth of a small disk, or enough for a large checkpoint. */
+bool vault_has_room(const vault_t *self)
+{
+    enum { ROOM_BYTES = 64 * 1024 * 1024 };
+    struct statvfs about;
+    if (statvfs(self->dir, &about) != 0) return true; /* a worker will find out */
+    uint64_t all = (uint64_t)about.f_blocks * about.f_frsize;
+    uint64_t left = (uint64_t)about.f_bavail * about.f_frsize;
+    return left >= (all / 20 < ROOM_BYTES ? all / 20 : ROOM_BYTES);
 }
 
 /* ---- copies ---- */

@@ -30,6 +30,9 @@ bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen);
 /* Deletes the databases of VAT up to placement PGEN. No process may have one open that is wanted. */
 void vault_delete(vault_t *self, vat_t vat, uint64_t pgen);
 
+/* Whether there is room on the disk for a vat to go on. */
+bool vault_has_room(const vault_t *self);
+
 /* Deletes all of them. */
 void vault_delete_all(vault_t *self);
 

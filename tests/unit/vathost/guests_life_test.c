@@ -205,3 +205,31 @@ Test(guests_life, a_vat_that_sleeps_ends_with_its_database)
     from_broker(TAG_vat_new, &new);
     cr_expect_eq(started, 2);
 }
+
+/* ---- a full disk ---- */
+
+enum { FULL = 43 << 8 };
+
+Test(guests_life, a_vat_that_found_the_disk_full_waits_and_goes_on)
+{
+    attached_to(5);
+    delivers(TAG_deliver_reap, 1);
+    guests_ended(guests, token, FULL, 100);
+    cr_expect_eq(losts, 0, "the vat did nothing wrong");
+    cr_expect_eq(started, 1);
+    guests_tick(guests, 900);
+    cr_expect_eq(started, 1);
+    guests_tick(guests, 1200);
+    cr_expect_eq(started, 2, "there is room, as far as the host can see");
+    for (uint64_t n = 1; n <= 8; n++) {
+        guests_ended(guests, token, FULL, 20000 * n);
+        guests_tick(guests, 20000 * n + 900);
+        cr_expect_eq(started, n + 1, "never faster than once a second");
+        guests_tick(guests, 20000 * n + 11000);
+        cr_expect_eq(started, n + 2);
+    }
+    msg_vat_new_t new = new_of(3, 1);
+    guests_ended(guests, token, FULL, 200000);
+    from_broker(TAG_vat_new, &new);
+    cr_expect_eq(started, 10, "the broker's asking makes no room");
+}

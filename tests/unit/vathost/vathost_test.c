@@ -1,0 +1,389 @@
+/* A vathost's session, its link, and its end. There is no network and no process: the test is the dealer, the
+ * broker behind it, and the crew. Each broker is a function that answers what the host says. */
+#include "vathost/vathost.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/unit/vathost/guests_rig.h"
+#include "wire/base/hash.h"
+
+enum { EVENTS = 64, EPOCH = 7 };
+
+static vathost_t *host;
+static int wakes = -1, other = -1, signals;
+static void (*broker)(const msg_t *msg);
+static void (*worker)(void); /* gets a look at its socket at each turn */
+static id128_t instance;
+static size_t opens, hellos, pings;
+static uint64_t opened_ms[EVENTS];
+
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void wake(int fd)
+{
+    uint64_t one = 1;
+    cr_assert_eq(write(fd, &one, sizeof one), (ssize_t)sizeof one);
+}
+
+static void end_host(void) { wake(signals); }
+
+/* ---- the dealer ---- */
+
+static struct {
+    dealer_event_t event;
+    buf_t frame;
+} queue[EVENTS];
+static size_t first, behind;
+
+static void happens(dealer_event_t event)
+{
+    cr_assert_lt(behind - first, EVENTS);
+    queue[behind++ % EVENTS].event = event;
+    wake(wakes);
+}
+
+static void broker_says(msg_tag_t tag, const void *body)
+{
+    buf_t *frame = &queue[behind % EVENTS].frame;
+    frame->max = FRAME_BYTES_MAX;
+    buf_reset(frame);
+    cr_assert_eq(msg_encode(tag, body, frame), ERR_OK);
+    happens(DEALER_FRAME);
+}
+
+err_t dealer_open(dealer_t *self)
+{
+    (void)self;
+    first = behind;
+    close(wakes);
+    close(other);
+    wakes = eventfd(0, EFD_NONBLOCK);
+    other = eventfd(0, EFD_NONBLOCK);
+    cr_assert_lt(opens, EVENTS, "it tries far too often");
+    opened_ms[opens++] = now_ms();
+    happens(DEALER_UP);
+    return ERR_OK;
+}
+
+void dealer_fds(const dealer_t *self, int ret[DEALER_FDS])
+{
+    (void)self;
+    ret[0] = wakes;
+    ret[1] = other;
+}
+
+dealer_event_t dealer_take(dealer_t *self, bin_t *ret)
+{
+    uint64_t many;
+    (void)self;
+    if (worker) worker();
+    if (first == behind) {
+        (void)!read(wakes, &many, sizeof many);
+        return DEALER_NOTHING;
+    }
+    size_t at = first++ % EVENTS;
+    *ret = (bin_t){queue[at].frame.at, queue[at].frame.len};
+    return queue[at].event;
+}
+
+bool dealer_send(dealer_t *self, bin_t frame)
+{
+    msg_t msg;
+    (void)self;
+    cr_assert_eq(msg_decode(frame, &msg), ERR_OK);
+    if (msg.tag == TAG_hello) {
+        if (hellos++)
+            cr_expect(id_same(instance, msg.body.hello.instance), "one process, one instance");
+        instance = msg.body.hello.instance;
+    }
+    pings += msg.tag == TAG_ping;
+    broker(&msg);
+    msg_clear(&msg);
+    return true;
+}
+
+/* ---- the crew: what the rig of the guests does not have ---- */
+
+static bool crew_said;
+
+err_t crew_new(const char *program, crew_t **ret)
+{
+    (void)program, (void)ret;
+    return ERR_PROCESS_FAILED;
+}
+void crew_destroy(crew_t **self_p) { *self_p = NULL; }
+int crew_fd(const crew_t *self)
+{
+    (void)self;
+    int fd = eventfd(1, EFD_NONBLOCK);
+    return fd;
+}
+crew_event_t crew_take(crew_t *self)
+{
+    (void)self;
+    if (crew_said) return (crew_event_t){.kind = CREW_NOTHING};
+    crew_said = true;
+    return (crew_event_t){.kind = CREW_READY, .engine = "engine"};
+}
+
+/* ---- brokers ---- */
+
+static void welcome(const msg_t *msg, uint64_t epoch)
+{
+    msg_welcome_t welcome = {
+        .proto = 1, .nonce = msg->body.hello.nonce, .epoch = epoch, .kernel = kernel, .host = {1}};
+    broker_says(TAG_welcome, &welcome);
+}
+
+static void refuses(err_t err)
+{
+    msg_refuse_t refuse = {err, TAG_hello, text_of("no")};
+    broker_says(TAG_refuse, &refuse);
+}
+
+static void make(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    snprintf(dir, sizeof dir, "/tmp/vathost-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
+    signals = eventfd(0, EFD_NONBLOCK);
+    host = vathost_new(&(vathost_options_t){.state = dir,
+                                            .name = "h",
+                                            .program = "none",
+                                            .vault = vault,
+                                            .signals = signals,
+                                            .ready_fd = open("/dev/null", O_WRONLY)});
+}
+
+static void unmake(void)
+{
+    char command[128];
+    vathost_destroy(&host);
+    vault_destroy(&vault);
+    for (size_t i = 0; i < EVENTS; i++) buf_clear(&queue[i].frame);
+    frames_clear(&told);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(vathost, .init = make, .fini = unmake);
+
+/* ---- sessions ---- */
+
+static void takes_all(const msg_t *msg)
+{
+    if (msg->tag != TAG_hello) return;
+    welcome(msg, EPOCH);
+    end_host();
+}
+
+Test(vathost, ends_when_it_is_asked_to)
+{
+    broker = takes_all;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect_eq(hellos, 1);
+}
+
+static void finds_it_stale(const msg_t *msg)
+{
+    if (msg->tag != TAG_hello) return;
+    if (hellos < 3)
+        refuses(ERR_STALE_SESSION);
+    else
+        takes_all(msg);
+}
+
+Test(vathost, a_stale_session_is_followed_by_the_next)
+{
+    broker = finds_it_stale;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect_eq(hellos, 3);
+    cr_expect_eq(opens, 3, "nothing of the old link arrives in the next");
+    cr_expect_geq(opened_ms[1] - opened_ms[0], 900, "two that share a key do not chase each other");
+}
+
+static void knows_a_clone(const msg_t *msg)
+{
+    if (msg->tag == TAG_hello) refuses(ERR_HOST_CLONED);
+}
+
+static void has_disavowed_it(const msg_t *msg)
+{
+    if (msg->tag == TAG_hello) refuses(ERR_HOST_DISAVOWED);
+}
+
+Test(vathost, a_clone_ends)
+{
+    broker = knows_a_clone;
+    cr_expect_eq(vathost_run(host), ERR_HOST_CLONED);
+    cr_expect_eq(opens, 1);
+}
+
+Test(vathost, one_that_was_declared_gone_ends)
+{
+    broker = has_disavowed_it;
+    cr_expect_eq(vathost_run(host), ERR_HOST_DISAVOWED);
+}
+
+static void goes_back(const msg_t *msg)
+{
+    if (msg->tag != TAG_hello) return;
+    welcome(msg, hellos == 1 ? EPOCH : EPOCH - 1);
+    if (hellos == 1) happens(DEALER_DOWN);
+}
+
+Test(vathost, a_broker_that_forgot_is_refused)
+{
+    broker = goes_back;
+    cr_expect_eq(vathost_run(host), ERR_BROKER_WENT_BACK);
+}
+
+static void has_forgotten_the_session(const msg_t *msg)
+{
+    static bool asked;
+    if (msg->tag != TAG_hello) return;
+    welcome(msg, EPOCH);
+    if (asked)
+        end_host();
+    else
+        refuses(ERR_NEED_HELLO);
+    asked = true;
+}
+
+Test(vathost, says_hello_when_it_is_asked_to)
+{
+    broker = has_forgotten_the_session;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect_eq(hellos, 2);
+    cr_expect_eq(opens, 1);
+}
+
+/* ---- the link ---- */
+
+static void cuts(const msg_t *msg)
+{
+    if (msg->tag != TAG_hello) return;
+    happens(DEALER_DOWN);
+    if (hellos == 6) end_host();
+}
+
+Test(vathost, attempts_come_further_and_further_apart)
+{
+    broker = cuts;
+    uint64_t began = now_ms();
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    uint64_t took = now_ms() - began;
+    cr_expect_eq(opens, 6);
+    cr_expect_geq(took, 3000);
+    cr_expect_leq(opened_ms[1] - opened_ms[0], 700, "the first comes soon");
+}
+
+static void falls_silent(const msg_t *msg)
+{
+    if (msg->tag != TAG_hello) return;
+    if (hellos == 1)
+        welcome(msg, EPOCH);
+    else
+        takes_all(msg);
+}
+
+Test(vathost, a_link_that_is_half_open_is_noticed_in_time)
+{
+    broker = falls_silent;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_assert_eq(opens, 2);
+    uint64_t took = opened_ms[1] - opened_ms[0];
+    cr_expect(took > LINK_LOST_MS / 2 && took <= LINK_LOST_MS + 500, "%llu ms",
+              (unsigned long long)took);
+    cr_expect_geq(pings, LINK_LOST_MS / LINK_BEAT_MS - 3);
+}
+
+/* ---- the end ---- */
+
+static uint64_t asked_ms;
+static bool asked;
+
+/* The worker's side, driven by what the host says to the broker: it attaches when its vat is placed, the
+ * broker gives it a run and asks the host to end; then it makes its last checkpoint, or hangs. */
+static void worker_says(msg_tag_t tag, const void *body)
+{
+    uint8_t head[FRAME_HEAD_BYTES];
+    buf_t frame = buf_of(FRAME_BYTES_MAX);
+    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
+    frames_head(frame.len, head);
+    cr_assert_eq(write(far_end, head, sizeof head), (ssize_t)sizeof head);
+    cr_assert_eq(write(far_end, frame.at, frame.len), (ssize_t)frame.len);
+    buf_clear(&frame);
+}
+
+static void places_a_vat(const msg_t *msg)
+{
+    msg_attached_t attached = {.vat = vat, .inc = 1, .pgen = 1, .run = 5};
+    msg_vat_new_t new = new_of(3, 1);
+    switch (msg->tag) {
+    case TAG_hello:
+        welcome(msg, EPOCH);
+        broker_says(TAG_vat_new, &new);
+        broker_says(TAG_ping, &(msg_ping_t){EPOCH});
+        break;
+    case TAG_pong: /* the worker was started */
+        worker_says(TAG_attach, &(msg_attach_t){.vat = vat, .inc = 1, .pgen = 1});
+        break;
+    case TAG_attach:
+        broker_says(TAG_attached, &attached);
+        asked_ms = now_ms();
+        end_host();
+        break;
+    default: break;
+    }
+}
+
+static void looks(void)
+{
+    for (const msg_t *msg; far_end >= 0 && (msg = hears());) {
+        if (msg->tag != TAG_checkpoint_ask) continue;
+        asked = msg->body.checkpoint_ask.run == 5 && msg->body.checkpoint_ask.vat.n == vat.n;
+    }
+}
+
+static void answers(void)
+{
+    bool was = asked;
+    looks();
+    if (asked && !was)
+        worker_says(TAG_checkpoint, &(msg_checkpoint_t){.vat = vat, .inc = 1, .pgen = 1, .run = 5});
+}
+
+Test(vathost, waits_a_moment_for_a_worker_that_hangs)
+{
+    broker = places_a_vat;
+    worker = looks;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    uint64_t took = now_ms() - asked_ms;
+    cr_expect(asked);
+    cr_expect(took >= 1500 && took < 5000, "%llu ms", (unsigned long long)took);
+}
+
+Test(vathost, does_not_wait_for_one_that_answers)
+{
+    broker = places_a_vat;
+    worker = answers;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect(asked);
+    cr_expect_lt(now_ms() - asked_ms, 1500);
+}
