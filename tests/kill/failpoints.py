@@ -40,6 +40,7 @@ class Board:
     def __init__(self, path):
         self.path = path
         self.rows = rows()
+        self.seen = {}
         self.index = {name: number for number, (name, _, _) in enumerate(self.rows)}
         size = HEAD.size + len(self.rows) * CELL.size
         with open(path, "wb") as file:
@@ -67,3 +68,12 @@ class Board:
 
     def died(self, label):
         return self.cell(label)[2]
+
+    def new_deaths(self):
+        """[(label, process)] for each death since this was asked last."""
+        found = []
+        for name, process, _ in self.rows:
+            died = self.died(name)
+            found += [(name, process)] * (died - self.seen.get(name, 0))
+            self.seen[name] = died
+        return found
