@@ -153,6 +153,9 @@ static err_t send_effect(broker_t *self, const effect_t *effect)
         peers_each(self->peers, send_if_watching, &(leaving_t){self, effect, 0});
         break;
     case EFFECT_ROWS: return send_rows(self, effect);
+    case EFFECT_PULL:
+    case EFFECT_DISCARD:
+    case EFFECT_BACKUP: break;
     case EFFECT_STOP: self->stopped = true; break;
     case EFFECT_AGENT: outside_effect(self, effect); break;
     }

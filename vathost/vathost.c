@@ -253,6 +253,7 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
     self->link = LINK_OPEN;
     self->attempts = 0;
     log_info("session", kv_num("number", welcome->host.n), kv_num("epoch", welcome->epoch));
+    say(self, TAG_present, &(msg_present_t){welcome->session});
     say_ready(self, welcome->host);
     guests_session(self->guests, self->kernel);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "broker/kernel/audit.h"
+#include "wire/base/hash.h"
 
 /* ---- objects ---- */
 
@@ -250,9 +251,32 @@ static void check_life(recount_t *a, const kvat_t *vat)
         found(a, "K44", row, "ended, should decide nothing any more, and decides promises");
 }
 
+/* What can be started from. */
+static void check_mirror(recount_t *a, const kvat_t *vat)
+{
+    which_t row = row_of_vat(vat);
+    const mirror_t *mirror = vat->mirror;
+    if (vat->row.moving && !host_find(a->k, vat->row.moving))
+        found(a, "X2", row, "moves to h%" PRIu64 ", should be a known host", vat->row.moving);
+    if (vat->move_request && !vat->row.moving)
+        found(a, "X2", row, "a MOVE waits for it, and it does not move");
+    if (!vat_alive(vat) && (mirror || vat->row.moving))
+        found(a, "X2", row, "ended, should neither move nor have a copy");
+    if (!mirror) return;
+    if (mirror->row.d < vat->row.safe || mirror->row.d > vat->row.assigned)
+        found(a, "X3", row, "its copy ends with %" PRIu64 ", should be between safe, %" PRIu64
+              ", and assigned, %" PRIu64, mirror->row.d, vat->row.safe, vat->row.assigned);
+    if (mirror->row.pgen > vat->row.pgen)
+        found(a, "X3", row, "its copy is of placement %" PRIu64 ", should be at most %" PRIu64,
+              mirror->row.pgen, vat->row.pgen);
+    if (hash_none(mirror->hash) || !mirror->row.bytes)
+        found(a, "X3", row, "its copy is of no file");
+}
+
 static void check_vat(recount_t *a, const kvat_t *vat)
 {
     which_t row = row_of_vat(vat);
+    check_mirror(a, vat);
     check_flight(a, vat);
     check_life(a, vat);
     for (const promise_t *promise = vat->decides; promise; promise = promise->decided_next)
@@ -329,6 +353,12 @@ static void check_cluster(recount_t *a, const kcluster_t *cluster)
 static void check_host(recount_t *a, const khost_t *host)
 {
     which_t row = {"host", 'h', 0, host->row.host, 0};
+    if (host->row.state > HOST_DRAINING && host->connected)
+        found(a, "K43", row, "in quarantine or disavowed, and has a session: should have none");
+    if (host->request && host->row.state != HOST_DRAINING)
+        found(a, "K43", row, "a HOST_CHANGE waits until it is drained, and it is not being drained");
+    if (host->row.instances.len > HOST_INSTANCES_MAX * sizeof(id128_t))
+        found(a, "K43", row, "remembers more instances than it should");
     uint64_t epoch = a->k->counters[COUNTER_epoch].value;
     if (host->row.epoch > epoch)
         found(a, "K43", row, "epoch is %" PRIu64 ", should be at most the kernel's, %" PRIu64,
@@ -344,7 +374,35 @@ static void check_host(recount_t *a, const khost_t *host)
               a->k->counters[COUNTER_next_host].value);
 }
 
-/* A request without an answer is the LAUNCH of a cluster that starts, or an UPGRADE that is under way. */
+/* The request ID of ROW, which waits, as WHAT says. */
+static void check_waits(recount_t *a, which_t row, const blob_t *id, const char *what, size_t *count)
+{
+    if (!id) return;
+    id128_t request;
+    memcpy(request.b, blob_bin(id).at, sizeof request.b);
+    const request_t *found_it = request_find(a->k, request);
+    if (found_it && !found_it->reply)
+        ++*count;
+    else
+        found(a, "K48", row, "its %s should be among the requests that wait", what);
+}
+
+/* Moves that wait for their vats to arrive, hosts that are to be drained. */
+static void check_waiting(recount_t *a, size_t *count)
+{
+    for (size_t i = 0; i < a->k->vats.room; i++) {
+        const kvat_t *vat = map_cell(&a->k->vats, i);
+        if (vat) check_waits(a, row_of_vat(vat), vat->move_request, "MOVE", count);
+    }
+    for (size_t i = 0; i < a->k->hosts.room; i++) {
+        const khost_t *host = map_cell(&a->k->hosts, i);
+        which_t row = {"host", 'h', 0, host ? host->row.host : 0, 0};
+        if (host) check_waits(a, row, host->request, "HOST_CHANGE", count);
+    }
+}
+
+/* A request without an answer is the LAUNCH of a cluster that starts, or an UPGRADE, a MOVE or a HOST_CHANGE
+ * that is under way. */
 static void check_requests(recount_t *a)
 {
     size_t waiting = 0, starting = 0, count = 0;
@@ -379,6 +437,7 @@ static void check_requests(recount_t *a)
             found(a, "K48", (which_t){"pending", 'k', 0, pending->row.promise, 0},
                   "its UPGRADE should be among the requests that wait");
     }
+    check_waiting(a, &starting);
     which_t all = {"requests", '#', 0, a->k->request_count, 0};
     found_count(a, "K48", all, "how many wait for an answer", waiting, starting);
     found_count(a, "K48", all, "how many there are", a->k->request_count, count);

@@ -31,19 +31,17 @@ bool checkpoint_chain_at(const kernel_t *k, const kvat_t *vat, uint64_t d, hash_
 /* ---- the log's beginning ---- */
 
 /* Rows up to here are needed by nobody. */
-static uint64_t superfluous(const kvat_t *vat)
+static uint64_t superfluous(const kernel_t *k, const kvat_t *vat)
 {
     const row_vat_t *row = &vat->row;
     uint64_t d = row->oldest < row->applied ? row->oldest : row->applied;
-    uint64_t mirrored = vat->mirror ? vat->mirror->row.d : 0;
-    if (row->mirror && mirrored < d) d = mirrored;
-    return row->moving || d < row->safe ? row->safe : d;
+    return mirror_lets_trim(k, vat, &d) && d > row->safe ? d : row->safe;
 }
 
 /* Something changed that decides how much log is kept. */
 void checkpoint_look(kernel_t *k, kvat_t *vat)
 {
-    if (vat->trimming || !vat_alive(vat) || superfluous(vat) == vat->row.safe) return;
+    if (vat->trimming || !vat_alive(vat) || superfluous(k, vat) == vat->row.safe) return;
     vat->trimming = true;
     vat->trim_next = NULL;
     if (k->trims_tail)
@@ -56,7 +54,7 @@ void checkpoint_look(kernel_t *k, kvat_t *vat)
 /* At most ROWS less. What this batch applied is written first: its rows go with a later step. */
 static size_t trim(kernel_t *k, kvat_t *vat, size_t rows)
 {
-    uint64_t to = superfluous(vat), last = to;
+    uint64_t to = superfluous(k, vat), last = to;
     if (vat->fresh_at == k->flushes && last >= vat->fresh_d) last = vat->fresh_d - 1;
     if (last > vat->row.safe + rows) last = vat->row.safe + rows;
     if (last <= vat->row.safe) return 0;
@@ -66,6 +64,7 @@ static size_t trim(kernel_t *k, kvat_t *vat, size_t rows)
     if (last == to) checkpoint_chain_at(k, vat, to, &vat->safe_chain);
     while (vat->row.safe < last) bury_log(k, vat, ++vat->row.safe);
     touch(k, &vat->head);
+    mirror_trimmed(k, vat);
     return count;
 }
 
@@ -77,7 +76,7 @@ void trim_some(kernel_t *k)
     while (*at && rows < k->trim_rows) {
         kvat_t *vat = *at;
         rows += trim(k, vat, k->trim_rows - rows);
-        if (superfluous(vat) > vat->row.safe) {
+        if (superfluous(k, vat) > vat->row.safe) {
             before = vat;
             at = &vat->trim_next;
             continue;
@@ -185,7 +184,7 @@ static void quarantine_fork(kernel_t *k, kvat_t *vat, uint64_t d)
 static void sleep_if_idle(kernel_t *k, kvat_t *vat, uint64_t d)
 {
     const row_vat_t *row = &vat->row;
-    bool idle = d == row->applied && row->applied == row->assigned && !vat->queue.head;
+    bool idle = d == row->applied && row->applied == row->assigned && !vat->queue.head && !vat->ship;
     if (!idle || row->state != VAT_RUNNING || row->moving) return;
     msg_sleep_t msg = {vat->id, row->inc, row->pgen, row->run};
     vat->attached = vat->asked = false;
@@ -221,6 +220,8 @@ void on_checkpoint(kernel_t *k, uint32_t from, const msg_checkpoint_t *msg)
 void checkpoint_applied(kernel_t *k, kvat_t *vat)
 {
     const row_vat_t *row = &vat->row;
+    if (row->state != VAT_RUNNING) return;
+    mirror_applied(k, vat, row->applied, vat->chain);
     if (row->state != VAT_RUNNING) return;
     if (row->checkpoint == row->applied && !hash_none(vat->checkpoint_chain) &&
         !hash_same(vat->checkpoint_chain, vat->chain)) {

@@ -243,7 +243,7 @@ static uint64_t host_named(const kernel_t *k, text_t name)
     return found;
 }
 
-/* Round robin over the hosts that are connected, from the first one: the same file on the same
+/* Round robin over the hosts that are open, from the first one: the same file on the same
  * hosts gives the same places. */
 static err_t place(launch_t *l)
 {
@@ -251,7 +251,7 @@ static err_t place(launch_t *l)
     size_t all;
     l->connected = map_sorted(&l->k->hosts, &all);
     for (size_t i = 0; i < all; i++)
-        if (host_find(l->k, l->connected[i])->connected)
+        if (host_takes(host_find(l->k, l->connected[i])))
             l->connected[l->connected_count++] = l->connected[i];
 
     size_t next = 0;
@@ -261,6 +261,9 @@ static err_t place(launch_t *l)
             l->hosts[i] = host_named(l->k, row->host);
             if (!l->hosts[i])
                 return refuse_vat(l, row, ERR_HOST_UNKNOWN, "no host of that id or name");
+            if (host_find(l->k, l->hosts[i])->row.state != HOST_USUAL)
+                return refuse_vat(l, row, ERR_NO_HOST,
+                                  "that host is drained, or in quarantine, or disavowed");
         } else {
             if (!l->connected_count) return refuse(l, ERR_NO_HOST, err_text(ERR_NO_HOST));
             l->hosts[i] = l->connected[next++ % l->connected_count];
@@ -272,6 +275,12 @@ static err_t place(launch_t *l)
 /* ---- launch: then it is done ---- */
 
 static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value ? value : otherwise; }
+
+/* Beyond that of any vat which had the same number before the kernel went back to a backup. */
+static uint64_t pgen_first(const kernel_t *k)
+{
+    return k->counters[COUNTER_epoch].value / ADOPTED_EPOCHS * ADOPTED_EPOCHS + 1;
+}
 
 /* Makes a vat of CLUSTER as ROW says, but with PARAMETERS, and queues its start. DYNAMIC: a vat made it. */
 kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, uint64_t host,
@@ -292,7 +301,7 @@ kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, 
                            .host = host,
                            .state = VAT_STARTING,
                            .inc = 1,
-                           .pgen = 1,
+                           .pgen = pgen_first(k),
                            .chain = {vat->chain.b, sizeof vat->chain.b},
                            .checkpoint_chain = {vat->checkpoint_chain.b, sizeof vat->checkpoint_chain.b},
                            .oldest_chain = {vat->oldest_chain.b, sizeof vat->oldest_chain.b},

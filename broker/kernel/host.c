@@ -1,112 +1,6 @@
-/* Frames of vathosts: sessions, attaching workers, rows of the log. Results are in result.c. */
-#include <stdlib.h>
-#include <string.h>
-
+/* Frames of vathosts: attaching workers, rows of the log. Sessions are in hosts.c, results in result.c. */
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
-
-khost_t *host_find(const kernel_t *k, uint64_t n) { return n ? map_get(&k->hosts, n) : NULL; }
-
-void host_free(khost_t *host)
-{
-    blob_destroy(&host->name);
-    blob_destroy(&host->key);
-    blob_destroy(&host->reason);
-    blob_destroy(&host->engine);
-    blob_destroy(&host->instances);
-    free(host);
-}
-
-host_t kernel_host(const kernel_t *k, hash_t key)
-{
-    for (size_t i = 0; i < k->hosts.room; i++) {
-        const khost_t *host = map_cell(&k->hosts, i);
-        if (host && memcmp(blob_bin(host->key).at, key.b, sizeof key.b) == 0)
-            return (host_t){(uint32_t)host->row.host};
-    }
-    return (host_t){0};
-}
-
-static void refuse(kernel_t *k, uint32_t to, err_t err, msg_tag_t tag, const char *text)
-{
-    msg_refuse_t msg = {err, tag, text_of(text)};
-    blob_t *frame = frame_of(k, TAG_refuse, &msg);
-    effect_add(k, EFFECT_HOST, to)->frame = frame;
-}
-
-static void detach_all(kernel_t *k, uint64_t host)
-{
-    for (size_t i = 0; i < k->vats.room; i++) {
-        kvat_t *vat = map_cell(&k->vats, i);
-        if (vat && vat->row.host == host) vat->attached = vat->asked = false;
-    }
-}
-
-static khost_t *host_new(kernel_t *k, hash_t key)
-{
-    khost_t *self = take(sizeof *self);
-    self->head.table = ROW_host;
-    self->row.host = count_up(k, COUNTER_next_host);
-    self->key = blob_new(key.b, sizeof key.b);
-    self->row.key = blob_bin(self->key);
-    map_put(&k->hosts, self->row.host, self);
-    return self;
-}
-
-static void host_up(kernel_t *k, khost_t *host, const msg_hello_t *msg)
-{
-    uint64_t epoch = k->counters[COUNTER_epoch].value;
-    blob_destroy(&host->name);
-    host->name = text_blob(msg->name);
-    host->row.name = blob_text(host->name);
-    host->row.epoch = epoch;
-    touch(k, &host->head);
-    host->connected = true;
-    detach_all(k, host->row.host);
-
-    uint64_t proto = msg->proto_max < PROTO_MAX ? msg->proto_max : PROTO_MAX;
-    msg_welcome_t welcome = {proto, msg->nonce, epoch, kernel_id(k), {(uint32_t)host->row.host}};
-    send_host(k, host->row.host, TAG_welcome, &welcome);
-    event_life(k, "host-up", NULL, host, (text_t){0});
-
-    size_t count;
-    uint64_t *vats = map_sorted(&k->vats, &count);
-    for (size_t i = 0; i < count; i++) {
-        kvat_t *vat = vat_find(k, vats[i]);
-        if (vat->row.host == host->row.host) vat_push(k, vat);
-    }
-    free(vats);
-}
-
-static void on_hello(kernel_t *k, hash_t key, const msg_hello_t *msg)
-{
-    khost_t *host = host_find(k, kernel_host(k, key).n);
-    if (!host) {
-        host = host_new(k, key);
-        host->name = text_blob(msg->name);
-        host->row.name = blob_text(host->name);
-        touch(k, &host->head);
-    }
-    uint32_t to = (uint32_t)host->row.host;
-    if (msg->proto_min > PROTO_MAX || msg->proto_max < PROTO_MIN)
-        refuse(k, to, ERR_PROTOCOL_RANGE, TAG_hello, err_text(ERR_PROTOCOL_RANGE));
-    else if (msg->epoch > k->counters[COUNTER_epoch].value)
-        refuse(k, to, ERR_STORE_DAMAGED, TAG_hello,
-               "this broker's state is older than what the host has seen of it");
-    else
-        host_up(k, host, msg);
-}
-
-void on_host_gone(kernel_t *k, uint32_t from)
-{
-    khost_t *host = host_find(k, from);
-    if (!host || !host->connected) return;
-    host->connected = false;
-    detach_all(k, from);
-    event_life(k, "host-down", NULL, host, (text_t){0});
-}
-
-/* ---- workers ---- */
 
 static void send_live(kernel_t *k, const kvat_t *vat, uint64_t first)
 {
@@ -146,10 +40,10 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg, hash_
     msg_attached_t answer = {vat->id,      vat->row.inc, vat->row.pgen,
                              vat->row.run, msg->nonce,   vat->row.applied, 0};
     send_host(k, from, TAG_attached, &answer);
-    vat->fetched = 0;
-    if (msg->last < vat->row.applied) return; /* it fetches what it lacks */
-    vat->fetched = UINT64_MAX;
-    send_live(k, vat, vat->row.applied + 1);
+    bool lacks = msg->last < vat->row.applied; /* then it fetches */
+    vat->fetched = lacks ? 0 : UINT64_MAX;
+    if (!lacks) send_live(k, vat, vat->row.applied + 1);
+    if (!move_attached(k, vat)) ship_attached(k, vat);
 }
 
 /* The vat, when the frame comes from the one worker that may speak for it; anything else is late. Its
@@ -204,12 +98,9 @@ void on_host(kernel_t *k, const input_t *input)
         on_hello(k, input->key, &msg->body.hello);
         return;
     }
-    const khost_t *host = host_find(k, from);
-    if (!host || !host->connected) {
-        refuse(k, from, ERR_NEED_HELLO, msg->tag, err_text(ERR_NEED_HELLO));
-        return;
-    }
+    if (!host_speaks(k, from, msg->tag)) return;
     switch (msg->tag) {
+    case TAG_present: on_present(k, from, &msg->body.present); return;
     case TAG_ping: {
         msg_pong_t pong = {k->counters[COUNTER_epoch].value};
         send_host(k, from, TAG_pong, &pong);
@@ -222,6 +113,7 @@ void on_host(kernel_t *k, const input_t *input)
     case TAG_checkpoint: on_checkpoint(k, from, &msg->body.checkpoint); return;
     case TAG_names: on_names(k, from, &msg->body.names); return;
     case TAG_diverged: on_diverged(k, from, &msg->body.diverged); return;
+    case TAG_checkpoint_ready: on_ready(k, from, &msg->body.checkpoint_ready); return;
     default: return;
     }
 }

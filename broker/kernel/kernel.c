@@ -64,6 +64,7 @@ void kernel_destroy(kernel_t **self_p)
     free(k->heap);
     map_clear(&k->timer_chains);
     blob_destroy(&k->globals);
+    blob_destroy(&k->backup.path);
     map_clear(&k->waited);
     map_clear(&k->requests);
     map_clear(&k->seen_at);
@@ -141,14 +142,20 @@ static void follow(kernel_t *k)
     clean_some(k);
     trim_some(k);
     clean_forgotten(k);
+    bool again;
     do {
+        again = false;
         route_all(k);
         collect(k);
         while (k->ready) {
             assign_all(k);
             collect(k);
         }
-    } while (clusters_end_doomed(k));
+        if (k->hosts_check) {
+            hosts_go_on(k);
+            again = true;
+        }
+    } while (clusters_end_doomed(k) || again);
     must(!k->work.head && !k->ready && !k->doubtful_count);
     if (k->idle_check) client_idle(k);
     k->idle_check = false;
@@ -159,6 +166,7 @@ static void follow(kernel_t *k)
 void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
 {
     k->now_us = input->now_us;
+    if (!k->began_us) k->began_us = k->now_us;
     memcpy(k->entropy, input->entropy, sizeof k->entropy);
     k->draws = 0;
     k->out = out;
@@ -172,7 +180,13 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     case INPUT_CLIENT_GONE: on_client_gone(k, input->from); break;
     case INPUT_AGENT: on_agent(k, input->msg); break;
     case INPUT_AGENT_GONE: on_agent_gone(k); break;
-    case INPUT_CHORE: timers_fire(k); break;
+    case INPUT_CHORE:
+        timers_fire(k);
+        hosts_lose(k);
+        break;
+    case INPUT_MIRRORED: on_mirrored(k, input); break;
+    case INPUT_UNMIRRORED: on_unmirrored(k, input); break;
+    case INPUT_BACKED_UP: on_backed_up(k, input); break;
     }
     follow(k);
     k->out = NULL;

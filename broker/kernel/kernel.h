@@ -23,7 +23,16 @@ typedef enum {
     INPUT_CHORE,       /* nothing else is there: go on with what was put off, see kernel_chores() */
     INPUT_AGENT,       /* AGENT_TOLD from the agent; MSG NULL: a fresh agent is there and knows nothing */
     INPUT_AGENT_GONE,  /* that agent ended: what it was asked and did not answer is lost */
+    INPUT_MIRRORED,    /* COPY of VAT, that EFFECT_PULL asked for, is a file here, durable and whole */
+    INPUT_UNMIRRORED,  /* or it cannot be had, because of ERR; when its host went away nothing is said */
+    INPUT_BACKED_UP,   /* what EFFECT_BACKUP asked for is done, or not because of ERR */
 } input_kind_t;
+
+/* A copy of a vat's checkpoint: a file that the shell keeps, and the kernel knows by this. */
+typedef struct {
+    uint64_t pgen, d, bytes; /* placement generation it was made in; last delivery in it; its size */
+    hash_t chain, hash;      /* chain at d, as its worker said; hash of the file */
+} copy_t;
 
 typedef struct {
     input_kind_t kind;
@@ -33,7 +42,10 @@ typedef struct {
     const msg_t *msg;    /* borrowed for the call; NULL for *_GONE */
     hash_t key;          /* for a HELLO: the public key the host proved */
     hash_t chain;        /* for an ATTACH: chain of the vat's log row ATTACH.last, as the store has it; zeros when
-                            it has none, or the row is not applied */
+                            it has none, or the row is not applied. For MIRRORED: the same of row COPY.d */
+    vat_t vat;           /* for *MIRRORED */
+    copy_t copy;
+    err_t err;
 } input_t;
 
 typedef enum {
@@ -46,6 +58,11 @@ typedef enum {
     EFFECT_AGENT,  /* send FRAME to the agent that INPUT_AGENT announced, and to no later one: drop it
                       when that one ended. FRAME NULL: an agent is wanted, start one, with back-off
                       until there is one */
+    EFFECT_PULL,   /* fetch COPY of VAT from host TO with CHECKPOINT_GET; in place of what of VAT is being
+                      fetched now. INPUT_MIRRORED or INPUT_UNMIRRORED answers */
+    EFFECT_DISCARD, /* no row names COPY of VAT any more: delete its file */
+    EFFECT_BACKUP  /* copy the database, and each kernel_copies() there is when that is done, into the
+                      directory whose path FRAME holds. INPUT_BACKED_UP answers */
 } effect_kind_t;
 
 enum { TOPIC_CONSOLE = 1, TOPIC_TRAFFIC = 2 };
@@ -57,6 +74,7 @@ typedef struct {
     blob_t *frame; /* one count is the effect's own */
     vat_t vat;
     uint64_t first, last, run, inc, pgen, applied;
+    copy_t copy;
 } effect_t;
 
 typedef struct {
@@ -103,6 +121,23 @@ void kernel_flush(kernel_t *self, row_visit_t *visit, void *context);
 
 /* Which topics anybody watches (TOPIC_*): events for others are not even built. */
 void kernel_watched(kernel_t *self, unsigned topics);
+
+/* How long a host may be away before its vats are brought back elsewhere, as with HOST_CHANGE disavow; 0
+ * (the default): as long as it likes. */
+void kernel_host_loss(kernel_t *self, uint64_t after_us);
+
+/* The state was read from a backup, and others have gone on meanwhile. After kernel_loaded(), before
+ * anything else: the epoch rises beyond what any host has seen, and each vat is placed anew, to go on from
+ * its copy, or from its log alone. */
+void kernel_adopt(kernel_t *self);
+
+/* The copy of VAT's checkpoint that HOST may read: HOST 0 all of them, another one those of vats that stand
+ * there. False: there is none. */
+bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret);
+
+/* Visits all copies that rows name, by vat. */
+typedef void copy_visit_t(void *context, vat_t vat, const copy_t *copy);
+void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context);
 
 /* The host that has this public key, 0 when none has. */
 host_t kernel_host(const kernel_t *self, hash_t key);

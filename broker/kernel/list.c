@@ -98,6 +98,16 @@ static void list_clusters(list_t *l)
     free(clusters);
 }
 
+static const char *host_state(const khost_t *host)
+{
+    switch (host->row.state) {
+    case HOST_DRAINING: return host->vats ? "draining" : "drained";
+    case HOST_DISAVOWED: return "disavowed";
+    case HOST_QUARANTINED: return "quarantined";
+    default: return host->connected ? "connected" : "away";
+    }
+}
+
 static void list_hosts(list_t *l)
 {
     size_t count;
@@ -109,9 +119,11 @@ static void list_hosts(list_t *l)
             snprintf(key + 2 * j, sizeof key - 2 * j, "%02x", blob_bin(host->key).at[j]);
         msg_host_row_t row = {.host = {(uint32_t)host->row.host},
                               .name = host->row.name,
-                              .state = text_of(host->connected ? "connected" : "away"),
+                              .state = text_of(host_state(host)),
                               .key = text_of(key),
-                              .vats = host->vats};
+                              .vats = host->vats,
+                              .reason = host->row.reason,
+                              .engine = host->row.engine};
         add(l, TAG_host_row, &row);
     }
     free(hosts);

@@ -64,6 +64,9 @@ static bool load_host(kernel_t *k, const row_host_t *row)
     host->row.reason = blob_text(host->reason);
     host->row.engine = blob_text(host->engine);
     host->row.instances = blob_bin(host->instances);
+    if (row->request.len && row->request.len != sizeof(id128_t)) return false;
+    if (row->request.len) host->request = blob_new(row->request.at, row->request.len);
+    host->row.request = blob_bin(host->request);
     map_put(&k->hosts, row->host, host);
     return true;
 }
@@ -144,6 +147,7 @@ static bool load_mirror(kernel_t *k, const row_mirror_t *row)
     mirror->head = (head_t){.table = ROW_mirror, .stored = true};
     mirror->row = *row;
     mirror->row.chain = mirror->row.hash = (bin_t){0};
+    mirror->unsure = row->d > vat->row.applied;
     vat->mirror = mirror;
     return hash_read(row->chain, &mirror->chain) && hash_read(row->hash, &mirror->hash);
 }

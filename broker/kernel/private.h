@@ -234,6 +234,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
                   value_t *value, cause_t cause);
 bool vat_forgettable(const kvat_t *vat);
 void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why);
+void vat_resume(kernel_t *k, kvat_t *vat);
 void vat_forget(kernel_t *k, kvat_t *vat);
 void vat_push(kernel_t *k, kvat_t *vat);
 void log_release(kernel_t *k, log_t *log);
@@ -351,10 +352,45 @@ void audits_without(kernel_t *k, uint32_t client); /* 0: all of them go */
 
 /* ---- host.c ---- */
 void on_host(kernel_t *k, const input_t *input);
-void on_host_gone(kernel_t *k, uint32_t from);
 kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, uint64_t run);
+
+/* ---- hosts.c: sessions of hosts, their states, placement ---- */
 khost_t *host_find(const kernel_t *k, uint64_t n);
 void host_free(khost_t *host);
+bool host_takes(const khost_t *host);
+khost_t *host_roomiest(const kernel_t *k, const khost_t *like);
+void on_hello(kernel_t *k, hash_t key, const msg_hello_t *msg);
+void on_host_gone(kernel_t *k, uint32_t from);
+bool host_speaks(kernel_t *k, uint32_t from, msg_tag_t tag);
+void on_present(kernel_t *k, uint32_t from, const msg_present_t *msg);
+void on_host_change(kernel_t *k, uint32_t client, const msg_host_change_t *msg);
+void hosts_go_on(kernel_t *k);
+void hosts_lose(kernel_t *k);
+uint64_t hosts_wake_us(const kernel_t *k);
+
+/* ---- mirror.c: copies of checkpoints at the broker ---- */
+void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg);
+void on_mirrored(kernel_t *k, const input_t *input);
+void on_unmirrored(kernel_t *k, const input_t *input);
+copy_t mirror_copy(const mirror_t *mirror);
+void mirror_drop(kernel_t *k, kvat_t *vat);
+bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most);
+void mirror_trimmed(kernel_t *k, kvat_t *vat);
+void mirror_applied(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain);
+void ship_ask(kernel_t *k, kvat_t *vat);
+void ship_attached(kernel_t *k, kvat_t *vat);
+void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg);
+void on_backed_up(kernel_t *k, const input_t *input);
+void backup_goes_on(kernel_t *k);
+
+/* ---- move.c: vats that move, or are brought back ---- */
+void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg);
+bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to);
+void move_mirrored(kernel_t *k, kvat_t *vat);
+bool move_attached(kernel_t *k, kvat_t *vat);
+void move_fail(kernel_t *k, kvat_t *vat, err_t err, const char *why);
+const char *vats_drain(kernel_t *k, khost_t *host);
+void vats_bring_back(kernel_t *k, khost_t *host);
 
 /* ---- poison.c: deliveries that their worker does not survive ---- */
 bool poison_result(kernel_t *k, kvat_t *vat, const msg_result_t *msg);

@@ -147,6 +147,7 @@ static void apply_crank(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     }
     if (started) {
         vat->row.state = VAT_RUNNING;
+        k->hosts_check = true; /* now it may move */
         event_life(k, "vat-start", vat, NULL, (text_t){0});
         if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING)
             cluster_started(k, vat->cluster);

@@ -248,16 +248,10 @@ static void options_clear(options_t *options)
 
 /* ---- createVat ---- */
 
-/* The connected host with the fewest vats, the first of those; with none, where the cluster began. */
+/* The open host with the fewest vats; with none, where the cluster began. */
 static uint64_t roomiest(const kernel_t *k, const kcluster_t *cluster)
 {
-    const khost_t *best = NULL;
-    for (size_t i = 0; i < k->hosts.room; i++) {
-        const khost_t *host = map_cell(&k->hosts, i);
-        if (!host || !host->connected) continue;
-        bool first = best && host->vats == best->vats && host->row.host < best->row.host;
-        if (!best || host->vats < best->vats || first) best = host;
-    }
+    const khost_t *best = host_roomiest(k, NULL);
     return best ? best->row.host : vat_find(k, cluster->row.bootstrap)->row.host;
 }
 

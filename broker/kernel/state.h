@@ -60,6 +60,10 @@ enum { CLEAN_ROWS = 16, CLEAN_ROWS_CHORE = 128 };
 /* The same for rows of logs that a checkpoint made superfluous. */
 enum { TRIM_ROWS = 16, TRIM_ROWS_CHORE = 512 };
 
+/* Starts of a broker, and moves of a vat, that there were since a backup: fewer. Their numbers begin anew
+ * beyond them when it is adopted. */
+enum { ADOPTED_EPOCHS = 1 << 20 };
+
 /* Timers that fire with one step: those that are due with them wait for the next. */
 enum { TIMERS_FIRED_MAX = 64 };
 
@@ -103,9 +107,13 @@ typedef struct {
 typedef struct {
     head_t head;
     row_host_t row;
-    blob_t *name, *key, *reason, *engine, *instances;
+    blob_t *name, *key, *reason, *engine, *instances, *request;
     size_t vats; /* that are alive and stand there */
     bool connected;
+    id128_t instance;  /* of its session; one of `instances` when it was PRESENT */
+    uint64_t session;  /* that PRESENT must name; 0: it was, or there is no session */
+    uint32_t client;   /* whose HOST_CHANGE waits */
+    uint64_t gone_us;  /* since when it is away; 0: since this kernel started */
 } khost_t;
 
 typedef struct entry {
@@ -139,6 +147,7 @@ typedef struct mirror {
     head_t head;
     row_mirror_t row; /* bins are filled in only when it is stored */
     hash_t chain, hash;
+    bool unsure; /* d is not applied yet, so nobody knows whether its chain is the log's */
 } mirror_t;
 
 /* What a replay did that went another way than the first time. */
@@ -195,6 +204,7 @@ struct kvat {
     mirror_t *mirror;         /* NULL: the broker has no copy of it */
     divergence_t *divergence; /* NULL: it never diverged */
     blob_t *move_request;     /* id of the MOVE that waits; NULL: nobody's */
+    uint32_t move_client;     /* who it came from */
     blob_t *name, *reason, *bundle, *first_bundle, *globals, *hosts;
     kcluster_t *cluster; /* NULL when it is gone */
     map_t held;          /* kref -> held_t */
@@ -213,6 +223,7 @@ struct kvat {
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
     bool renew;    /* RESTART came while its host was away: a worker that lived on is ended */
+    bool ship;     /* a copy of its checkpoint is wanted, once */
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;
@@ -375,6 +386,15 @@ struct kernel {
     size_t busy;
     waiter_t *quiets;
     comparison_t *audits; /* that compare names, not answered yet */
+    uint64_t host_loss_us;        /* a host may be away for so long; 0: for ever */
+    uint64_t began_us;            /* time of the first step */
+    bool hosts_check;             /* hosts and moves are to be looked at when this step ends */
+    struct {
+        bool here, copying; /* a backup is under way; the shell is copying */
+        uint32_t client;
+        id128_t request;
+        blob_t *path;
+    } backup;
     request_t *request_head, *request_tail;
     size_t request_count;
     hold_t *settled_head, *settled_tail;

@@ -390,9 +390,10 @@ bool timers_due(const kernel_t *k, uint64_t now_us)
 
 uint64_t kernel_wake_us(const kernel_t *k)
 {
-    uint64_t first = first_ms(k);
+    uint64_t first = first_ms(k), host = hosts_wake_us(k);
     if (timers_due(k, 0)) return 0;
-    return first > UINT64_MAX / 1000 ? UINT64_MAX : first * 1000;
+    uint64_t timer = first > UINT64_MAX / 1000 ? UINT64_MAX : first * 1000;
+    return timer < host ? timer : host;
 }
 
 /* Those that are due, in order. What they set off is routed behind all of them. */

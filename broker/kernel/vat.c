@@ -15,6 +15,7 @@ void vat_counted(kernel_t *k, const kvat_t *vat, bool more)
 {
     khost_t *host = host_find(k, vat->row.host);
     if (host) host->vats = more ? host->vats + 1 : host->vats - 1;
+    if (host && host->row.state != HOST_USUAL) k->hosts_check = true;
     if (vat->cluster) vat->cluster->alive = more ? vat->cluster->alive + 1 : vat->cluster->alive - 1;
 }
 
@@ -96,7 +97,7 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value ? 
 /* The host starts a worker, unless one runs. */
 void vat_push(kernel_t *k, kvat_t *vat)
 {
-    bool waits = vat->log || vat->queue.head;
+    bool waits = vat->log || vat->queue.head || vat->ship || vat->row.moving;
     khost_t *host = host_find(k, vat->row.host);
     if (!waits || vat->attached || vat->asked || !host || !host->connected) return;
     if (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING) return;
@@ -117,7 +118,25 @@ void vat_push(kernel_t *k, kvat_t *vat)
                          .idle_ms = or_default(vat->row.idle_ms, CHECKPOINT_IDLE_MS_DEFAULT),
                          .sleep_ms = vat->row.sleep_ms,
                          .mirror = vat->row.mirror};
+    if (vat->mirror) {
+        msg.checkpoint = vat->mirror->row.d;
+        msg.checkpoint_hash = vat->mirror->hash;
+        msg.checkpoint_bytes = vat->mirror->row.bytes;
+    }
     send_host(k, vat->row.host, TAG_vat_new, &msg);
+}
+
+/* Out of quarantine: what it was there for is mended. */
+void vat_resume(kernel_t *k, kvat_t *vat)
+{
+    must(vat->row.state == VAT_QUARANTINED);
+    busy_change(k, vat, vat->busy, true);
+    vat->row.state = VAT_RUNNING;
+    vat->row.error = 0;
+    blob_destroy(&vat->reason);
+    vat->row.reason = (text_t){0};
+    touch(k, &vat->head);
+    vat_ready(k, vat);
 }
 
 /* ERROR and WHY say what does not fit. */
@@ -137,6 +156,7 @@ void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why)
     vat->row.reason = blob_text(vat->reason);
     vat->attached = false;
     touch(k, &vat->head);
+    move_fail(k, vat, ERR_MOVE_FAILED, why);
     serial_next(k, vat->cluster);
     event_life(k, "vat-quarantine", vat, NULL, vat->row.reason);
 }
@@ -264,6 +284,9 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     vat->row.reason = blob_text(reason);
     vat->attached = false;
     touch(k, &vat->head);
+    vat->ship = false;
+    move_fail(k, vat, ERR_VAT_TERMINATED, "");
+    mirror_drop(k, vat);
 
     end_promises(k, vat, cause);
     end_work(k, vat);

@@ -160,6 +160,9 @@ static void emit(sim_t *self, effects_t *effects)
             break;
         case EFFECT_ROWS: send_rows(self, effect); break;
         case EFFECT_WATCH:
+        case EFFECT_PULL:
+        case EFFECT_DISCARD:
+        case EFFECT_BACKUP:
         case EFFECT_STOP: break;
         case EFFECT_AGENT: agent_take(self, effect->frame); break;
         }

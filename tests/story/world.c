@@ -139,6 +139,9 @@ static void take_effects(world_t *self, effects_t *effects)
             break;
         case EFFECT_WATCH: watched(self, effect); break;
         case EFFECT_ROWS: send_rows(self, effect); break;
+        case EFFECT_PULL:
+        case EFFECT_DISCARD:
+        case EFFECT_BACKUP:
         case EFFECT_STOP:
         case EFFECT_AGENT: break;
         }

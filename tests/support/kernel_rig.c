@@ -30,6 +30,11 @@ typedef struct {
     blob_t *key, *row;
 } stored_t;
 
+typedef struct { /* a copy of a checkpoint, which is to be fetched or is here */
+    vat_t vat;
+    copy_t copy;
+} file_t;
+
 struct rig {
     kernel_t *kernel;
     bool no_chores;
@@ -47,6 +52,10 @@ struct rig {
     uint32_t hosts[8];
     effects_t effects;
     uint64_t steps;
+    uint64_t host_loss_us;
+    bool adopts;
+    file_t *files, *pulls;
+    size_t file_count, pull_count;
 };
 
 kernel_t *rig_kernel(rig_t *self) { return self->kernel; }
@@ -194,10 +203,37 @@ static void fetch(rig_t *self, worker_t *worker)
     rig_from_host(self, worker->host, TAG_fetch, &msg);
 }
 
+static bool same_copy(const copy_t *a, const copy_t *b)
+{
+    return a->pgen == b->pgen && a->d == b->d && a->bytes == b->bytes && hash_same(a->hash, b->hash);
+}
+
+static file_t *file_of(const rig_t *self, vat_t vat, const copy_t *copy)
+{
+    for (size_t i = 0; i < self->file_count; i++)
+        if (self->files[i].vat.n == vat.n && same_copy(&self->files[i].copy, copy)) return &self->files[i];
+    return NULL;
+}
+
+/* A new placement knows nothing but what the broker has of it. */
+static void begin(rig_t *self, worker_t *worker, const msg_vat_new_t *msg)
+{
+    worker->run = worker->last = worker->checkpoint = 0;
+    worker->chain = worker->checkpoint_chain = (hash_t){{0}};
+    if (!msg->checkpoint) return;
+    copy_t copy;
+    must(kernel_copy(self->kernel, msg->vat, worker->host, &copy));
+    must(copy.d == msg->checkpoint && hash_same(copy.hash, msg->checkpoint_hash) &&
+         copy.bytes == msg->checkpoint_bytes && file_of(self, msg->vat, &copy));
+    worker->last = worker->checkpoint = copy.d;
+    worker->chain = worker->checkpoint_chain = copy.chain;
+}
+
 static void on_new(rig_t *self, const letter_t *letter)
 {
     const msg_vat_new_t *msg = &letter->msg.body.vat_new;
     worker_t *worker = worker_of(self, msg->vat.n);
+    bool moved = worker && worker->pgen != msg->pgen;
     if (!worker) {
         worker = calloc(1, sizeof *worker);
         must(worker);
@@ -207,6 +243,7 @@ static void on_new(rig_t *self, const letter_t *letter)
     worker->host = letter->to;
     worker->inc = msg->inc;
     worker->pgen = msg->pgen;
+    if (moved) begin(self, worker, msg);
     attach(self, worker);
 }
 
@@ -309,6 +346,26 @@ static void on_agent_effect(rig_t *self, const effect_t *effect)
     letter_add(&self->asked, &self->asked_tail, letter_new(self, effect));
 }
 
+static void on_pull(rig_t *self, const effect_t *effect)
+{
+    self->pulls = resized(self->pulls, (self->pull_count + 1) * sizeof *self->pulls);
+    self->pulls[self->pull_count++] = (file_t){effect->vat, effect->copy};
+}
+
+static void on_discard(rig_t *self, const effect_t *effect)
+{
+    file_t *file = file_of(self, effect->vat, &effect->copy);
+    must(file);
+    *file = self->files[--self->file_count];
+}
+
+/* Each row's file is there, and no other. */
+static void check_file(void *context, vat_t vat, const copy_t *copy)
+{
+    rig_t *self = context;
+    must(file_of(self, vat, copy));
+}
+
 static void finding(void *context, const char *rule, const char *row, const char *should)
 {
     (void)context;
@@ -331,10 +388,15 @@ static void step_one(rig_t *self, input_t *input)
         case EFFECT_WATCH: on_watch(self, &effects.items[i]); break;
         case EFFECT_ROWS: on_rows(self, &effects.items[i]); break;
         case EFFECT_AGENT: on_agent_effect(self, &effects.items[i]); break;
+        case EFFECT_PULL: on_pull(self, &effects.items[i]); break;
+        case EFFECT_DISCARD: on_discard(self, &effects.items[i]); break;
+        case EFFECT_BACKUP: self->frames[0]++; break;
         case EFFECT_STOP: break;
         }
     }
     effects_clear(&effects);
+    kernel_copies(self->kernel, check_file, self);
+    must(rig_rows(self, ROW_mirror) == self->file_count);
 }
 
 /* What a step puts off is done before the next one, unless a test wants to look in between. */
@@ -433,11 +495,13 @@ void rig_from_host(rig_t *self, uint32_t host, msg_tag_t tag, const void *body)
     step_frame(self, &input, tag, body);
 }
 
-uint32_t rig_host(rig_t *self, unsigned n)
+uint32_t rig_host(rig_t *self, unsigned n) { return rig_hello(self, n, 0, "engine"); }
+
+uint32_t rig_hello(rig_t *self, unsigned n, uint8_t instance, const char *engine)
 {
     char name[16];
     snprintf(name, sizeof name, "host%u", n);
-    msg_hello_t msg = {1, 1, {{7}}, 0, text_of(name), text_of("engine"), {{0}}};
+    msg_hello_t msg = {1, 1, {{7}}, 0, text_of(name), text_of(engine), {{instance}}};
     input_t input = {.kind = INPUT_HOST, .key = {{(uint8_t)n}}};
     step_frame(self, &input, TAG_hello, &msg);
     return self->hosts[n] = kernel_host(self->kernel, input.key).n;
@@ -619,6 +683,59 @@ msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat)
                               .bytes = 4096};
 }
 
+void rig_ready(rig_t *self, uint32_t vat)
+{
+    const worker_t *worker = worker_of(self, vat);
+    rig_checkpoint(self, vat, false);
+    msg_checkpoint_ready_t msg = {.vat = {vat},
+                                  .pgen = worker->pgen,
+                                  .d = worker->checkpoint,
+                                  .chain = worker->checkpoint_chain,
+                                  .hash = {{(uint8_t)vat, (uint8_t)worker->checkpoint, (uint8_t)++self->ids}},
+                                  .total = 1000 + worker->checkpoint};
+    rig_from_host(self, worker->host, TAG_checkpoint_ready, &msg);
+}
+
+size_t rig_pulls(const rig_t *self) { return self->pull_count; }
+
+static file_t pull_take(rig_t *self)
+{
+    must(self->pull_count);
+    file_t pull = self->pulls[0];
+    memmove(self->pulls, self->pulls + 1, --self->pull_count * sizeof *self->pulls);
+    return pull;
+}
+
+void rig_pulled_as(rig_t *self, hash_t chain)
+{
+    file_t pull = pull_take(self);
+    copy_t *copy = &pull.copy;
+    if (!hash_none(chain)) copy->chain = chain;
+    if (!file_of(self, pull.vat, copy)) {
+        self->files = resized(self->files, (self->file_count + 1) * sizeof *self->files);
+        self->files[self->file_count++] = pull;
+    }
+    msg_attach_t at = {.vat = pull.vat, .last = copy->d};
+    input_t input = {.kind = INPUT_MIRRORED, .vat = pull.vat, .copy = *copy};
+    input.chain = stored_chain(self, &at);
+    step(self, &input);
+}
+
+void rig_pulled(rig_t *self) { rig_pulled_as(self, (hash_t){{0}}); }
+
+void rig_unpulled(rig_t *self, err_t err)
+{
+    file_t pull = pull_take(self);
+    input_t input = {.kind = INPUT_UNMIRRORED, .vat = pull.vat, .copy = pull.copy, .err = err};
+    step(self, &input);
+}
+
+void rig_backed_up(rig_t *self, err_t err)
+{
+    input_t input = {.kind = INPUT_BACKED_UP, .err = err};
+    step(self, &input);
+}
+
 void rig_checkpoint(rig_t *self, uint32_t vat, bool asleep)
 {
     worker_t *worker = worker_of(self, vat);
@@ -684,7 +801,11 @@ void rig_restart(rig_t *self, bool replay)
     if (err) kernel_audit(self->kernel, finding, NULL);
     must(!err);
     kernel_watched(self->kernel, TOPIC_CONSOLE | TOPIC_TRAFFIC);
+    if (self->host_loss_us) kernel_host_loss(self->kernel, self->host_loss_us);
+    if (self->adopts) kernel_adopt(self->kernel);
+    self->adopts = false;
     kernel_flush(self->kernel, store_row, self);
+    self->pull_count = 0;
     self->agent_wanted = self->agent_runs = false;
     self->asked = self->asked_tail = NULL;
 
@@ -704,6 +825,18 @@ void rig_restart(rig_t *self, bool replay)
         attach(self, worker);
     }
     free(vats);
+}
+
+void rig_adopt(rig_t *self)
+{
+    self->adopts = true;
+    rig_restart(self, true);
+}
+
+void rig_host_loss(rig_t *self, uint64_t after_us)
+{
+    self->host_loss_us = after_us;
+    kernel_host_loss(self->kernel, after_us);
 }
 
 rig_t *rig_new(void)
@@ -742,6 +875,8 @@ void rig_destroy(rig_t **self_p)
         blob_destroy(&self->rows[i].row);
     }
     free(self->rows);
+    free(self->files);
+    free(self->pulls);
     for (size_t i = 0; i < self->event_count; i++) blob_destroy(&self->events[i]);
     free(self->events);
     free(self);

@@ -28,6 +28,8 @@ kernel_t *rig_kernel(rig_t *self);
 
 /* Host N (from 1) says HELLO. Returns the number it got. */
 uint32_t rig_host(rig_t *self, unsigned n);
+/* The same with another instance (a first byte) or engine. */
+uint32_t rig_hello(rig_t *self, unsigned n, uint8_t instance, const char *engine);
 void rig_host_gone(rig_t *self, uint32_t host);
 
 /* A frame from HOST. */
@@ -69,6 +71,10 @@ void rig_worker(rig_t *self, uint32_t vat);
  * fresh (as of their checkpoints) and fetch what they lack when REPLAY, else they attach where they stood. */
 void rig_restart(rig_t *self, bool replay);
 
+/* The same with fresh workers, of a backup that is adopted. */
+void rig_adopt(rig_t *self);
+void rig_host_loss(rig_t *self, uint64_t after_us);
+
 /* The agent: one starts when the kernel wants one, unless rig_agent_late(): then rig_agent_start() does it.
  * rig_agent_frame() is the next frame that it got and no test took yet, or NULL. */
 void rig_agent_late(rig_t *self);
@@ -87,6 +93,16 @@ void rig_chore(rig_t *self);
 void rig_at(rig_t *self, uint64_t now_ms);
 /* The value of one counter. */
 uint64_t rig_counter(rig_t *self, const char *name);
+/* The worker of VAT makes a checkpoint and ships it: its host says CHECKPOINT_READY. What the kernel wants
+ * fetched waits until rig_pulled(), or rig_unpulled(): it cannot be had. A vat that is placed anew begins
+ * with the copy that is here. rig_pulled_as(): its chain is another one. */
+void rig_ready(rig_t *self, uint32_t vat);
+size_t rig_pulls(const rig_t *self);
+void rig_pulled(rig_t *self);
+void rig_pulled_as(rig_t *self, hash_t chain);
+void rig_unpulled(rig_t *self, err_t err);
+/* The shell's answer to EFFECT_BACKUP, of which rig_host_frames(rig, 0) says how many there were. */
+void rig_backed_up(rig_t *self, err_t err);
 /* What the host was told last by VAT_END, VAT_NEW, ...: how many frames of TAG so far. */
 size_t rig_host_frames(const rig_t *self, msg_tag_t tag);
 size_t rig_rows(const rig_t *self, row_table_t table);

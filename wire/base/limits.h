@@ -133,6 +133,12 @@ enum {
      * one value is 1 GB. */
     HEAP_SAVED_BYTES_MAX = 512 * 1024 * 1024,
 
+    /* A whole checkpoint as a file, and its pieces that are asked for and have not come, of one and of all
+     * that the broker fetches at a time. */
+    CHECKPOINT_FILE_BYTES_MAX = 1024 * 1024 * 1024,
+    CHECKPOINT_PARTS_ASKED_MAX = 4,
+    CHECKPOINTS_PULLED_MAX = 8,
+
     /* A delivery that costs its worker so often is given up, or its vat ends. */
     POISON_ATTEMPTS = 3,
 

@@ -5,7 +5,7 @@
 
 #include "wire/base/must.h"
 
-unsigned fake_inputs[INPUT_AGENT_GONE + 1], fake_watched;
+unsigned fake_inputs[INPUT_BACKED_UP + 1], fake_watched;
 uint64_t fake_wake_us = UINT64_MAX;
 bool fake_damaged;
 const char *fake_globals = "";

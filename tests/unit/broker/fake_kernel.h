@@ -5,7 +5,7 @@
 #include "broker/kernel/kernel.h"
 
 /* Inputs of each kind since the last reset. */
-extern unsigned fake_inputs[INPUT_AGENT_GONE + 1];
+extern unsigned fake_inputs[INPUT_BACKED_UP + 1];
 
 /* When it wants to be woken; a chore sets it to never. */
 extern uint64_t fake_wake_us;

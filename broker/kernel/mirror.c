@@ -1,0 +1,298 @@
+/* Copies of checkpoints at the broker: a vat's host says that one is there to be fetched, the shell fetches it,
+ * and from then on its row names it. One for each vat at most, the newest. They are what vats that move go on
+ * from, those of hosts that are gone for good, and those of a backup.
+ *
+ *   the log reaches back to the copy: safe <= d, as long as its row stands. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/kernel/private.h"
+#include "wire/base/hash.h"
+
+/* Vats that ship at a time for a backup: each takes its host a moment, and the broker a file. */
+enum { BACKUP_SHIPS_MAX = 16 };
+
+copy_t mirror_copy(const mirror_t *mirror)
+{
+    return (copy_t){.pgen = mirror->row.pgen,
+                    .d = mirror->row.d,
+                    .bytes = mirror->row.bytes,
+                    .chain = mirror->chain,
+                    .hash = mirror->hash};
+}
+
+bool kernel_copy(const kernel_t *k, vat_t id, uint32_t host, copy_t *ret)
+{
+    const kvat_t *vat = vat_find(k, id.n);
+    if (!vat || !vat->mirror || (host && vat->row.host != host)) return false;
+    *ret = mirror_copy(vat->mirror);
+    return true;
+}
+
+void kernel_copies(const kernel_t *k, copy_visit_t *visit, void *context)
+{
+    size_t count;
+    uint64_t *vats = map_sorted(&k->vats, &count);
+    for (size_t i = 0; i < count; i++) {
+        const kvat_t *vat = vat_find(k, vats[i]);
+        if (!vat->mirror) continue;
+        copy_t copy = mirror_copy(vat->mirror);
+        visit(context, vat->id, &copy);
+    }
+    free(vats);
+}
+
+/* ---- asking for one ---- */
+
+/* It is on the way to another host, which it has not reached. */
+static bool leaving(const kvat_t *vat) { return vat->row.moving && vat->row.moving != vat->row.host; }
+
+static bool wanted(const kvat_t *vat) { return vat->row.mirror || vat->ship || leaving(vat); }
+
+/* Has VAT ship a copy: at once, or when its worker is there. */
+void ship_ask(kernel_t *k, kvat_t *vat)
+{
+    vat_push(k, vat);
+    if (!vat->attached) return;
+    msg_checkpoint_ask_t ask = {vat->id, vat->row.inc, vat->row.pgen, vat->row.run, 1};
+    send_host(k, vat->row.host, TAG_checkpoint_ask, &ask);
+}
+
+void ship_attached(kernel_t *k, kvat_t *vat)
+{
+    if (vat->ship || leaving(vat)) ship_ask(k, vat);
+}
+
+/* ---- it comes ---- */
+
+static bool same_copy(const copy_t *a, const copy_t *b)
+{
+    return a->pgen == b->pgen && a->d == b->d && hash_same(a->hash, b->hash);
+}
+
+/* The host need not keep the file. */
+static void file_may_go(kernel_t *k, uint32_t host, const msg_checkpoint_ready_t *msg)
+{
+    msg_checkpoint_get_t get = {msg->vat, msg->pgen, msg->d, msg->total};
+    send_host(k, host, TAG_checkpoint_get, &get);
+}
+
+void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
+{
+    kvat_t *vat = vat_find(k, msg->vat.n);
+    if (!vat || !vat_alive(vat) || vat->row.host != from || vat->row.pgen != msg->pgen) {
+        file_may_go(k, from, msg); /* and the rest of it when its worker attaches */
+        return;
+    }
+    copy_t copy = {msg->pgen, msg->d, msg->total, msg->chain, msg->hash};
+    bool older = vat->mirror && msg->d < vat->mirror->row.d;
+    bool fits = msg->d && msg->d >= vat->row.safe && msg->d <= vat->row.assigned && !older &&
+                msg->total && msg->total <= CHECKPOINT_FILE_BYTES_MAX;
+    if (vat->mirror) {
+        copy_t have = mirror_copy(vat->mirror);
+        if (same_copy(&have, &copy)) fits = false;
+    }
+    if (!wanted(vat) || !fits) {
+        file_may_go(k, from, msg);
+        return;
+    }
+    effect_t *effect = effect_add(k, EFFECT_PULL, from);
+    effect->vat = vat->id;
+    effect->copy = copy;
+}
+
+static void discard(kernel_t *k, vat_t vat, copy_t copy)
+{
+    effect_t *effect = effect_add(k, EFFECT_DISCARD, 0);
+    effect->vat = vat;
+    effect->copy = copy;
+}
+
+void mirror_drop(kernel_t *k, kvat_t *vat)
+{
+    mirror_t *mirror = vat->mirror;
+    if (!mirror) return;
+    vat->mirror = NULL;
+    discard(k, vat->id, mirror_copy(mirror));
+    bury(k, &mirror->head);
+    free(mirror);
+}
+
+/* Is what the host sent of the history that the log holds, as far as that is known here? */
+static bool copy_agrees(const kernel_t *k, const kvat_t *vat, const input_t *input)
+{
+    hash_t chain = input->chain;
+    if (input->copy.d > vat->row.applied) return true; /* see mirror_applied() */
+    if (!checkpoint_chain_at(k, vat, input->copy.d, &chain) && hash_none(chain)) return true;
+    return hash_same(chain, input->copy.chain);
+}
+
+/* The file is here and whole. */
+void on_mirrored(kernel_t *k, const input_t *input)
+{
+    kvat_t *vat = vat_find(k, input->vat.n);
+    const copy_t *copy = &input->copy;
+    bool late = !vat || !vat_alive(vat) || vat->row.pgen != copy->pgen || copy->d < vat->row.safe ||
+                copy->d > vat->row.assigned || (vat->mirror && copy->d < vat->mirror->row.d);
+    if (late) {
+        discard(k, input->vat, *copy);
+        return;
+    }
+    if (!copy_agrees(k, vat, input)) {
+        discard(k, input->vat, *copy);
+        if (vat->row.state != VAT_QUARANTINED)
+            vat_quarantine(k, vat, ERR_VAT_FORKED, "a copy of its state has another history than the log's");
+        return;
+    }
+    mirror_t *mirror = vat->mirror;
+    copy_t before = mirror ? mirror_copy(mirror) : *copy;
+    if (!same_copy(&before, copy)) discard(k, vat->id, before);
+    if (!mirror) {
+        mirror = vat->mirror = take(sizeof *mirror);
+        mirror->head.table = ROW_mirror;
+    }
+    mirror->row = (row_mirror_t){
+        .vat = vat->row.vat, .d = copy->d, .pgen = copy->pgen, .bytes = copy->bytes};
+    mirror->chain = copy->chain;
+    mirror->hash = copy->hash;
+    mirror->unsure = copy->d > vat->row.applied;
+    touch(k, &mirror->head);
+
+    msg_checkpoint_get_t got = {vat->id, copy->pgen, copy->d, copy->bytes};
+    send_host(k, vat->row.host, TAG_checkpoint_get, &got);
+    if (vat->ship) k->hosts_check = true;
+    vat->ship = false;
+    move_mirrored(k, vat);
+    checkpoint_look(k, vat);
+}
+
+static void backup_ends(kernel_t *k, err_t err, const char *why);
+
+void on_unmirrored(kernel_t *k, const input_t *input)
+{
+    kvat_t *vat = vat_find(k, input->vat.n);
+    if (!vat || !vat_alive(vat) || vat->row.pgen != input->copy.pgen) return;
+    bool shipping = vat->ship;
+    vat->ship = false;
+    if (leaving(vat)) move_fail(k, vat, ERR_MOVE_FAILED, err_text(input->err));
+    if (shipping && k->backup.here) backup_ends(k, ERR_BACKUP_FAILED, err_text(input->err));
+}
+
+/* ---- the log reaches back to it ---- */
+
+/* Lowers MOST, the last row that may be deleted of what VAT's log begins with. False: none may, for now. */
+bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most)
+{
+    if (vat->ship || leaving(vat)) return false; /* a copy is on its way, of nobody knows which delivery */
+    bool kept = vat->row.mirror || k->backup.here || vat->row.moving;
+    if (!kept) return true;
+    uint64_t d = vat->mirror ? vat->mirror->row.d : vat->row.safe;
+    if (d < *most) *most = d;
+    return true;
+}
+
+/* Rows were deleted: a copy that the log does not reach back to is of no use. */
+void mirror_trimmed(kernel_t *k, kvat_t *vat)
+{
+    if (vat->mirror && vat->mirror->row.d < vat->row.safe) mirror_drop(k, vat);
+}
+
+/* Delivery D is applied, and now its chain is known. */
+void mirror_applied(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain)
+{
+    mirror_t *mirror = vat->mirror;
+    if (!mirror || !mirror->unsure || mirror->row.d != d) return;
+    mirror->unsure = false;
+    if (hash_same(mirror->chain, chain)) {
+        move_mirrored(k, vat);
+        return;
+    }
+    mirror_drop(k, vat);
+    if (vat->row.state == VAT_RUNNING)
+        vat_quarantine(k, vat, ERR_VAT_FORKED, "a copy of its state has another history than the log's");
+}
+
+/* ---- BACKUP ---- */
+
+/* Could this vat be brought back from what the broker has? */
+static bool lacks_copy(const kvat_t *vat)
+{
+    return (vat->row.state == VAT_RUNNING || vat->row.state == VAT_STARTING) && vat->row.safe &&
+           !vat->mirror;
+}
+
+static void backup_clear(kernel_t *k)
+{
+    k->backup.here = k->backup.copying = false;
+    blob_destroy(&k->backup.path);
+    for (size_t i = 0; i < k->vats.room; i++) {
+        kvat_t *vat = map_cell(&k->vats, i);
+        if (!vat || !vat_alive(vat)) continue;
+        vat->ship = false;
+        checkpoint_look(k, vat);
+    }
+}
+
+static void backup_ends(kernel_t *k, err_t err, const char *why)
+{
+    uint32_t client = k->backup.client;
+    id128_t request = k->backup.request;
+    backup_clear(k);
+    if (err)
+        reply_failed(k, client, request, true, err, err_text(err), why);
+    else
+        reply_done(k, client, request);
+}
+
+/* Vats without a copy ship one, some at a time; when all have one, the shell copies the database. */
+void backup_goes_on(kernel_t *k)
+{
+    if (!k->backup.here || k->backup.copying) return;
+    size_t count, waiting = 0;
+    uint64_t *vats = map_sorted(&k->vats, &count);
+    for (size_t i = 0; i < count && waiting < BACKUP_SHIPS_MAX; i++) {
+        kvat_t *vat = vat_find(k, vats[i]);
+        if (!lacks_copy(vat)) continue;
+        waiting++;
+        const khost_t *host = host_find(k, vat->row.host);
+        if (!host || !host->connected) {
+            char why[128];
+            snprintf(why, sizeof why, "v%u: its host is away, and there is no copy of it", vat->id.n);
+            free(vats);
+            backup_ends(k, ERR_BACKUP_FAILED, why);
+            return;
+        }
+        if (vat->ship) continue;
+        vat->ship = true;
+        ship_ask(k, vat);
+    }
+    free(vats);
+    if (waiting) return;
+    k->backup.copying = true;
+    effect_add(k, EFFECT_BACKUP, 0)->frame = blob_ref(k->backup.path);
+}
+
+void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg)
+{
+    if (request_repeated(k, client, msg->request)) return;
+    if (k->backup.here) {
+        if (id_same(k->backup.request, msg->request))
+            k->backup.client = client; /* the answer goes to whoever asked last */
+        else
+            reply_failed(k, client, msg->request, true, ERR_BACKUP_FAILED, err_text(ERR_BACKUP_FAILED),
+                         "another backup is being made");
+        return;
+    }
+    k->backup.here = true;
+    k->backup.client = client;
+    k->backup.request = msg->request;
+    k->backup.path = text_blob(msg->path);
+    k->hosts_check = true;
+}
+
+void on_backed_up(kernel_t *k, const input_t *input)
+{
+    if (k->backup.copying)
+        backup_ends(k, input->err ? ERR_BACKUP_FAILED : ERR_OK,
+                    input->err ? err_text(input->err) : "");
+}

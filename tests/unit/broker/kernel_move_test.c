@@ -1,0 +1,493 @@
+/* Copies of checkpoints, and what they are for: vats that move, hosts that are drained or gone for good,
+ * backups. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/kernel_rig.h"
+
+#define PING "#[\"ping\",[]]"
+enum { DRAIN = 1, UNDRAIN, DISAVOW, READMIT };
+
+static rig_t *rig;
+
+/* alice (v1) on h1, bob (v2) on h2, carol (v3) on h1; all idle. */
+static void set_up(void)
+{
+    rig_launch_t options = {.window = 4, .reap_deliveries = REAP_NEVER};
+    rig = rig_new();
+    rig_host(rig, 1);
+    rig_host(rig, 2);
+    cr_assert_eq(rig_launch(rig, "alice bob carol", &options)->tag, TAG_launched);
+    rig_run_dry(rig);
+}
+
+static void tear_down(void) { rig_destroy(&rig); }
+
+TestSuite(move, .init = set_up, .fini = tear_down);
+
+static void call_vat(uint32_t vat)
+{
+    msg_call_t call = {rig_id(rig), kref_root((vat_t){vat}), rig_data(PING, NULL, 0), 1};
+    cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+}
+
+/* VAT has run TIMES deliveries more. */
+static void runs(uint32_t vat, unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+        call_vat(vat);
+        rig_run_dry(rig);
+    }
+}
+
+static msg_vat_row_t row_of(uint32_t vat)
+{
+    const msg_list_t msg = {.request = rig_id(rig)};
+    rig_ask_from(rig, 9, TAG_list, &msg);
+    bin_t rest = rig_reply(rig, 9)->body.rows.rows;
+    msg_vat_row_t found = {0};
+    while (rest.len > 0) {
+        msg_t row;
+        cr_assert_eq(msg_next(&rest, &row), ERR_OK);
+        if (row.body.vat_row.vat.n == vat) found = row.body.vat_row;
+        msg_clear(&row);
+    }
+    return found;
+}
+
+static uint32_t host_of(uint32_t vat) { return row_of(vat).host.n; }
+
+static bool is(uint32_t vat, const char *state) { return rig_text_is(row_of(vat).state, state); }
+
+static const msg_t *move(uint32_t vat, uint32_t host)
+{
+    msg_move_t msg = {rig_id(rig), {vat}, {host}};
+    return rig_ask(rig, TAG_move, &msg);
+}
+
+static const msg_t *change(uint32_t host, uint64_t what)
+{
+    msg_host_change_t msg = {rig_id(rig), {host}, what};
+    return rig_ask(rig, TAG_host_change, &msg);
+}
+
+static void expect_done(const msg_t *reply)
+{
+    cr_assert(reply);
+    cr_assert_eq(reply->tag, TAG_done, "%.*s: %.*s", (int)reply->body.failed.what.len,
+                 reply->body.failed.what.at, (int)reply->body.failed.why.len, reply->body.failed.why.at);
+}
+
+static void expect_failed(const msg_t *reply, err_t err, const char *why)
+{
+    cr_assert(reply && reply->tag == TAG_failed);
+    cr_expect_eq(reply->body.failed.error, (uint64_t)err);
+    cr_expect(rig_text_is(reply->body.failed.why, why), "%.*s", (int)reply->body.failed.why.len,
+              reply->body.failed.why.at);
+}
+
+static void ships(uint32_t vat)
+{
+    rig_ready(rig, vat);
+    rig_pulled(rig);
+}
+
+/* ---- moving ---- */
+
+Test(move, a_vat_moves_and_goes_on)
+{
+    runs(1, 5);
+    cr_expect_null(move(1, 2));
+    cr_expect_eq(rig_told(rig, TAG_checkpoint_ask)->body.checkpoint_ask.ship, 1);
+    runs(1, 2); /* until the copy is here it runs on */
+    rig_ready(rig, 1);
+    runs(1, 3);
+    cr_expect_eq(host_of(1), 1);
+    rig_pulled(rig);
+    cr_expect_eq(host_of(1), 2);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_eq(rig_told(rig, TAG_vat_end)->body.vat_end.pgen, 1);
+    cr_expect_eq(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 2);
+    cr_expect_eq(rig_told(rig, TAG_vat_new)->body.vat_new.checkpoint, row_of(1).applied - 3);
+    cr_expect_eq(rig_events(rig, "vat-moved"), 1);
+    uint64_t applied = row_of(1).applied;
+    runs(1, 4);
+    cr_expect_eq(row_of(1).applied, applied + 4);
+    rig_restart(rig, true);
+    runs(1, 1);
+    cr_expect_eq(row_of(1).applied, applied + 5);
+    cr_expect(is(1, "running"));
+}
+
+/* The old worker's words are void after the flip. */
+Test(move, what_was_under_way_is_run_at_the_new_place)
+{
+    runs(1, 3);
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    call_vat(1);
+    call_vat(1);
+    msg_result_t late = rig_result_frame(rig, 1, NULL);
+    uint64_t applied = row_of(1).applied;
+    rig_pulled(rig);
+    expect_done(rig_reply(rig, 1));
+    rig_from_host(rig, 1, TAG_result, &late);
+    cr_expect_eq(row_of(1).applied, applied, "dropped");
+    cr_expect_eq(rig_pending(rig, 1), 2);
+    rig_run_dry(rig);
+    cr_expect_eq(row_of(1).applied, applied + 2);
+    msg_attach_t old = {.vat = {1}, .inc = 1, .pgen = 1};
+    size_t ends = rig_host_frames(rig, TAG_vat_end);
+    rig_from_host(rig, 1, TAG_attach, &old);
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), ends + 1);
+}
+
+/* The old place had a newer checkpoint than the copy: its rows are not trimmed away. */
+Test(move, the_old_place_says_nothing_about_the_new_one)
+{
+    runs(1, 4);
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    runs(1, 6);
+    rig_checkpoint(rig, 1, false);
+    runs(1, 6);
+    rig_checkpoint(rig, 1, false);
+    uint64_t c = row_of(1).applied - 12;
+    cr_expect_leq(row_of(1).safe, c);
+    rig_pulled(rig);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_eq(row_of(1).checkpoint, c);
+    runs(1, 9);
+    rig_restart(rig, true);
+    runs(1, 1);
+    cr_expect(is(1, "running"));
+    for (int i = 0; i < 3; i++) {
+        runs(1, 5);
+        rig_checkpoint(rig, 1, false);
+    }
+    cr_expect_gt(row_of(1).safe, c, "and then it is trimmed as ever");
+    cr_expect_eq(rig_rows(rig, ROW_mirror), 0, "and the copy is of no use any more");
+}
+
+Test(move, the_copy_may_be_ahead_of_what_is_applied)
+{
+    runs(1, 4);
+    cr_expect_null(move(1, 2));
+    call_vat(1);
+    uint64_t d = row_of(1).applied + 1;
+    msg_result_t result = rig_result_frame(rig, 1, NULL);
+    hash_t chain = {{1, 2, 3}};
+    msg_checkpoint_ready_t ready = {{1}, 1, d, chain, {{9}}, 500};
+    rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
+    rig_pulled(rig);
+    cr_expect_eq(host_of(1), 1, "nobody knows whether it is a piece of the log's history");
+    rig_from_host(rig, 1, TAG_result, &result);
+    cr_expect_eq(host_of(1), 1);
+    cr_expect(is(1, "quarantined"), "it is not");
+    expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED,
+                  "a copy of its state has another history than the log's");
+}
+
+Test(move, a_copy_of_another_history_is_a_fork)
+{
+    runs(1, 4);
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    rig_pulled_as(rig, (hash_t){{6}});
+    cr_expect(is(1, "quarantined"));
+    cr_expect_eq(host_of(1), 1);
+    cr_expect_eq(rig_reply(rig, 1)->tag, TAG_failed);
+}
+
+Test(move, what_stands_against_it)
+{
+    runs(1, 1);
+    expect_failed(move(77, 2), ERR_VAT_UNKNOWN, "");
+    expect_failed(move(1, 77), ERR_HOST_UNKNOWN, "");
+    expect_failed(move(1, 1), ERR_MOVE_FAILED, "it stands there");
+    rig_hello(rig, 3, 0, "other engine");
+    expect_failed(move(1, 3), ERR_ENGINE_MISMATCH, "its heap cannot be read there");
+    expect_done(change(3, DRAIN));
+    expect_failed(move(1, 3), ERR_MOVE_FAILED, "that host is drained, or in quarantine, or disavowed");
+    rig_host_gone(rig, 2);
+    expect_failed(move(1, 2), ERR_MOVE_FAILED, "that host is away");
+    expect_failed(move(1, 0), ERR_MOVE_FAILED, "no other host is ready that has the same engine");
+    rig_host(rig, 2);
+    cr_expect_null(move(1, 0));
+    expect_failed(move(1, 2), ERR_VAT_BUSY, "it is being moved");
+    msg_kill_t kill = {rig_id(rig), {1}, text_of("enough")};
+    rig_ask_from(rig, 2, TAG_kill, &kill);
+    expect_failed(rig_reply(rig, 1), ERR_VAT_TERMINATED, "");
+    expect_failed(move(1, 2), ERR_VAT_TERMINATED, "");
+}
+
+Test(move, a_copy_that_cannot_be_had_ends_it)
+{
+    runs(1, 2);
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    rig_unpulled(rig, ERR_CHECKPOINT_BROKEN);
+    expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, err_text(ERR_CHECKPOINT_BROKEN));
+    cr_expect_eq(host_of(1), 1);
+    runs(1, 1);
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    rig_host_gone(rig, 2);
+    rig_pulled(rig);
+    expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, "that host is not ready any more");
+    cr_expect_eq(host_of(1), 1);
+    runs(1, 1);
+}
+
+Test(move, it_survives_restarts_of_the_broker)
+{
+    runs(1, 2);
+    msg_move_t msg = {rig_id(rig), {1}, {2}};
+    cr_expect_null(rig_ask(rig, TAG_move, &msg));
+    rig_restart(rig, true);
+    size_t asks = rig_host_frames(rig, TAG_checkpoint_ask);
+    cr_expect_gt(asks, 1, "asked again");
+    cr_expect_null(rig_ask(rig, TAG_move, &msg));
+    rig_ready(rig, 1);
+    rig_restart(rig, false); /* what was being fetched is lost */
+    rig_ready(rig, 1);
+    rig_pulled(rig);
+    cr_expect_eq(host_of(1), 2);
+    cr_expect_null(rig_reply(rig, 1), "nobody asked since");
+    expect_done(rig_ask(rig, TAG_move, &msg));
+    rig_restart(rig, true);
+    expect_done(rig_ask(rig, TAG_move, &msg));
+}
+
+/* Its host is away, and what the broker has of it is enough. */
+Test(move, a_vat_whose_host_is_away_moves_when_it_can)
+{
+    runs(1, 6);
+    rig_host_gone(rig, 1);
+    expect_done(move(1, 2));
+    cr_expect_eq(host_of(1), 2, "its log reaches back to its beginning");
+    uint64_t applied = row_of(1).applied;
+    runs(1, 1);
+    cr_expect_eq(row_of(1).applied, applied + 1);
+
+    rig_host(rig, 1);
+    runs(1, 3);
+    rig_checkpoint(rig, 1, false);
+    runs(1, 3);
+    rig_checkpoint(rig, 1, false);
+    cr_expect_gt(row_of(1).safe, 0);
+    rig_host_gone(rig, 2);
+    expect_failed(move(1, 1), ERR_MOVE_FAILED, "its host is away, and there is no copy of it");
+}
+
+/* ---- mirrors ---- */
+
+Test(move, what_nobody_wants_is_not_fetched)
+{
+    runs(1, 2);
+    rig_ready(rig, 1);
+    cr_expect_eq(rig_pulls(rig), 0);
+    const msg_t *get = rig_told(rig, TAG_checkpoint_get);
+    cr_assert(get);
+    cr_expect_eq(get->body.checkpoint_get.offset, 1000 + row_of(1).applied, "the file may go");
+    cr_expect_null(move(1, 2));
+    msg_checkpoint_ready_t ready = {{1}, 1, 2, {{1}}, {{9}}, (uint64_t)CHECKPOINT_FILE_BYTES_MAX + 1};
+    rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
+    ready.total = 0;
+    rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
+    ready.total = 5;
+    ready.d = 99;
+    rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
+    ready.d = 2;
+    rig_from_host(rig, 2, TAG_checkpoint_ready, &ready);
+    ready.pgen = 7;
+    rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
+    cr_expect_eq(rig_pulls(rig), 0);
+}
+
+/* ---- hosts ---- */
+
+Test(move, a_host_is_drained)
+{
+    runs(1, 3);
+    cr_expect_null(change(1, DRAIN));
+    cr_expect_eq(rig_host_frames(rig, TAG_checkpoint_ask), 2);
+    ships(1);
+    cr_expect_null(rig_reply(rig, 1));
+    ships(3);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_eq(host_of(1), 2);
+    cr_expect_eq(host_of(3), 2);
+    runs(1, 2);
+    runs(3, 2);
+    cr_expect_null(change(2, DRAIN), "there is no other: it waits");
+    msg_host_change_t msg = {rig_id(rig), {1}, UNDRAIN};
+    rig_ask_from(rig, 2, TAG_host_change, &msg);
+    expect_done(rig_reply(rig, 2));
+    cr_expect_null(rig_reply(rig, 1));
+    for (uint32_t vat = 1; vat <= 3; vat++) ships(vat);
+    cr_expect_eq(host_of(2), 1);
+    expect_done(rig_reply(rig, 1));
+}
+
+Test(move, a_drain_survives_a_restart)
+{
+    msg_host_change_t msg = {rig_id(rig), {1}, DRAIN};
+    cr_expect_null(rig_ask(rig, TAG_host_change, &msg));
+    rig_restart(rig, true);
+    cr_expect_null(rig_ask(rig, TAG_host_change, &msg));
+    ships(1);
+    ships(3);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_null(change(2, DRAIN));
+    expect_failed(change(2, UNDRAIN), ERR_HOST_BUSY, "it is not drained any more");
+    expect_done(rig_reply(rig, 1));
+}
+
+Test(move, no_applied_crank_of_a_mirrored_vat_is_lost_with_its_host)
+{
+    runs(1, 7);
+    cr_expect_null(move(1, 2)); /* any copy will do */
+    ships(1);
+    expect_done(rig_reply(rig, 1));
+    runs(1, 6);
+    uint64_t applied = row_of(1).applied;
+    expect_done(change(2, DISAVOW));
+    cr_expect_eq(host_of(1), 1);
+    cr_expect_eq(row_of(1).applied, applied);
+    runs(1, 1);
+    cr_expect_eq(row_of(1).applied, applied + 1);
+    cr_expect_eq(host_of(2), 1, "from its beginning");
+    runs(2, 1);
+}
+
+Test(move, a_vat_without_a_copy_ends_with_its_host)
+{
+    runs(1, 4);
+    rig_checkpoint(rig, 1, false);
+    runs(1, 4);
+    rig_checkpoint(rig, 1, false);
+    cr_assert_gt(row_of(1).safe, 0);
+    expect_done(change(1, DISAVOW));
+    cr_expect_eq(rig_event(rig, "vat-exit")->vat.n, 1);
+    cr_expect(is(3, "running"));
+    cr_expect_eq(host_of(3), 2);
+}
+
+/* Until there is a place, it waits. */
+Test(move, vats_of_a_lost_host_wait_for_another)
+{
+    runs(1, 4);
+    rig_host_gone(rig, 2);
+    expect_done(change(1, DISAVOW));
+    cr_expect(is(1, "running"));
+    call_vat(1);
+    rig_restart(rig, true);
+    cr_expect_eq(host_of(1), 2, "h2 is back");
+    rig_run_dry(rig);
+    cr_expect_eq(row_of(1).in_flight, 0);
+}
+
+/* A host that went back to an older state: what the broker has brings the vat back. */
+Test(move, a_vat_in_quarantine_is_brought_back_from_its_copy)
+{
+    runs(1, 4);
+    cr_expect_null(move(1, 2));
+    ships(1);
+    expect_done(rig_reply(rig, 1));
+    runs(1, 4);
+    msg_attach_t old = {.vat = {1}, .inc = 1, .pgen = 2, .last = 2, .checkpoint = 2, .chain = {{1}}};
+    rig_from_host(rig, 2, TAG_attach, &old);
+    cr_expect(is(1, "quarantined"));
+    rig_host_gone(rig, 1);
+    expect_done(move(1, 0));
+    cr_expect(is(1, "running"));
+    cr_expect_eq(host_of(1), 2);
+    runs(1, 2);
+    cr_expect(is(1, "running"));
+}
+
+/* ---- backups ---- */
+
+static const msg_t *backup(uint32_t client)
+{
+    msg_backup_t msg = {rig_id(rig), text_of("/tmp/there")};
+    rig_ask_from(rig, client, TAG_backup, &msg);
+    return rig_reply(rig, client);
+}
+
+static void trimmed(uint32_t vat)
+{
+    for (int i = 0; i < 2; i++) {
+        runs(vat, 4);
+        rig_checkpoint(rig, vat, false);
+    }
+}
+
+Test(move, a_backup_has_a_copy_of_what_it_needs_one_of)
+{
+    trimmed(1);
+    trimmed(2);
+    cr_expect_null(backup(1));
+    cr_expect_eq(rig_host_frames(rig, TAG_checkpoint_ask), 2, "carol's log is whole");
+    expect_failed(backup(2), ERR_BACKUP_FAILED, "another backup is being made");
+    ships(1);
+    cr_expect_eq(rig_host_frames(rig, 0), 0);
+    ships(2);
+    cr_expect_eq(rig_host_frames(rig, 0), 1);
+    uint64_t safe = row_of(1).safe;
+    trimmed(1);
+    trimmed(3);
+    cr_expect_eq(rig_rows(rig, ROW_mirror), 2, "what is copied stays whole");
+    cr_expect_leq(row_of(1).safe, safe + 8);
+    cr_expect_eq(row_of(3).safe, 0);
+    rig_backed_up(rig, ERR_OK);
+    expect_done(rig_reply(rig, 1));
+    trimmed(1);
+    cr_expect_eq(rig_rows(rig, ROW_mirror), 1, "and afterwards goes as it came");
+    trimmed(3);
+    cr_expect_gt(row_of(3).safe, 0);
+}
+
+Test(move, a_backup_that_fails_says_why)
+{
+    trimmed(1);
+    rig_host_gone(rig, 1);
+    expect_failed(backup(1), ERR_BACKUP_FAILED, "v1: its host is away, and there is no copy of it");
+    rig_host(rig, 1);
+    cr_expect_null(backup(1));
+    rig_host_gone(rig, 1);
+    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED, "v1: its host is away, and there is no copy of it");
+    rig_host(rig, 1);
+    cr_expect_null(backup(1));
+    ships(1);
+    rig_backed_up(rig, ERR_STORE_FULL);
+    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED, err_text(ERR_STORE_FULL));
+    cr_expect_null(backup(1));
+    rig_backed_up(rig, ERR_OK);
+    expect_done(rig_reply(rig, 1));
+}
+
+Test(move, an_adopted_backup_goes_on_from_its_copies)
+{
+    trimmed(1);
+    cr_expect_null(backup(1));
+    ships(1);
+    rig_backed_up(rig, ERR_OK);
+    expect_done(rig_reply(rig, 1));
+    runs(1, 3);
+    uint64_t applied = row_of(1).applied, epoch = kernel_epoch(rig_kernel(rig));
+    rig_adopt(rig);
+    cr_expect_geq(kernel_epoch(rig_kernel(rig)), epoch + (1 << 20) - 8);
+    runs(1, 3);
+    runs(2, 1);
+    cr_expect_eq(row_of(1).applied, applied + 3);
+    cr_expect_gt(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 1 << 20);
+    cr_expect(is(1, "running") && is(2, "running") && is(3, "running"));
+    rig_launch_t options = {0};
+    cr_assert_eq(rig_launch(rig, "dave", &options)->tag, TAG_launched);
+    cr_expect_gt(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 1 << 20, "nobody has a database of it");
+    rig_restart(rig, true);
+    runs(1, 1);
+}
