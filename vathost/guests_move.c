@@ -12,7 +12,7 @@
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
-enum { RETRY_MS = 2000, HASH_PIECES = 8 };
+enum { RETRY_MS = 2000, GONE_MS = 10 * 1000, HASH_PIECES = 8 };
 
 /* ---- on the way out ---- */
 
@@ -156,6 +156,7 @@ void pull_note(guests_t *self, guest_t *guest, const msg_vat_new_t *msg)
                 guest->pull->total == msg->checkpoint_bytes;
     if (same) return;
     pull_end(guest);
+    guest->start_at_ms = 0; /* what was waited for is another one */
     guest->pull = calloc(1, sizeof *guest->pull);
     must(guest->pull);
     guest->pull->d = msg->checkpoint;
@@ -180,12 +181,12 @@ static void pull_ask(guests_t *self, const guest_t *guest)
     guests_tell_broker(self, TAG_checkpoint_get, &get);
 }
 
-static void pull_again(guest_t *guest, const char *why, uint64_t now_ms)
+static void pull_again(guest_t *guest, const char *why, uint64_t at_ms)
 {
     log_warn("checkpoint_fetch", kv_num("vat", guest->vat.n), kv_num("d", guest->pull->d),
              kv_str("why", why));
     guest->pull->asked = false;
-    guests_start_later(guest, now_ms + RETRY_MS);
+    guests_start_later(guest, at_ms);
 }
 
 bool pull_of_start(guests_t *self, guest_t *guest, uint64_t now_ms)
@@ -194,7 +195,7 @@ bool pull_of_start(guests_t *self, guest_t *guest, uint64_t now_ms)
     if (!guest->pull) return true;
     err_t err = pull_open(self, guest);
     if (err) {
-        pull_again(guest, err_name(err), now_ms);
+        pull_again(guest, err_name(err), now_ms + RETRY_MS);
     } else if (!guest->pull->asked) {
         guest->pull->asked = true;
         pull_ask(self, guest);
@@ -216,16 +217,17 @@ void pull_part(guests_t *self, const msg_checkpoint_part_t *msg, uint64_t now_ms
     pull_t *pull = guest->pull;
     if (pull->d != msg->d) return;
     if (!msg->total) {
-        pull_again(guest, "the broker has no such checkpoint", now_ms);
+        /* VAT_NEW names another when it has one. */
+        pull_again(guest, "the broker has no such checkpoint", now_ms + GONE_MS);
         return;
     }
     switch (arrival_add(pull->arrival, msg->offset, msg->data)) {
     case ARRIVAL_OTHER: break;
     case ARRIVAL_MORE: pull_ask(self, guest); break;
-    case ARRIVAL_FULL: pull_again(guest, err_name(ERR_STORE_FULL), now_ms); break;
+    case ARRIVAL_FULL: pull_again(guest, err_name(ERR_STORE_FULL), now_ms + RETRY_MS); break;
     case ARRIVAL_WRONG:
         arrival_destroy(&pull->arrival);
-        pull_again(guest, "it did not come whole", now_ms);
+        pull_again(guest, "it did not come whole", now_ms + RETRY_MS);
         break;
     case ARRIVAL_DONE:
         pull_end(guest);

@@ -220,7 +220,9 @@ Test(guests_move, what_comes_wrong_is_fetched_again)
     file[5]--;
     comes(0, 1000, 0); /* the broker has none now */
     memset(&heard, 0, sizeof heard);
-    guests_tick(guests, 6000);
+    guests_tick(guests, 9000);
+    cr_expect_eq(heard.tag, 0);
+    guests_tick(guests, 11000);
     asks_from(0);
 }
 
@@ -234,6 +236,14 @@ Test(guests_move, another_checkpoint_takes_the_place_of_one_that_does_not_come)
     cr_assert_eq(heard.tag, TAG_checkpoint_get);
     cr_expect_eq(heard.body.checkpoint_get.d, POINT + 1);
     cr_expect_eq(heard.body.checkpoint_get.offset, 0);
+
+    msg_checkpoint_part_t none = {.vat = {MOVED}, .pgen = PGEN, .d = POINT + 1};
+    from_broker(TAG_checkpoint_part, &none);
+    memset(&heard, 0, sizeof heard);
+    new.checkpoint = POINT + 2;
+    from_broker(TAG_vat_new, &new);
+    cr_assert_eq(heard.tag, TAG_checkpoint_get, "at once");
+    cr_expect_eq(heard.body.checkpoint_get.d, POINT + 2);
 }
 
 Test(guests_move, a_vat_that_ends_is_not_fetched_on)
