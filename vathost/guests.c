@@ -9,7 +9,8 @@
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
-enum { LOOK_MS = 1000 };
+/* A worker that begins keeps others from beginning, but not longer than that. */
+enum { BEGIN_MS = 2000 };
 
 static void guest_free(guest_t *guest)
 {
@@ -22,7 +23,7 @@ static void guest_free(guest_t *guest)
 
 /* ---- awake or asleep: nothing but the map knows of those that sleep ---- */
 
-static void wake(guests_t *self, guest_t *guest)
+void guests_wake(guests_t *self, guest_t *guest)
 {
     if (guest->at) return;
     guest->next = self->awake;
@@ -46,6 +47,7 @@ guests_t *guests_new(const guests_options_t *options)
     must(self);
     self->options = *options;
     self->token_next = GUESTS_TOKEN_FIRST;
+    self->queue_end = &self->queue;
     self->frame = buf_of(FRAME_BYTES_MAX);
     return self;
 }
@@ -107,7 +109,7 @@ void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const v
     pass(self, worker, frame_of(self, tag, body));
 }
 
-static void tell_start(guests_t *self, worker_t *worker)
+void guests_tell_start(guests_t *self, worker_t *worker)
 {
     const guest_t *guest = worker->guest;
     char bundle[PATH_BYTES_MAX], database[PATH_BYTES_MAX], ship[PATH_BYTES_MAX];
@@ -140,73 +142,6 @@ static void tell_start(guests_t *self, worker_t *worker)
 
 /* ---- a worker's life ---- */
 
-void guests_start_later(guest_t *guest, uint64_t at_ms) { guest->start_at_ms = at_ms ? at_ms : 1; }
-
-/* Pauses grow while nothing comes of it: at once, 100 ms, 200 ms, ... 10 s. */
-void guests_start_again(guest_t *guest, uint64_t now_ms)
-{
-    enum { PAUSE_MS = 100, PAUSE_MAX_MS = 10 * 1000, DOUBLINGS = 7 };
-    unsigned n = guest->failures++;
-    uint64_t pause = n == 0 ? 0 : (uint64_t)PAUSE_MS << (n - 1 < DOUBLINGS ? n - 1 : DOUBLINGS);
-    guests_start_later(guest, now_ms + (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS));
-}
-
-/* A vat whose worker found the disk full waits until there is room; nobody has to tell us. */
-static bool has_room(guests_t *self, guest_t *guest, uint64_t now_ms)
-{
-    if (!guest->full) return true;
-    if (now_ms - self->room_ms >= LOOK_MS || !self->room_ms) {
-        bool full = !vault_has_room(self->options.vault);
-        if (self->full && !full) log_info("disk_has_room");
-        self->full = full;
-        self->room_ms = now_ms;
-    }
-    if (!self->full) return true;
-    guests_start_later(guest, now_ms + LOOK_MS);
-    return false;
-}
-
-void guests_disk_full(guests_t *self, guest_t *guest, uint64_t now_ms)
-{
-    if (!self->full) log_error("disk_full", kv_num("vat", guest->vat.n));
-    self->full = guest->full = true;
-    self->room_ms = now_ms;
-    guests_start_again(guest, now_ms);
-    if (guest->start_at_ms < now_ms + LOOK_MS) guests_start_later(guest, now_ms + LOOK_MS);
-}
-
-void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
-{
-    char bundle[PATH_BYTES_MAX];
-    int fd;
-
-    wake(self, guest);
-    guest->start_at_ms = 0;
-    if (self->ending || !has_room(self, guest, now_ms)) return;
-    guest->due = map_get(&self->leaving, guest->vat.n) != NULL;
-    if (guest->due) return; /* the one before has the database open */
-    if (!bundle_of_start(self, guest, bundle) || !pull_of_start(self, guest, now_ms)) return;
-    FAILPOINT(vathost_starts_worker);
-    uint64_t token = self->token_next++;
-    if (crew_start(self->options.crew, token, bundle, &fd)) {
-        guests_start_again(guest, now_ms);
-        return;
-    }
-    worker_t *worker = calloc(1, sizeof *worker);
-    must(worker);
-    worker->token = token;
-    worker->vat = guest->vat;
-    worker->pgen = guest->pgen;
-    worker->pipe = pipe_of(fd);
-    worker->guest = guest;
-    snprintf(worker->bundle, sizeof worker->bundle, "%s", bundle);
-    guest->worker = worker;
-    map_put(&self->workers, token, worker);
-    struct epoll_event event = {EPOLLIN, {.u64 = token}};
-    must(epoll_ctl(self->options.epoll, EPOLL_CTL_ADD, fd, &event) == 0);
-    tell_start(self, worker);
-}
-
 /* The worker is nobody's from here on; its process ends, and then it is forgotten. */
 static worker_t *let_go(guests_t *self, guest_t *guest)
 {
@@ -214,6 +149,7 @@ static worker_t *let_go(guests_t *self, guest_t *guest)
     if (!worker) return NULL;
     guest->worker = NULL;
     worker->guest = NULL;
+    start_over(self, worker);
     worker->behind = map_get(&self->leaving, guest->vat.n);
     map_put(&self->leaving, guest->vat.n, worker);
     crew_kill(self->options.crew, worker->token);
@@ -236,6 +172,7 @@ static void remove_guest(guests_t *self, guest_t *guest)
 {
     worker_t *worker = let_go(self, guest);
     ship_end(self, guest->vat, guest->pgen);
+    start_forget(self, guest);
     guests_sleep(guest);
     map_remove(&self->guests, guest->vat.n);
     if (worker)
@@ -316,7 +253,8 @@ static void on_vat_new(guests_t *self, const msg_vat_new_t *msg, uint64_t now_ms
         return;
     }
     pull_note(self, guest, msg);
-    if (!guest->fetching && !guest->start_at_ms && !guest->due) guests_start(self, guest, now_ms);
+    bool comes = guest->fetching || guest->start_at_ms || guest->due || guest->queued;
+    if (!comes) guests_start(self, guest, now_ms);
 }
 
 static void on_vat_end(guests_t *self, const msg_vat_end_t *msg)
@@ -407,7 +345,7 @@ void guests_session(guests_t *self, id128_t kernel)
 {
     self->kernel = kernel;
     for (const guest_t *guest = self->awake; guest; guest = guest->next) {
-        if (guest->worker) tell_start(self, guest->worker);
+        if (guest->worker) guests_tell_start(self, guest->worker);
     }
     bundle_session(self);
     pull_session(self);
@@ -443,6 +381,7 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
         if (guest->start_at_ms && guest->start_at_ms <= now_ms) guests_start(self, guest, now_ms);
         return;
     }
+    if (worker->begins_ms && now_ms - worker->begins_ms > BEGIN_MS) start_over(self, worker);
     if (*worker->want) { /* it waits for us */
         bundle_tick(self, worker, now_ms);
         return;
@@ -467,4 +406,5 @@ void guests_tick(guests_t *self, uint64_t now_ms)
         next = guest->next;
         tick_one(self, guest, now_ms);
     }
+    start_next(self, now_ms);
 }

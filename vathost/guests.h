@@ -28,8 +28,9 @@ typedef struct {
     crew_t *crew;
     bundles_t *bundles;
     vault_t *vault;
-    int epoll;     /* the sockets of the workers are put here, with their token as u64 */
-    void *context; /* of send */
+    size_t begin_max; /* workers that may begin at a time */
+    int epoll;        /* the sockets of the workers are put here, with their token as u64 */
+    void *context;    /* of send */
     bool (*send)(void *context, bin_t frame); /* to the broker; false: no session, frame dropped */
 } guests_options_t;
 

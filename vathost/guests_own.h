@@ -19,10 +19,11 @@ struct worker {
     pipe_t pipe;
     char bundle[PATH_BYTES_MAX];
     uint64_t run;
-    unsigned starts;   /* how often it was told START, and has not answered with ATTACH yet */
-    uint64_t known;    /* last delivery it is known to have run */
-    uint64_t live;     /* last live delivery it has and will run; known < live: it is running */
-    uint64_t since_ms; /* since when it runs known + 1 */
+    uint64_t begins_ms; /* since when it begins; 0: it has begun */
+    unsigned starts;    /* how often it was told START, and has not answered with ATTACH yet */
+    uint64_t known;     /* last delivery it is known to have run */
+    uint64_t live;      /* last live delivery it has and will run; known < live: it is running */
+    uint64_t since_ms;  /* since when it runs known + 1 */
     unsigned patience; /* how many times the usual wall clock it has: a reap or an upgrade, alone in
                           flight, has more */
     uint64_t upgrade;  /* the last upgrade it was told to run */
@@ -60,14 +61,16 @@ struct guest {
     uint64_t inc, pgen, dialect, computrons, wall_ms, heap_bytes;
     uint64_t every_rows, every_bytes, idle_ms, sleep_ms, mirror;
     char *name, *bundle, *globals;
-    guest_t *next, **at;  /* in guests.awake; AT is NULL while it sleeps */
-    worker_t *worker;     /* NULL: none runs */
-    bool fetching;        /* its bundle is on the way */
-    pull_t *pull;         /* its database is; NULL: it is here, or begins empty */
-    bool due;             /* a worker starts when the one before has ended */
-    uint64_t start_at_ms; /* when to start a worker; 0: when the broker asks */
-    bool full;            /* the disk was, for its last worker */
-    unsigned failures;    /* workers that ended since a result came */
+    guest_t *next, **at;             /* in guests.awake; AT is NULL while it sleeps */
+    worker_t *worker;                /* NULL: none runs */
+    bool fetching;                   /* its bundle is on the way */
+    pull_t *pull;                    /* its database is; NULL: it is here, or begins empty */
+    bool due;                        /* a worker starts when the one before has ended */
+    uint64_t start_at_ms;            /* when to start a worker; 0: when the broker asks */
+    bool queued;                     /* a worker starts when it is its turn */
+    guest_t *queue_next, **queue_at; /* then */
+    bool full;                       /* the disk was, for its last worker */
+    unsigned failures;               /* workers that ended since a result came */
 };
 
 struct guests {
@@ -76,8 +79,11 @@ struct guests {
     guest_t
         *awake; /* those that have a worker, or wait for one: all that time and sessions concern */
     ship_t *ships;
-    map_t workers; /* by token */
-    map_t leaving; /* by vat number: its workers that have to end */
+    guest_t *queue,
+        **queue_end; /* whose workers are to start; nobody while fewer than begin_max begin */
+    size_t begins;   /* workers that do */
+    map_t workers;   /* by token */
+    map_t leaving;   /* by vat number: its workers that have to end */
     id128_t kernel;
     bool ending;      /* no worker is started any more */
     bool full;        /* some vat waits for room on the disk */
@@ -89,16 +95,28 @@ struct guests {
 /* guests.c */
 void guests_tell_broker(guests_t *self, msg_tag_t tag, const void *body);
 void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const void *body);
+void guests_tell_start(guests_t *self, worker_t *worker);
+/* GUEST has, or waits for, a worker. */
+void guests_wake(guests_t *self, guest_t *guest);
+/* GUEST has no worker, and needs none until the broker asks. */
+void guests_sleep(guest_t *guest);
+/* A worker that was let go has ended. */
+void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms);
+
+/* guests_start.c: when a worker starts */
+
 /* Starts the vat's worker, which has none, or whatever must come before that. */
 void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms);
 void guests_start_later(guest_t *guest, uint64_t at_ms);
+/* After another has ended; pauses grow while nothing comes of it. */
 void guests_start_again(guest_t *guest, uint64_t now_ms);
-/* GUEST has no worker, and needs none until the broker asks. */
-void guests_sleep(guest_t *guest);
 /* GUEST's worker ended because the disk is full: the next one waits for room. */
 void guests_disk_full(guests_t *self, guest_t *guest, uint64_t now_ms);
-/* A worker that was let go has ended. */
-void guests_left(guests_t *self, const worker_t *worker, uint64_t now_ms);
+/* WORKER has begun, or has ended; start_next() lets others begin. */
+void start_over(guests_t *self, worker_t *worker);
+void start_next(guests_t *self, uint64_t now_ms);
+/* GUEST is in the queue no more. */
+void start_forget(guests_t *self, guest_t *guest);
 
 /* guests_bundle.c: bundles that are not here */
 

@@ -14,17 +14,26 @@
 
 /* ---- what workers say ---- */
 
-static void watch_worker(worker_t *worker, const msg_t *msg, uint64_t now_ms)
+static void begun(guests_t *self, worker_t *worker, uint64_t now_ms)
+{
+    if (!worker->begins_ms) return;
+    start_over(self, worker);
+    start_next(self, now_ms);
+}
+
+static void watch_worker(guests_t *self, worker_t *worker, const msg_t *msg, uint64_t now_ms)
 {
     switch (msg->tag) {
     case TAG_attach:
         worker->starts--;
         worker->known = worker->live = msg->body.attach.last;
+        if (worker->known) begun(self, worker, now_ms);
         break;
     case TAG_fetch: worker->known = worker->live = msg->body.fetch.first - 1; break;
     case TAG_result:
         if (msg->body.result.d != worker->known + 1) break; /* sent again */
         worker->known++;
+        begun(self, worker, now_ms); /* it parsed its bundle */
         if (worker->live < worker->known) worker->live = worker->known;
         worker->since_ms = now_ms;
         worker->guest->failures = 0;
@@ -101,7 +110,7 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
     bool ok = is_passed_on(msg.tag) && head->vat.n == guest->vat.n && head->pgen == guest->pgen;
     ok = ok && (msg.tag != TAG_attach || worker->starts); /* each has the broker send its rows */
     if (ok) {
-        watch_worker(worker, &msg, now_ms);
+        watch_worker(self, worker, &msg, now_ms);
         moment_heard(msg.tag);
         (void)self->options.send(self->options.context, frame);
         FAILPOINT(vathost_passed_up);
@@ -235,6 +244,7 @@ void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms)
     if (!worker) return;
 
     FAILPOINT(vathost_worker_ended);
+    start_over(self, worker);
     /* What it said last may still be in the socket. */
     while (worker->pipe.fd >= 0 && take_frames(self, worker, now_ms)) {
         errno = 0;
@@ -246,6 +256,7 @@ void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms)
     else
         guests_left(self, worker, now_ms);
     free(worker);
+    start_next(self, now_ms);
 }
 
 void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms)

@@ -439,6 +439,13 @@ err_t vathost_run(vathost_t *self)
 
 const char *vathost_why(const vathost_t *self) { return self->why; }
 
+/* Enough to keep all cores busy while some wait for the disk. */
+static size_t begin_max(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 1 ? 2 * (size_t)cores : 2;
+}
+
 vathost_t *vathost_new(const vathost_options_t *options)
 {
     vathost_t *self = calloc(1, sizeof *self);
@@ -449,7 +456,7 @@ vathost_t *vathost_new(const vathost_options_t *options)
     must(getrandom(&self->instance, sizeof self->instance, 0) == sizeof self->instance);
     load_session(self);
     self->guests = guests_new(&(guests_options_t){options->crew, options->bundles, options->vault,
-                                                  self->epoll, self, say_frame});
+                                                  begin_max(), self->epoll, self, say_frame});
     watch_fd(self, crew_fd(options->crew), AT_CREW);
     watch_fd(self, options->signals, AT_SIGNALS);
     return self;

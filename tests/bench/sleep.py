@@ -18,7 +18,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-from yard import VATS, Yard, bundle, wait_for  # noqa: E402
+from yard import Yard, bundle, wait_for  # noqa: E402
 
 BATCH, WOKEN = 100, 20
 
@@ -78,7 +78,7 @@ def run(options):
     with Yard() as yard:
         yard.ok("up")
         begin = time.monotonic()
-        code = bundle(os.path.join(VATS, "counter.js"))
+        code = bundle(os.path.join(HERE, "vats", "sleeper.js"))
         awake = [f"awake{n}" for n in range(options.awake)]
         launch(yard, code, awake, False)
         names = []

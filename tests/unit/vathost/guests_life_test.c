@@ -233,3 +233,41 @@ Test(guests_life, a_vat_that_found_the_disk_full_waits_and_goes_on)
     from_broker(TAG_vat_new, &new);
     cr_expect_eq(started, 10, "the broker's asking makes no room");
 }
+
+/* ---- many at once ---- */
+
+static void says_for(uint32_t n, msg_tag_t tag)
+{
+    msg_attach_t attach = {.vat = {n}, .inc = 1, .pgen = 1};
+    msg_result_t result = {.vat = {n}, .inc = 1, .pgen = 1, .d = 1};
+    says(tag, tag == TAG_attach ? (void *)&attach : (void *)&result);
+}
+
+Test(guests_life, only_a_few_begin_at_a_time)
+{
+    begin_max = 2;
+    next_process();
+    started = 0;
+    for (uint32_t n = 10; n < 16; n++) {
+        msg_vat_new_t new = new_of(n, 1);
+        from_broker(TAG_vat_new, &new);
+        from_broker(TAG_vat_new, &new);
+    }
+    cr_assert_eq(started, 2);
+    says_for(11, TAG_attach);
+    cr_expect_eq(started, 2, "it has not run its first delivery");
+    says_for(11, TAG_result);
+    cr_expect_eq(started, 3);
+    guests_ended(guests, token, 1 << 8, 5);
+    cr_expect_eq(started, 4, "one that ends makes room as well");
+
+    msg_vat_end_t end = {{14}, 1, 1};
+    from_broker(TAG_vat_end, &end);
+    guests_tick(guests, 3000);
+    cr_expect_eq(started, 6, "those that hang do not keep the others for ever");
+    end.vat.n = 15;
+    from_broker(TAG_vat_end, &end);
+    guests_tick(guests, 6000);
+    cr_expect_eq(started, 6);
+    begin_max = 100;
+}

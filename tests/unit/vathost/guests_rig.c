@@ -113,13 +113,15 @@ void says(msg_tag_t tag, const void *body)
 }
 
 static int epoll = -1;
+size_t begin_max = 100;
 
 void next_process(void)
 {
     guests_destroy(&guests);
     vault_destroy(&vault);
     cr_assert_eq(vault_new(dir, &vault), ERR_OK);
-    guests_options_t options = {.vault = vault, .epoll = epoll, .send = to_broker};
+    guests_options_t options = {
+        .vault = vault, .begin_max = begin_max, .epoll = epoll, .send = to_broker};
     guests = guests_new(&options);
     guests_session(guests, kernel);
 }

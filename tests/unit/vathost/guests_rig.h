@@ -24,6 +24,9 @@ extern const char *missing;
 extern bundles_state_t added;
 extern uint64_t come;
 
+/* Workers that may begin at a time, of the next process. */
+extern size_t begin_max;
+
 void setup(void);
 void teardown(void);
 /* The host ends and starts again. */

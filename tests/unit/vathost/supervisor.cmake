@@ -9,7 +9,7 @@ vatyard_unit_test(host_io_test host_io_test.c host_io)
 # Guests without processes.
 add_library(guests_rig STATIC guests_rig.c ${PROJECT_SOURCE_DIR}/vathost/guests.c
   ${PROJECT_SOURCE_DIR}/vathost/guests_bundle.c ${PROJECT_SOURCE_DIR}/vathost/guests_move.c
-  ${PROJECT_SOURCE_DIR}/vathost/guests_worker.c)
+  ${PROJECT_SOURCE_DIR}/vathost/guests_start.c ${PROJECT_SOURCE_DIR}/vathost/guests_worker.c)
 target_link_libraries(guests_rig PUBLIC host_io wire_codec PkgConfig::CRITERION)
 vatyard_unit_test(guests_test guests_test.c guests_rig)
 vatyard_unit_test(guests_life_test guests_life_test.c guests_rig)
