@@ -153,6 +153,16 @@ static err_t copy_table(store_t *self, const table_t *table)
     return err ? err : store_exec(self, sql);
 }
 
+/* What a file's last connection could not write into it stays in its log, and is an error for nobody. */
+static err_t no_log(store_t *self, const char *path)
+{
+    char log[PATH_BYTES_MAX + 64];
+    snprintf(log, sizeof log, "%s-wal", path);
+    if (access(log, F_OK) != 0) return ERR_OK;
+    snprintf(self->why, sizeof self->why, "%.200s does not go away", log);
+    return ERR_STORE;
+}
+
 static err_t copy(store_t *self, const char *fresh)
 {
     sqlite3_stmt *attach = NULL;
@@ -168,9 +178,9 @@ static err_t copy(store_t *self, const char *fresh)
     if (!err) {
         err = store_exec(self, "INSERT INTO fresh.store_gate SELECT * FROM main.store_gate;"
                                "INSERT INTO fresh.store_bundle SELECT * FROM main.store_bundle;"
-                               "COMMIT; DETACH fresh");
+                               "COMMIT; PRAGMA fresh.wal_checkpoint(TRUNCATE); DETACH fresh");
     }
-    return err;
+    return err ? err : no_log(self, fresh);
 }
 
 /* ---- files ---- */
@@ -188,29 +198,33 @@ static void forget(const char *path)
 /* Nothing of the old file may be left in a log beside it: the new one would be given it. */
 static err_t close_old(store_t *self, const char *path)
 {
-    char log[PATH_BYTES_MAX + 32];
-    snprintf(log, sizeof log, "%s-wal", path);
     err_t err = store_exec(self, "PRAGMA wal_checkpoint(TRUNCATE)");
     if (err) return err;
     sqlite3_close(self->db);
     self->db = NULL;
-    if (access(log, F_OK) != 0) return ERR_OK;
-    snprintf(self->why, sizeof self->why, "%.200s does not go away", log);
-    return ERR_STORE;
+    return no_log(self, path);
 }
 
+static bool sync_folder_of(const char *path)
+{
+    char folder[PATH_BYTES_MAX + 32];
+    snprintf(folder, sizeof folder, "%s", path);
+    int parent = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool done = parent >= 0 && fsync(parent) == 0;
+    if (parent >= 0) close(parent);
+    return done;
+}
+
+/* The end of the old log is on disk before the new file has the name that the log belonged to. */
 static err_t put_into_place(store_t *self, const char *path, const char *fresh, unsigned schema)
 {
-    char kept[PATH_BYTES_MAX + 64], folder[PATH_BYTES_MAX + 32];
+    char kept[PATH_BYTES_MAX + 64];
     snprintf(kept, sizeof kept, "%s.schema-%u", path, schema);
-    snprintf(folder, sizeof folder, "%s", path);
     unlink(kept);
-    bool done = link(path, kept) == 0 && rename(fresh, path) == 0;
-    int parent = done ? open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    done = parent >= 0 && fsync(parent) == 0;
-    if (parent >= 0) close(parent);
+    bool done = sync_folder_of(path) && link(path, kept) == 0 && rename(fresh, path) == 0 &&
+                sync_folder_of(path);
     if (done) return ERR_OK;
-    snprintf(self->why, sizeof self->why, "%s: %m", path);
+    snprintf(self->why, sizeof self->why, "%.200s: %m", path);
     return ERR_STORE;
 }
 

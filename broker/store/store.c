@@ -9,7 +9,7 @@
 #include "broker/store/store_own.h"
 #include "wire/base/must.h"
 
-enum { APPLICATION_ID = 0x56617479 /* "Vaty" */ };
+enum { APPLICATION_ID = 0x56617479 /* "Vaty" */, LOG_PAGES = 4000 };
 
 err_t store_failed(store_t *self, int rc)
 {
@@ -58,10 +58,12 @@ static err_t ask(store_t *self, const char *sql, int64_t *ret)
 static err_t configure(store_t *self, const store_options_t *options)
 {
     err_t err = store_exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                 "PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -4096;"
+                                 "PRAGMA cache_size = -4096;"
                                  "PRAGMA journal_size_limit = 67108864");
+    char sql[64];
+    int log_pages = options->log_pages ? (int)options->log_pages : LOG_PAGES;
+    if (!err) sqlite3_wal_autocheckpoint(self->db, log_pages);
     if (!err && options->pages_max) {
-        char sql[64];
         snprintf(sql, sizeof sql, "PRAGMA max_page_count = %u", (unsigned)options->pages_max);
         err = store_exec(self, sql);
     }
@@ -147,18 +149,22 @@ static err_t prepare(store_t *self)
     return err;
 }
 
+/* No row: nothing was ever recorded. */
 static err_t read_gate(store_t *self)
 {
     sqlite3_stmt *stmt = NULL;
     err_t err = store_prepare(self, "SELECT seq, chain FROM store_gate", &stmt);
-    if (!err && sqlite3_step(stmt) == SQLITE_ROW) {
+    if (err) return err;
+    int rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
         self->seq = (uint64_t)sqlite3_column_int64(stmt, 0);
         const void *chain = sqlite3_column_blob(stmt, 1);
-        if (sqlite3_column_bytes(stmt, 1) == sizeof self->chain.b) {
+        if (sqlite3_column_bytes(stmt, 1) == sizeof self->chain.b)
             memcpy(self->chain.b, chain, sizeof self->chain.b);
-        } else {
+        else
             err = ERR_STORE_DAMAGED;
-        }
+    } else if (rc != SQLITE_DONE) {
+        err = store_failed(self, rc);
     }
     sqlite3_finalize(stmt);
     return err;

@@ -16,6 +16,7 @@ typedef struct store store_t;
 typedef struct {
     const char *path;   /* of kernel.db; made when there is none, mode 0600 */
     uint32_t pages_max; /* pages of 4 KiB it may grow to: STORE_FULL above; 0: the disk decides */
+    uint32_t log_pages; /* its write-ahead log is folded in at so many; 0: 4000 */
 } store_options_t;
 
 /* Opens or makes the database. Fails with STORE, STORE_FULL, STORE_LOCKED, STORE_VERSION or

@@ -178,6 +178,8 @@ int log_look(file_t *log)
     rc = walk_good(&walk, sums_at(head + 24), &before);
     int64_t broken = walk.at;
     log->database->logged = broken > 0;
+    log->good = broken;
+    memcpy(log->first, head, sizeof log->first);
     if (rc == SQLITE_OK && broken < walk.count) rc = walk_broken(&walk, before, &synced);
     free(walk.frame);
     if (synced) rc = file_damaged(log->database, "frame %lld of %s", (long long)broken, log->name);
@@ -186,19 +188,36 @@ int log_look(file_t *log)
 
 /* ---- reading and writing ---- */
 
+static int compare(file_t *log, int64_t frame, const uint8_t *head, const uint8_t *page)
+{
+    uint8_t before[8];
+    int rc = file_read(log, before, sizeof before, frame ? frame_offset(log, frame - 1) + 16 : 24);
+    if (rc != SQLITE_OK) return rc;
+    if (same(frame_sums(log, sums_at(before), head, page), sums_at(head + 16))) return SQLITE_OK;
+    return file_damaged(log->database, "frame %lld of %s", (long long)frame, log->name);
+}
+
+/* Recovery stops without a word where it reads something else than log_look() did. */
+static int read_again(file_t *log, const uint8_t *at, int len, int64_t offset)
+{
+    if (offset == 0 && len == LOG_HEAD_BYTES && log->good) {
+        if (memcmp(at, log->first, LOG_HEAD_BYTES) == 0) return SQLITE_OK;
+        return file_damaged(log->database, "the head of %s", log->name);
+    }
+    int64_t frame = len == frame_bytes(log) ? frame_at(log, offset, 0) : -1;
+    if (frame < 0 || frame >= log->good) return SQLITE_OK;
+    return compare(log, frame, at, at + FRAME_HEAD_BYTES);
+}
+
 int log_read(file_t *log, const void *at, int len, int64_t offset)
 {
     int64_t frame = frame_at(log, offset, FRAME_HEAD_BYTES);
-    if ((uint32_t)len != log->page_size || frame < 0) return SQLITE_OK;
+    if ((uint32_t)len != log->page_size || frame < 0) return read_again(log, at, len, offset);
     if (log->unsure != LOG_SURE && frame >= log->unsure) return SQLITE_OK;
 
-    uint8_t head[FRAME_HEAD_BYTES], before[8];
-    int64_t offset_before = frame ? frame_offset(log, frame - 1) + 16 : 24;
+    uint8_t head[FRAME_HEAD_BYTES];
     int rc = file_read(log, head, sizeof head, frame_offset(log, frame));
-    if (rc == SQLITE_OK) rc = file_read(log, before, sizeof before, offset_before);
-    if (rc != SQLITE_OK) return rc;
-    if (same(frame_sums(log, sums_at(before), head, at), sums_at(head + 16))) return SQLITE_OK;
-    return file_damaged(log->database, "frame %lld of %s", (long long)frame, log->name);
+    return rc == SQLITE_OK ? compare(log, frame, head, at) : rc;
 }
 
 /* In a transaction SQLite may write a page again into the frame that it has there, and makes the
@@ -208,6 +227,7 @@ void log_write(file_t *log, const void *at, int len, int64_t offset)
     if (offset == 0 && len == LOG_HEAD_BYTES) {
         take_head(log, at);
         log->looked = true;
+        log->good = 0;
         log->unsure = log->head = LOG_SURE;
     } else if (len == FRAME_HEAD_BYTES) {
         log->head = frame_at(log, offset, 0);

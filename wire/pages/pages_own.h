@@ -30,7 +30,9 @@ struct file {
     file_t *database;
     uint32_t page_size; /* 0: not known yet */
     bool big_endian;    /* how SQLite's sums in it are counted */
-    bool looked;        /* log_look() was there */
+    bool looked;        /* log_look() was there, */
+    int64_t good;       /* and so many frames were whole, */
+    uint8_t first[32];  /* behind these bytes */
     int64_t unsure;     /* from this frame on SQLite has not made its sums yet */
     int64_t head;       /* the frame whose head was written last; its page follows */
 };
