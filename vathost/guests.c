@@ -214,6 +214,7 @@ static char *copy(text_t from)
 
 static guest_t *make_guest(guests_t *self, const msg_vat_new_t *msg)
 {
+    char path[PATH_BYTES_MAX];
     guest_t *guest = calloc(1, sizeof *guest);
     must(guest);
     *guest = (guest_t){.vat = msg->vat,
@@ -229,6 +230,7 @@ static guest_t *make_guest(guests_t *self, const msg_vat_new_t *msg)
     map_put(&self->guests, guest->vat.n, guest);
     /* What an earlier placement left is of no use to anybody. */
     if (msg->pgen) vault_delete(self->options.vault, msg->vat, msg->pgen - 1);
+    vault_path(self->options.vault, guest->vat, guest->pgen, path);
     return guest;
 }
 
@@ -341,9 +343,43 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
 
 /* ---- time ---- */
 
+static void say_kept(guests_t *self, buf_t *rows)
+{
+    msg_guests_t msg = {{rows->at, rows->len}};
+    if (rows->len) guests_tell_broker(self, TAG_guests, &msg);
+    buf_reset(rows);
+}
+
+typedef struct {
+    guests_t *guests;
+    buf_t rows;
+} kept_t;
+
+static void add_kept(void *context, vat_t vat, uint64_t pgen)
+{
+    kept_t *kept = context;
+    uint8_t row[12];
+    const guest_t *guest = map_get(&kept->guests->guests, vat.n);
+    if (guest && guest->pgen == pgen && guest->worker) return; /* that one says ATTACH */
+    for (size_t i = 0; i < 4; i++) row[i] = (uint8_t)(vat.n >> (24 - 8 * i));
+    for (size_t i = 0; i < 8; i++) row[4 + i] = (uint8_t)(pgen >> (56 - 8 * i));
+    if (kept->rows.len + sizeof row > GUESTS_BYTES_MAX) say_kept(kept->guests, &kept->rows);
+    must(buf_add(&kept->rows, row, sizeof row) == ERR_OK);
+}
+
+/* The end of a vat is said once: who was away then has to ask. */
+static void say_all_kept(guests_t *self)
+{
+    kept_t kept = {self, buf_of(GUESTS_BYTES_MAX)};
+    vault_each(self->options.vault, add_kept, &kept);
+    say_kept(self, &kept.rows);
+    buf_clear(&kept.rows);
+}
+
 void guests_session(guests_t *self, id128_t kernel)
 {
     self->kernel = kernel;
+    say_all_kept(self);
     for (const guest_t *guest = self->awake; guest; guest = guest->next) {
         if (guest->worker) guests_tell_start(self, guest->worker);
     }

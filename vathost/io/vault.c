@@ -154,6 +154,15 @@ bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen)
     return access(path, F_OK) == 0;
 }
 
+void vault_each(const vault_t *self, vault_visit_t *visit, void *context)
+{
+    for (size_t i = 0; i < self->vats.room; i++) {
+        for (const kept_t *kept = map_cell(&self->vats, i); kept; kept = kept->next) {
+            visit(context, (vat_t){(uint32_t)map_key(&self->vats, i)}, kept->pgen);
+        }
+    }
+}
+
 static void delete_one(const vault_t *self, vat_t vat, uint64_t pgen)
 {
     char path[PATH_BYTES_MAX];

@@ -27,6 +27,10 @@ void vault_pull_path(const vault_t *self, vat_t vat, uint64_t pgen, char ret[PAT
 /* Whether there is one. */
 bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen);
 
+/* Visits every placement whose database is here, or may be. */
+typedef void vault_visit_t(void *context, vat_t vat, uint64_t pgen);
+void vault_each(const vault_t *self, vault_visit_t *visit, void *context);
+
 /* Deletes the databases of VAT up to placement PGEN. No process may have one open that is wanted. */
 void vault_delete(vault_t *self, vat_t vat, uint64_t pgen);
 

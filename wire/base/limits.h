@@ -96,6 +96,9 @@ enum {
     /* Pairs of a c-list that one NAMES carries, encoded. */
     NAMES_BYTES_MAX = 9 * 64 * 1024,
 
+    /* Vats that one GUESTS names. */
+    GUESTS_BYTES_MAX = 12 * 4096,
+
     /* An audit asks so many workers for their names at a time, and takes one that is silent for so
      * long for away. */
     NAMES_ASKED_MAX = 16,

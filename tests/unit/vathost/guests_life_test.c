@@ -234,6 +234,57 @@ Test(guests_life, a_vat_that_found_the_disk_full_waits_and_goes_on)
     cr_expect_eq(started, 10, "the broker's asking makes no room");
 }
 
+/* ---- what the broker has to hear ---- */
+
+static bool kept_holds(uint32_t n, uint64_t pgen)
+{
+    const uint8_t row[12] = {0, 0, 0, (uint8_t)n, 0, 0, 0, 0, 0, 0, 0, (uint8_t)pgen};
+    bin_t rows = heard.body.guests.vats;
+    cr_assert_eq(heard.tag, TAG_guests);
+    cr_assert_eq(rows.len % sizeof row, 0);
+    for (size_t at = 0; at < rows.len; at += sizeof row) {
+        if (memcmp(rows.at + at, row, sizeof row) == 0) return true;
+    }
+    return false;
+}
+
+Test(guests_life, the_broker_hears_of_databases_without_a_worker)
+{
+    guests_session(guests, kernel);
+    cr_expect_neq(heard.tag, TAG_guests, "there is none: vat 3 has a worker");
+    attached_to(5);
+    told_to_sleep(5);
+    guests_ended(guests, token, ASLEEP, 9);
+    touch("vat-8.1.db");
+    touch("vat-8.2.db");
+    guests_session(guests, kernel);
+    cr_expect(kept_holds(3, 1));
+    cr_expect_eq(heard.body.guests.vats.len, 12);
+
+    next_process();
+    cr_expect(kept_holds(8, 1) && kept_holds(8, 2));
+    cr_expect(!kept_holds(3, 1), "it had no file");
+    msg_vat_end_t end = {{8}, 1, 2};
+    from_broker(TAG_vat_end, &end);
+    memset(&heard, 0, sizeof heard);
+    guests_session(guests, kernel);
+    cr_expect_eq(heard.tag, 0);
+}
+
+Test(guests_life, many_databases_take_several_frames)
+{
+    char name[32];
+    enum { MANY = 5000 };
+    for (int n = 10; n < 10 + MANY; n++) {
+        snprintf(name, sizeof name, "vat-%d.1.db", n);
+        touch(name);
+    }
+    size_t before = others;
+    next_process();
+    cr_expect_eq(others - before, 2);
+    cr_expect_eq(heard.body.guests.vats.len, MANY * 12 - GUESTS_BYTES_MAX);
+}
+
 /* ---- many at once ---- */
 
 static void says_for(uint32_t n, msg_tag_t tag)
