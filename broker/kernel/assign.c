@@ -213,6 +213,7 @@ static log_t *assign_notify(kernel_t *k, kvat_t *vat, const entry_t *entry)
 void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
 {
     if (!vat->attached || (vat->log != log && vat->log->row.attempts)) return;
+    if (vat->baggage && log->row.d > vat->baggage && log->kind != ENTRY_UPGRADE) return; /* it goes back */
 
     /* What is sent has been committed first, so every row up to `assigned` is durable by then. */
     msg_deliver_t msg = {
@@ -254,7 +255,7 @@ static bool window_open(const kvat_t *vat)
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     if (vat->row.state != VAT_RUNNING) return false;
     if (vat->log && vat->log->kind >= ENTRY_REAP && !PLANTED(gc_is_followed)) return false;
-    if (vat->log && vat->log->row.attempts) return false;
+    if (vat->log && (vat->log->row.attempts || vat->baggage)) return false;
     return vat->row.assigned - vat->row.applied < vat->row.window + PLANTED(window_too_wide);
 }
 
@@ -274,6 +275,9 @@ typedef enum { NEXT_GC, NEXT_REAP, NEXT_HEAD, NEXT_NOTHING } next_t;
 static next_t next_of(kernel_t *k, kvat_t *vat)
 {
     if (!window_open(vat)) return NEXT_NOTHING;
+    const entry_t *head = vat->queue.head;
+    if (vat->baggage) /* it has no heap before that */
+        return head && head->row.kind == ENTRY_UPGRADE ? NEXT_HEAD : NEXT_NOTHING;
     if (vat->row.state == VAT_RUNNING) {
         bool reap = reap_due(vat), gc = (reap || !gc_waits(vat)) && gc_due(k, vat);
         bool alone = !vat->log || (PLANTED(gc_without_barrier) && vat->log->kind < ENTRY_REAP);
@@ -281,10 +285,9 @@ static next_t next_of(kernel_t *k, kvat_t *vat)
         if (gc) return NEXT_GC;
         if (reap) return NEXT_REAP;
     }
-    if (vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE && vat->log &&
-        !PLANTED(upgrade_not_alone))
+    if (head && head->row.kind == ENTRY_UPGRADE && vat->log && !PLANTED(upgrade_not_alone))
         return NEXT_NOTHING;
-    return vat->queue.head ? NEXT_HEAD : NEXT_NOTHING;
+    return head ? NEXT_HEAD : NEXT_NOTHING;
 }
 
 /* A cluster with --serial runs one crank at a time: GC, then reaps, of the lowest vat first, then

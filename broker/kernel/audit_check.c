@@ -188,7 +188,7 @@ static bool may_run(const kvat_t *vat)
     if (vat->ready || (vat->cluster && vat->cluster->row.serial)) return false;
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     bool stands = reap_due(vat) || (gc_listed(vat) && !gc_waits(vat));
-    if (vat->log && (vat->log->kind >= ENTRY_REAP || vat->log->row.attempts || stands)) return false;
+    if (vat->log && (vat->log->kind >= ENTRY_REAP || vat->log->row.attempts || vat->baggage || stands)) return false;
     if (vat->log && vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE) return false;
     return vat->row.state == VAT_RUNNING && vat->row.assigned - vat->row.applied < vat->row.window;
 }

@@ -15,6 +15,27 @@ static void end_stranger(kernel_t *k, uint32_t from, const msg_attach_t *msg)
     send_host(k, from, TAG_vat_end, &end);
 }
 
+/* The worker is the vat's from now on, and gets what it lacks. */
+static void attached(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, uint64_t again)
+{
+    uint64_t last = again == ATTACHED_FROM_NOTHING ? 0 : msg->last;
+    vat->row.run++;
+    touch(k, &vat->head);
+    vat->attached = true;
+    vat->asked = true;
+    msg_attached_t answer = {vat->id,    vat->row.inc,     vat->row.pgen, vat->row.run,
+                             msg->nonce, vat->row.applied, again};
+    send_host(k, vat->row.host, TAG_attached, &answer);
+    bool behind = last < vat->row.applied; /* it fetches what it lacks */
+    vat->fetched = behind ? 0 : UINT64_MAX;
+    if (!behind) send_live(k, vat, vat->row.applied + 1);
+    if (move_attached(k, vat)) return;
+    if (vat->baggage)
+        baggage_go(k, vat, !behind);
+    else
+        ship_attached(k, vat);
+}
+
 /* CHAIN: of the row `last`, when the store has it. */
 static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg, hash_t chain)
 {
@@ -33,17 +54,11 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg, hash_
         return;
     }
     if (!checkpoint_agrees(k, vat, msg, chain)) return;
-    vat->row.run++;
-    touch(k, &vat->head);
-    vat->attached = true;
-    vat->asked = true;
-    msg_attached_t answer = {vat->id,      vat->row.inc, vat->row.pgen,
-                             vat->row.run, msg->nonce,   vat->row.applied, 0};
-    send_host(k, from, TAG_attached, &answer);
-    bool lacks = msg->last < vat->row.applied; /* then it fetches */
-    vat->fetched = lacks ? 0 : UINT64_MAX;
-    if (!lacks) send_live(k, vat, vat->row.applied + 1);
-    if (!move_attached(k, vat)) ship_attached(k, vat);
+    vat->baggage = 0;
+    uint64_t again = msg->heap ? heap_lost(k, vat, msg) : ATTACHED_GO_ON;
+    if (again == ATTACHED_NEVER) return;
+    if (msg->note.len) event_life(k, "vat-restart", vat, NULL, msg->note);
+    attached(k, vat, msg, again);
 }
 
 /* The vat, when the frame comes from the one worker that may speak for it; anything else is late. Its
@@ -54,6 +69,19 @@ kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, u
     if (!vat || (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING)) return NULL;
     if (vat->row.host != from || vat->row.pgen != pgen) return NULL;
     return vat->attached && vat->row.run == run ? vat : NULL;
+}
+
+/* Rows FIRST to LAST, which are applied. */
+void send_rows(kernel_t *k, const kvat_t *vat, uint64_t first, uint64_t last)
+{
+    effect_t *effect = effect_add(k, EFFECT_ROWS, (uint32_t)vat->row.host);
+    effect->vat = vat->id;
+    effect->first = first;
+    effect->last = last;
+    effect->run = vat->row.run;
+    effect->inc = vat->row.inc;
+    effect->pgen = vat->row.pgen;
+    effect->applied = vat->row.applied;
 }
 
 /* A worker asks for each row once in a run, in order, and for the live ones last. One that asks again
@@ -71,15 +99,8 @@ static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
     if (msg->first <= vat->row.safe || !count) return;
 
     uint64_t last = msg->first + count - 1;
-    effect_t *effect = effect_add(k, EFFECT_ROWS, from);
-    effect->vat = vat->id;
-    effect->first = msg->first;
-    effect->last = last < vat->row.applied ? last : vat->row.applied;
-    vat->fetched = effect->last;
-    effect->run = vat->row.run;
-    effect->inc = vat->row.inc;
-    effect->pgen = vat->row.pgen;
-    effect->applied = vat->row.applied;
+    vat->fetched = last < vat->row.applied ? last : vat->row.applied;
+    send_rows(k, vat, msg->first, vat->fetched);
 }
 
 static void on_diverged(kernel_t *k, uint32_t from, const msg_diverged_t *msg)

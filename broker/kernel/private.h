@@ -215,6 +215,9 @@ void channels_loaded(kernel_t *k);
 /* ---- upgrade.c ---- */
 pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
                         kref_t result, cause_t cause);
+entry_t *upgrade_entry(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
+                       cause_t cause);
+pending_t *upgrade_owe(kernel_t *k, kvat_t *vat, kref_t result);
 log_t *upgrade_assign(kernel_t *k, kvat_t *vat, const entry_t *entry);
 void upgrade_apply(kernel_t *k, kvat_t *vat, const log_t *log, cause_t cause);
 void upgrade_done(kernel_t *k, kvat_t *vat, cause_t cause);
@@ -352,6 +355,7 @@ void audits_without(kernel_t *k, uint32_t client); /* 0: all of them go */
 
 /* ---- host.c ---- */
 void on_host(kernel_t *k, const input_t *input);
+void send_rows(kernel_t *k, const kvat_t *vat, uint64_t first, uint64_t last);
 kvat_t *vat_speaker(const kernel_t *k, uint32_t from, vat_t id, uint64_t pgen, uint64_t run);
 
 /* ---- hosts.c: sessions of hosts, their states, placement ---- */
@@ -398,6 +402,11 @@ bool poison_lost(kernel_t *k, kvat_t *vat, err_t error, text_t reason);
 void give_back(kernel_t *k, kvat_t *vat, const log_t *log);
 void held_again(kernel_t *k, held_t *held, uint64_t d, bool forgot);
 void mentions_clear(kernel_t *k);
+
+/* ---- baggage.c: vats whose heap is lost ---- */
+enum { ATTACHED_GO_ON, ATTACHED_FROM_NOTHING, ATTACHED_FROM_BAGGAGE, ATTACHED_NEVER }; /* ATTACHED.again */
+uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg);
+void baggage_go(kernel_t *k, kvat_t *vat, bool push);
 
 /* ---- checkpoint.c: what a vat can start from, and how much log is kept for it ---- */
 void on_checkpoint(kernel_t *k, uint32_t from, const msg_checkpoint_t *msg);

@@ -69,6 +69,7 @@ void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint64_t out
     if (!vat->log) vat->log_tail = NULL;
     vat_busy(k, vat, false);
 
+    if (outcome == LOG_OK || !vat->row.skips) vat->row.skips = outcome == LOG_OK ? 0 : log->row.d;
     log->row.outcome = outcome;
     log->row.code = msg->outcome;
     if (msg->calls.len) log->calls = blob_new(msg->calls.at, msg->calls.len);
@@ -200,6 +201,10 @@ static void upgrade_undone(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     vat->attached = false;
     touch(k, &vat->head);
     upgrade_failed(k, vat, msg->reason, cause);
+    if (vat->baggage && vat->row.state == VAT_RUNNING) {
+        vat_quarantine(k, vat, ERR_HEAP_LOST, "no heap of its checkpoint can be read, and it could not begin again");
+        return;
+    }
     vat_ready(k, vat);
     serial_next(k, vat->cluster);
 }
@@ -236,6 +241,7 @@ void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
     calls_clear(k);
     mentions_clear(k);
     checkpoint_applied(k, vat);
+    if (vat->row.state == VAT_RUNNING) baggage_go(k, vat, true);
 }
 
 /* A worker died of a delivery. It may have been away since its host's last session: it was busy, and

@@ -227,6 +227,7 @@ struct kvat {
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;
+    uint64_t baggage; /* its worker has no heap, but its store as of this delivery; 0: all is well */
     bool trimming; /* it is in the list of those whose log begins with rows that are not needed */
     kvat_t *trim_next;
     uint64_t fresh_d, fresh_at; /* lowest row applied since flush FRESH_AT: it is not in the store yet */

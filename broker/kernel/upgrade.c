@@ -29,10 +29,9 @@ static text_t note_message(const entry_t *entry)
     return (text_t){note.at + bundle.len + 1, note.len - bundle.len - 1};
 }
 
-/* Queues the upgrade of VAT to BUNDLE. RESULT hears of it; none: nobody waits. Returns the row that waits
- * for the outcome. */
-pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
-                        kref_t result, cause_t cause)
+/* The entry for an upgrade of VAT to BUNDLE, in no queue yet. */
+entry_t *upgrade_entry(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
+                       cause_t cause)
 {
     AUTO(value) wrapped = globals_wrap(k, vat, parameters);
     entry_t *entry = entry_new(k, ENTRY_UPGRADE, (kref_t){0}, (kref_t){0}, wrapped, cause);
@@ -40,9 +39,13 @@ pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parame
     entry->note = blob_print("%.*s\n%.*s", (int)bundle.len, bundle.at, (int)message.len, message.at);
     entry->row.note = blob_text(entry->note);
     entry->row.holder = vat->row.vat;
-    queue_push(&k->work, entry);
+    return entry;
+}
 
-    /* One waits for each upgrade, so that the oldest is always that of the row in flight. */
+/* One waits for each upgrade, so that the oldest is always that of the row in flight. RESULT hears of it;
+ * none: nobody. */
+pending_t *upgrade_owe(kernel_t *k, kvat_t *vat, kref_t result)
+{
     if (kref_none(result)) {
         result = kref_promise((vat_t){0}, count_up(k, COUNTER_next_promise));
         promise_new(k, result);
@@ -50,6 +53,14 @@ pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parame
     pending_t *pending = pending_new(k, PENDING_UPGRADE, result, vat, (kref_t){0});
     pending->row.number = count_up(k, COUNTER_next_errand);
     return pending;
+}
+
+/* Queues the upgrade of VAT to BUNDLE. Returns the row that waits for the outcome. */
+pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
+                        kref_t result, cause_t cause)
+{
+    queue_push(&k->work, upgrade_entry(k, vat, bundle, parameters, message, cause));
+    return upgrade_owe(k, vat, result);
 }
 
 /* ---- assigning ---- */
@@ -152,6 +163,7 @@ void upgrade_apply(kernel_t *k, kvat_t *vat, const log_t *log, cause_t cause)
     vat->bundle = text_blob(upgrade->bundle);
     vat->row.bundle = blob_text(vat->bundle);
     vat->row.inc++;
+    vat->baggage = 0;
     touch(k, &vat->head);
     msg_clear(&msg);
 }

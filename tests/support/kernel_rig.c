@@ -173,7 +173,7 @@ static letter_t *letter_new(rig_t *self, const effect_t *effect)
 
 static worker_t *worker_of(const rig_t *self, uint32_t vat) { return map_get(&self->workers, vat); }
 
-static void attach(rig_t *self, worker_t *worker)
+static void attach_with(rig_t *self, worker_t *worker, bool heapless)
 {
     worker->head = worker->tail = NULL;
     worker->pending = 0;
@@ -183,10 +183,13 @@ static void attach(rig_t *self, worker_t *worker)
                         .run = worker->run,
                         .nonce = {{1}},
                         .checkpoint = worker->checkpoint,
+                        .heap = heapless,
                         .last = worker->last,
                         .chain = worker->chain};
     rig_from_host(self, worker->host, TAG_attach, &msg);
 }
+
+static void attach(rig_t *self, worker_t *worker) { attach_with(self, worker, false); }
 
 /* A worker in the place of the one before starts where that one's checkpoint is. */
 static void renew(worker_t *worker)
@@ -277,6 +280,10 @@ static void on_attached(rig_t *self, const msg_attached_t *msg)
 {
     worker_t *worker = worker_of(self, msg->vat.n);
     worker->run = msg->run;
+    if (msg->again == 1) {
+        worker->last = worker->checkpoint = 0;
+        worker->chain = worker->checkpoint_chain = (hash_t){{0}};
+    }
     if (worker->last < msg->applied) fetch(self, worker);
 }
 
@@ -668,6 +675,13 @@ void rig_worker(rig_t *self, uint32_t vat)
     worker_t *worker = worker_of(self, vat);
     renew(worker);
     attach(self, worker);
+}
+
+void rig_heapless(rig_t *self, uint32_t vat)
+{
+    worker_t *worker = worker_of(self, vat);
+    renew(worker);
+    attach_with(self, worker, true);
 }
 
 msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat)

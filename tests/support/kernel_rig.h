@@ -66,6 +66,7 @@ void rig_result_send(rig_t *self, uint32_t vat, const msg_result_t *msg);
 void rig_checkpoint(rig_t *self, uint32_t vat, bool asleep);
 msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat);
 void rig_worker(rig_t *self, uint32_t vat);
+void rig_heapless(rig_t *self, uint32_t vat); /* and cannot read its heap */
 
 /* Ends the kernel and loads another one from the rows. Hosts and workers come back; workers are
  * fresh (as of their checkpoints) and fetch what they lack when REPLAY, else they attach where they stood. */
