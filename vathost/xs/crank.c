@@ -220,7 +220,7 @@ static void say_limit(engine_report_t *ret, err_t outcome, const char *what, uin
 static void report_abort(xs_engine_t *self, engine_report_t *ret)
 {
     ret->dead = true;
-    ret->computrons = xsGetCurrentMeter(self->machine);
+    if (!ret->computrons) ret->computrons = xsGetCurrentMeter(self->machine);
     switch (self->machine->abortStatus) {
     case xsTooMuchComputationExit:
         if (clock_is_over()) {
@@ -241,6 +241,16 @@ static void report_abort(xs_engine_t *self, engine_report_t *ret)
     }
 }
 
+/* What lives when nothing runs follows from the vat alone, and not from when garbage was collected: so the limit is
+ * looked at here. A replay has been through it. */
+static bool heap_is_full(const xs_engine_t *self)
+{
+    uint64_t limit = self->used_base + self->heap_bytes;
+    if (!self->heap_bytes || self->is_replay || platform_used(self->machine) <= limit) return false;
+    platform_collect(self->machine);
+    return platform_used(self->machine) > limit;
+}
+
 void crank_run(xs_engine_t *self, const vdelivery_t *delivery, engine_report_t *ret)
 {
     xsMachine *machine = self->machine;
@@ -249,6 +259,7 @@ void crank_run(xs_engine_t *self, const vdelivery_t *delivery, engine_report_t *
         run(self, delivery, ret);
     }
     xsEndMetering(machine);
+    if (!machine->abortStatus && heap_is_full(self)) machine->abortStatus = xsNotEnoughMemoryExit;
     if (machine->abortStatus) {
         report_abort(self, ret);
     } else if (self->failed) {

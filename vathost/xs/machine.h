@@ -27,14 +27,15 @@ typedef struct {
     char *bundle; /* JSON text, until the vat is started */
     size_t bundle_len;
     uint64_t computrons, wall_ms, heap_bytes;
-    uint64_t space_base; /* the machine's space when it was new: the limit is that and heap_bytes */
+    uint64_t space_base, used_base; /* of the machine when it was new: limits are that and more */
 
     /* The crank that runs. */
     const engine_host_t *host;
     const vdelivery_t *delivery;
-    uint64_t chance;    /* blocks of the delivery's seed that were given out */
-    arena_t arena;      /* what one syscall says, in C */
-    err_t failed;       /* what the host answered first; nothing is asked of it after that */
+    uint64_t chance; /* blocks of the delivery's seed that were given out */
+    arena_t arena;   /* what one syscall says, in C */
+    err_t failed;    /* what the host answered first; nothing is asked of it after that */
+    bool is_replay;
     uint64_t meter_max; /* of this crank; 0: none */
     unsigned meter_off; /* depth of sections that are not metered */
 } xs_engine_t;

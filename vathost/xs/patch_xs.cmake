@@ -22,6 +22,9 @@
 # order   A snapshot lists slots in the order of their addresses, oldest heap first, and not as they are found. What
 #         came from the golden snapshot then stands where it stood there, and compresses to next to nothing.
 # unknown A slot that cannot be written is an error of the snapshot, not a slot of zeros.
+# deep    What is nested deeply (lists made of lists, Maps in Maps) is walked over by functions that call
+#         themselves: with the last of the C stack, platform.c gives them another one. Before, 45,000 levels
+#         ended the vat at its next collection, or crashed its process in a snapshot (deep_index).
 # stack   Where the stack ends is asked of the system for every regular expression, which reads a file to
 #         say it: now once for a thread. A regular expression took 100 us to make.
 #
@@ -262,6 +265,22 @@ set(XS_PATCH_order_given_to "	snapshot->slotSize = 1;
 				*indexAddress = snapshot->slotSize++;
 				snapshot->slots[*indexAddress] = slot;
 			}")
+set(XS_PATCH_deep_from "	txSlot* aProperty;
+	txSlot* aTemporary;
+
+	mxCheck(the, theCurrent->kind == XS_INSTANCE_KIND);
+	aProperty = theCurrent;")
+set(XS_PATCH_deep_to "	txSlot* aProperty;
+	txSlot* aTemporary;
+	extern int platform_goes_deep(txMachine*, void (*)(void*, void*, void*), void*, void*);
+	if ((char*)__builtin_frame_address(0) < the->stackLimit + (64 * 1024)
+		&& platform_goes_deep(the, (void*)fxMarkInstance, theCurrent, theMarker))
+		return;
+	mxCheck(the, theCurrent->kind == XS_INSTANCE_KIND);
+	aProperty = theCurrent;")
+set(XS_PATCH_deep_index_from "${XS_PATCH_deep_from}")
+string(REPLACE "(void*)fxMarkInstance, theCurrent, theMarker" "(void*)fxIndexInstance, snapshot, theCurrent"
+  XS_PATCH_deep_index_to "${XS_PATCH_deep_to}")
 
 function(xs_patch from to)
   file(READ ${from} text)

@@ -8,6 +8,8 @@
  *   X4  an unhandled rejection is reported and nothing more.
  *
  * Compiled into libxs, in XS's own terms. */
+#include <ucontext.h>
+
 #include "xsAll.h"
 #include "xsScript.h"
 #include "xsSnapshot.h"
@@ -136,6 +138,56 @@ txSize platform_chunks_wanted(txMachine *the, txSize least)
     return (txSize)wanted;
 }
 
+/* ---- depth ---- */
+
+#ifndef mxASANStackMargin
+#define mxASANStackMargin 0
+#endif
+
+enum { DEEP_BYTES = 64 << 20, DEEP_MAX = 16, DEEP_MARGIN = 128 << 10 };
+
+typedef void deep_walk_t(void *the, void *first, void *second);
+int platform_goes_deep(txMachine *the, deep_walk_t *walk, void *first, void *second);
+
+/* The call that is to go on upon another stack, and where it came from. */
+static _Thread_local struct {
+    int depth;
+    deep_walk_t *walk;
+    txMachine *the;
+    void *first, *second;
+} deep;
+
+static void deep_begin(void) { deep.walk(deep.the, deep.first, deep.second); }
+
+/* Calls WALK(THE, FIRST, SECOND) on a stack of its own. Returns 0 when there are too many of them: then XS gives
+ * up as it does when its stack ends. Pages of a stack are taken as they are needed. */
+int platform_goes_deep(txMachine *the, deep_walk_t *walk, void *first, void *second)
+{
+    if (deep.depth >= DEEP_MAX) return 0;
+    char *at = mmap(NULL, DEEP_BYTES, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANON | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (at == MAP_FAILED) return 0;
+
+    ucontext_t here, there;
+    char *limit = the->stackLimit;
+    getcontext(&there);
+    there.uc_stack.ss_sp = at;
+    there.uc_stack.ss_size = DEEP_BYTES;
+    there.uc_link = &here;
+    makecontext(&there, deep_begin, 0);
+    deep.walk = walk;
+    deep.the = the;
+    deep.first = first;
+    deep.second = second;
+    deep.depth++;
+    the->stackLimit = at + DEEP_MARGIN + mxASANStackMargin;
+    swapcontext(&here, &there);
+    the->stackLimit = limit;
+    deep.depth--;
+    munmap(at, DEEP_BYTES);
+    return 1;
+}
+
 /* ---- jobs ---- */
 
 /* The last promise job that waits, and whose: valid while its machine's list is not empty. A list is
@@ -237,6 +289,7 @@ void platform_kept_last(txMachine *the, txSlot *slot)
 void fxDeleteMachinePlatform(txMachine *the)
 {
     if (last_job.the == the) last_job.the = NULL;
+    deep.depth = 0; /* XS left by longjmp, if it is not */
     if (kept.the != the) return;
     c_free(kept.places);
     kept.places = NULL;
@@ -291,6 +344,14 @@ void platform_set_space(void *machine, size_t bytes)
 {
     ((txMachine *)machine)->allocatedSpace = bytes;
 }
+
+size_t platform_used(void *machine)
+{
+    const txMachine *the = machine;
+    return (size_t)the->currentHeapCount * sizeof(txSlot) + (size_t)the->currentChunksSize;
+}
+
+void platform_collect(void *machine) { fxCollect(machine, XS_COMPACT_FLAG | XS_ORGANIC_FLAG); }
 
 void platform_limit_space(void *machine, size_t bytes)
 {

@@ -7,6 +7,11 @@
 size_t platform_space(void *machine);
 void platform_set_space(void *machine, size_t bytes);
 
+/* Bytes in use, garbage included; platform_collect() makes that garbage room. It is the collection that XS makes
+ * when it needs room: it shows in nothing. */
+size_t platform_used(void *machine);
+void platform_collect(void *machine);
+
 /* Ends any crank of MACHINE that takes more than BYTES, start size included. */
 void platform_limit_space(void *machine, size_t bytes);
 

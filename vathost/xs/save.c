@@ -30,8 +30,9 @@ typedef struct {
     uint64_t bytes; /* of the whole */
     uint64_t golden_kind;
     hash_t golden;
-    uint64_t space_base, space; /* what the vat's limit is measured from, and what is taken so far */
-    uint64_t bundle_len;        /* the text that a start is to evaluate; 0: there was a start */
+    uint64_t space_base, used_base; /* what the heap's limits are measured from */
+    uint64_t space;                 /* what is taken so far */
+    uint64_t bundle_len;            /* the text that a start is to evaluate; 0: there was a start */
     uint64_t heap_len;
 } head_t;
 
@@ -79,6 +80,7 @@ static head_t head_of(const xs_engine_t *self, size_t heap_len, size_t bytes)
     head.golden_kind = self->golden.kind;
     head.golden = self->golden.hash;
     head.space_base = self->space_base;
+    head.used_base = self->used_base;
     head.space = platform_space(self->machine);
     head.bundle_len = self->bundle_len;
     head.heap_len = heap_len;
@@ -167,6 +169,7 @@ err_t xs_load(xs_engine_t *self, bin_t saved)
     if (!err) {
         take_bundle(self, (bin_t){plain, head.bundle_len});
         self->space_base = head.space_base;
+        self->used_base = head.used_base;
         platform_set_space(self->machine, head.space);
     }
     free(plain);

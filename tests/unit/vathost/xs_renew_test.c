@@ -129,7 +129,7 @@ Test(xs_renew, a_dead_machine_is_followed_by_a_living_one_with_the_same_limits)
                                      ERR_VAT_LIMIT_HEAP};
     AUTO(xs_vat)
     vat = xs_vat_new("hostile.json",
-                     (xs_options_t){.computrons = 5 * 1000 * 1000, .heap_bytes = 16 * 1024 * 1024});
+                     (xs_options_t){.computrons = 5 * 1000 * 1000, .heap_bytes = 8 * 1024 * 1024});
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
         fine(xs_vat_start(vat, "#\"#undefined\""));
         const engine_report_t *report = xs_vat_call(vat, attacks[i]);

@@ -167,7 +167,102 @@ Test(xs_save, what_the_vat_asked_for_comes_back)
     }
 }
 
+/* The nth "fill" that does not fit, and what it took until then. */
+static unsigned fills(xs_vat_t *vat, bool saves, bool loads, uint64_t *ret_computrons)
+{
+    for (unsigned n = 1;; n++) {
+        buf_t saved;
+        cr_assert_lt(n, 100);
+        if (saves) save(vat, &saved);
+        if (loads) cr_assert_eq(load(vat, &saved), ERR_OK);
+        if (saves) buf_clear(&saved);
+        const engine_report_t *report = xs_vat_call(vat, "#[\"fill\",[5000]]");
+        if (!report->outcome) continue;
+        cr_expect_eq(report->outcome, ERR_VAT_LIMIT_HEAP);
+        *ret_computrons = report->computrons;
+        return n;
+    }
+}
+
+Test(xs_save, the_heap_has_the_limit_that_it_had)
+{
+    xs_options_t options = {.heap_bytes = 16 << 20};
+    AUTO(xs_vat) lives = started("heap.json", options);
+    AUTO(xs_vat) saved = started("heap.json", options);
+    AUTO(xs_vat) loaded = started("heap.json", options);
+    uint64_t at[3];
+    unsigned n = fills(saved, true, false, &at[0]);
+    cr_expect_eq(fills(loaded, true, true, &at[1]), n);
+    cr_expect_eq(at[0], at[1]);
+    cr_expect_eq(fills(lives, false, false, &at[2]), n);
+    cr_expect_eq(at[0], at[2]);
+}
+
+Test(xs_save, a_replay_does_not_fail_where_the_heap_is_full)
+{
+    AUTO(xs_vat) vat = started("heap.json", (xs_options_t){.heap_bytes = 16 << 20});
+    AUTO(xs_vat) again = started("heap.json", (xs_options_t){.heap_bytes = 16 << 20});
+    uint64_t at;
+    unsigned n = fills(vat, true, false, &at);
+    xs_vat_replay(again, true);
+    for (unsigned i = 0; i < n; i++) fine(xs_vat_call(again, "#[\"fill\",[5000]]"));
+    xs_vat_replay(again, false);
+    cr_expect_eq(xs_vat_call(again, "#[\"fill\",[5000]]")->outcome, ERR_VAT_LIMIT_HEAP);
+}
+
+Test(xs_save, computing_has_the_limit_that_it_had)
+{
+    AUTO(xs_vat) measured = started("heap.json", (xs_options_t){0});
+    uint64_t needed = xs_vat_call(measured, "#[\"spin\",[100000]]")->computrons;
+    for (int less = 0; less < 2; less++) {
+        AUTO(xs_vat) vat = started("heap.json", (xs_options_t){.computrons = 1 << 30});
+        AUTO(xs_vat)
+        tight = xs_vat_new("heap.json", (xs_options_t){.computrons = needed - (unsigned)less * 50});
+        buf_t saved;
+        save(vat, &saved);
+        cr_assert_eq(load(tight, &saved), ERR_OK);
+        err_t outcome = xs_vat_call(tight, "#[\"spin\",[100000]]")->outcome;
+        cr_expect_eq(outcome, less ? ERR_VAT_LIMIT_COMPUTE : ERR_OK);
+        buf_clear(&saved);
+    }
+}
+
+Test(xs_save, what_is_nested_deeply_comes_back)
+{
+    static const char *const kinds[] = {"array",  "map",  "set",       "promise", "class",
+                                        "getter", "weak", "generator", "closure"};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        AUTO(xs_vat) vat = started("heap.json", (xs_options_t){0});
+        char methargs[64];
+        snprintf(methargs, sizeof methargs, "#[\"nest\",[60000,\"%s\"]]", kinds[i]);
+        fine(xs_vat_call(vat, methargs));
+        save_and_load(vat);
+        (void)xs_vat_calls(vat);
+        snprintf(methargs, sizeof methargs, "#[\"depth\",[\"%s\"]]", kinds[i]);
+        fine(xs_vat_message(vat, "o+0", methargs, NULL, "p-70"));
+        cr_expect_str_eq(xs_vat_calls(vat), "resolve p-70 fulfilled #60000 {}\n", "%s", kinds[i]);
+    }
+}
+
 /* ---- what does not ---- */
+
+Test(xs_save, a_dead_engine_is_not_saved_and_comes_back_by_a_load)
+{
+    AUTO(xs_vat) vat = started("heap.json", (xs_options_t){.computrons = 10000000});
+    engine_t *engine = xs_vat_engine(vat);
+    buf_t saved, nothing = buf_of(100);
+    save(vat, &saved);
+    cr_assert_eq(xs_vat_call(vat, "#[\"spin\",[1000000000]]")->outcome, ERR_VAT_LIMIT_COMPUTE);
+    cr_assert_eq(buf_add(&nothing, "abc", 3), ERR_OK);
+    cr_expect_eq(engine->save(engine, &nothing), ERR_PROCESS_FAILED);
+    cr_expect_eq(nothing.len, 3);
+    cr_assert_eq(load(vat, &saved), ERR_OK);
+    cr_expect_eq(engine->save(engine, &nothing), ERR_PROCESS_FAILED, "there is no room");
+    cr_expect_eq(nothing.len, 3);
+    fine(xs_vat_call(vat, "#[\"step\",[]]")); /* that did it no harm */
+    buf_clear(&saved);
+    buf_clear(&nothing);
+}
 
 /* LOAD says no, and the engine is as new: it can be started, or load what is whole. */
 static void expect_unreadable(xs_vat_t *vat, const buf_t *saved, const char *what, size_t at)

@@ -279,6 +279,32 @@ const things = {
   },
 };
 
+/* How something is put into another, and how it is taken out again. */
+const depths = new WeakMap();
+const counted = (it, inner) => {
+  depths.set(it, { inner });
+  return it;
+};
+const uncount = it => depths.get(it).inner;
+const nests = {
+  object: [inner => ({ inner }), it => it.inner],
+  array: [inner => [inner], it => it[0]],
+  map: [inner => new Map([[1, inner]]), it => it.get(1)],
+  set: [inner => new Set([inner]), it => [...it][0]],
+  closure: [inner => () => inner, it => it()],
+  promise: [inner => ({ it: Promise.resolve([inner]) }), async ({ it }) => (await it)[0]],
+  pending: [inner => counted({ it: new Promise(() => {}).then(() => inner) }, inner), uncount],
+  class: [inner => new (class { #inner = inner; get() { return this.#inner; } })(), it => it.get()],
+  proxy: [inner => new Proxy({ inner }, {}), it => it.inner],
+  getter: [inner => ({ get inner() { return inner; } }), it => it.inner],
+  bound: [inner => { function f() { return this.inner; } return f.bind({ inner }); }, it => it()],
+  error: [inner => Error('x', { cause: inner }), it => it.cause],
+  prototype: [inner => counted(Object.create(inner), inner), Object.getPrototypeOf],
+  weak: [inner => { const it = { map: new WeakMap() }; it.map.set(it, inner); return it; }, it => it.map.get(it)],
+  generator: [inner => (function* g() { for (;;) yield inner; })(), it => it.next().value],
+  async: [inner => { const it = {}; it.done = (async () => { await null; await new Promise(() => {}); return inner; })(); return counted(it, inner); }, uncount],
+};
+
 export const buildRootObject = () => {
   const begin = ([name, make]) => {
     try {
@@ -307,26 +333,16 @@ export const buildRootObject = () => {
     spin: count => { let n = 0; for (let i = 0; i < count; i += 1) n += i; return n; },
     nest: (depth, kind) => {
       let it = null;
-      for (let i = 0; i < depth; i += 1) {
-        const inner = it;
-        if (kind === 'array') it = [inner];
-        else if (kind === 'map') it = new Map([[1, inner]]);
-        else if (kind === 'set') it = new Set([inner]);
-        else if (kind === 'closure') it = () => inner;
-        else if (kind === 'promise') it = new Promise(resolve => resolve(inner && [inner]));
-        else if (kind === 'pending') it = (inner || new Promise(() => {})).then(x => x);
-        else if (kind === 'class') it = new (class { #inner = inner; get() { return this.#inner; } })();
-        else if (kind === 'proxy') it = new Proxy({ inner }, {});
-        else if (kind === 'getter') it = { get inner() { return inner; } };
-        else if (kind === 'bound') it = (() => 1).bind(inner);
-        else if (kind === 'error') it = Error('x', { cause: inner });
-        else if (kind === 'prototype') it = Object.create(inner);
-        else if (kind === 'weak') { it = {}; const map = new WeakMap(); map.set(it, inner); it.map = map; }
-        else if (kind === 'generator') it = (function* g() { yield inner; })();
-        else if (kind === 'async') it = (async () => { await new Promise(() => {}); return inner; })();
-        else it = { inner };
+      for (let i = 0; i < depth; i += 1) it = nests[kind][0](it);
+      held.set(kind, it);
+    },
+    depth: async kind => {
+      let depth = 0;
+      for (let it = held.get(kind); it; depth += 1) {
+        it = nests[kind][1](it);
+        if (it instanceof Promise) it = await it; // eslint-disable-line no-await-in-loop
       }
-      held.set(`nested ${kind}`, it);
+      return depth;
     },
   });
 };
