@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -9,61 +10,25 @@
 #include <time.h>
 
 #include "vathost/supervisor/clist.h"
-#include "vathost/supervisor/supervisor.h"
+#include "vathost/worker_own.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
-#include "wire/frames/frames.h"
 
 enum { VERDICT_LIVE, VERDICT_REPLAY, VERDICT_SKIP };
+enum { AGAIN_NOT, AGAIN_EMPTY, AGAIN_BAGGAGE };
 
-/* A result that the broker may ask for again. */
-typedef struct kept kept_t;
-struct kept {
-    kept_t *next;
-    msg_result_t result; /* inc, run: set when it is sent */
-    char bytes[];        /* what RESULT borrows: calls, console, reason */
-};
-
-/* A frame that is to be taken later. */
-typedef struct later later_t;
-struct later {
-    later_t *next;
-    size_t len;
-    uint8_t bytes[];
-};
-
-typedef struct {
-    int fd;
-    const worker_ports_t *ports;
-    msg_start_t start; /* numbers only; its texts are gone */
-    engine_t *engine;
-    vatstore_t *store;
-    supervisor_t *supervisor;
-    id128_t nonce;
-    bool attached, ended;
-    uint64_t run, applied;
-    uint64_t fetched;                /* last row of the batch that was asked for; 0: none */
-    kept_t *kept;                    /* ascending d */
-    char wanted[NAME_BYTES_MAX + 1]; /* the bundle whose file an upgrade waits for, or "" */
-    char *file;                      /* the answer: its file, "" when there is none; or NULL */
-    later_t *later;                  /* that upgrade, and what came behind it */
-    frames_t in;
-    buf_t out;
-    worker_exit_t exit;
-    bool over;
-} worker_t;
-
-static void end(worker_t *self, worker_exit_t code)
+void worker_end(worker_t *self, worker_exit_t code)
 {
     self->over = true;
     self->exit = code;
 }
 
-static void fail(worker_t *self, const char *event, err_t err)
+void worker_fail(worker_t *self, const char *event, err_t err)
 {
-    log_error(event, kv_num("vat", self->start.vat.n), kv_str("why", err_name(err)));
-    end(self, WORKER_BROKEN);
+    log_error(event, kv_num("vat", self->start.vat.n), kv_str("why", err_name(err)),
+              kv_str("more", self->store ? self->store->why(self->store) : ""));
+    worker_end(self, err == ERR_STORE_FULL ? WORKER_FULL : WORKER_BROKEN);
 }
 
 static void write_all(worker_t *self, const void *bytes, size_t len)
@@ -73,7 +38,7 @@ static void write_all(worker_t *self, const void *bytes, size_t len)
         ssize_t sent = send(self->fd, at, len, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0) {
-            end(self, WORKER_DONE); /* nobody is there any more */
+            worker_end(self, WORKER_DONE); /* nobody is there any more */
             return;
         }
         at += sent;
@@ -82,7 +47,7 @@ static void write_all(worker_t *self, const void *bytes, size_t len)
     }
 }
 
-static void tell(worker_t *self, msg_tag_t tag, const void *body)
+void worker_tell(worker_t *self, msg_tag_t tag, const void *body)
 {
     uint8_t head[FRAME_HEAD_BYTES] = {0};
 
@@ -94,8 +59,6 @@ static void tell(worker_t *self, msg_tag_t tag, const void *body)
     if (self->out.room > PART_BYTES_MAX) buf_clear(&self->out);
 }
 
-static uint64_t last(const worker_t *self) { return supervisor_last(self->supervisor); }
-
 /* The incarnation is the broker's to count: the worker says after it what it heard last. */
 static void hear_incarnation(worker_t *self, uint64_t inc)
 {
@@ -103,6 +66,15 @@ static void hear_incarnation(worker_t *self, uint64_t inc)
 }
 
 /* ---- attaching and fetching ---- */
+
+static const char *note(const worker_t *self)
+{
+    switch (self->opened) {
+    case OPENED_OLDER: return "the newest heap cannot be read: back at the checkpoint before";
+    case OPENED_HEAPLESS: return "no heap of its checkpoints can be read";
+    default: return "";
+    }
+}
 
 static void attach(worker_t *self)
 {
@@ -114,17 +86,53 @@ static void attach(worker_t *self)
                            .pgen = self->start.pgen,
                            .run = self->run,
                            .nonce = self->nonce,
-                           .last = last(self),
-                           .chain = supervisor_chain(self->supervisor)};
-    tell(self, TAG_attach, &attach);
+                           .checkpoint = self->store->newest(self->store),
+                           .last = worker_last(self),
+                           .chain = supervisor_chain(self->supervisor),
+                           .acked = self->applied,
+                           .heap = self->opened == OPENED_HEAPLESS,
+                           .note = text_of(note(self))};
+    worker_tell(self, TAG_attach, &attach);
     FAILPOINT(worker_said_attach);
+}
+
+static void remember_start(worker_t *self, const msg_start_t *start)
+{
+    self->start = (msg_start_t){.vat = start->vat,
+                                .inc = start->inc,
+                                .pgen = start->pgen,
+                                .every_rows = start->every_rows,
+                                .every_bytes = start->every_bytes,
+                                .idle_ms = start->idle_ms,
+                                .sleep_ms = start->sleep_ms,
+                                .mirror = start->mirror};
+    memcpy(self->ship, start->ship.at, start->ship.len);
+    self->ship[start->ship.len] = '\0';
+}
+
+/* Goes on from the newest checkpoint that there is. */
+static err_t open_vat(worker_t *self, const msg_start_t *start)
+{
+    checkpoint_t at;
+
+    err_t err = self->ports->store(self->ports->context, start, &self->store);
+    if (!err) err = self->ports->engine(self->ports->context, start, &self->engine);
+    if (err) return err;
+    FAILPOINT(worker_engine_open);
+    self->supervisor = supervisor_new(start->vat, self->store, self->engine);
+    err = supervisor_open(self->supervisor, &self->opened, &at);
+    if (err || self->opened == OPENED_NOTHING) return err;
+    self->saved_chain = at.chain;
+    err = worker_kept_read(self, at.results);
+    worker_forget(self, at.acked);
+    return err;
 }
 
 static void on_start(worker_t *self, const msg_start_t *start)
 {
     if (self->supervisor) { /* the link came back */
         if (start->vat.n != self->start.vat.n || start->pgen != self->start.pgen) {
-            fail(self, "worker_start", ERR_WIRE_TURN);
+            worker_fail(self, "worker_start", ERR_WIRE_TURN);
             return;
         }
         hear_incarnation(self, start->inc);
@@ -132,15 +140,15 @@ static void on_start(worker_t *self, const msg_start_t *start)
         return;
     }
     FAILPOINT(worker_told_start);
-    self->start = (msg_start_t){.vat = start->vat, .inc = start->inc, .pgen = start->pgen};
-    err_t err = self->ports->store(self->ports->context, start, &self->store);
-    if (!err) err = self->ports->engine(self->ports->context, start, &self->engine);
+    remember_start(self, start);
+    self->active_ms = worker_now_us() / 1000;
+    err_t err = open_vat(self, start);
     if (err) {
-        fail(self, "worker_open", err);
+        worker_fail(self, "worker_open", err);
         return;
     }
-    FAILPOINT(worker_engine_open);
-    self->supervisor = supervisor_new(start->vat, self->store, self->engine);
+    if (*note(self))
+        log_warn("worker_fell_back", kv_num("vat", start->vat.n), kv_str("why", note(self)));
     attach(self);
 }
 
@@ -148,26 +156,33 @@ static void on_start(worker_t *self, const msg_start_t *start)
  * tells the broker that the worker is where live deliveries begin. */
 static void fetch(worker_t *self)
 {
-    uint64_t first = last(self) + 1;
-    uint64_t rest = self->applied > last(self) ? self->applied - last(self) : 0;
+    uint64_t first = worker_last(self) + 1;
+    uint64_t rest = self->applied > worker_last(self) ? self->applied - worker_last(self) : 0;
     uint64_t count = rest && rest < FETCH_ROWS_MAX ? rest : FETCH_ROWS_MAX;
 
-    self->fetched = rest ? last(self) + count : 0;
+    self->fetched = rest ? worker_last(self) + count : 0;
     msg_fetch_t fetch = {self->start.vat, self->start.inc, self->start.pgen,
                          self->run,       first,           count};
-    tell(self, TAG_fetch, &fetch);
+    worker_tell(self, TAG_fetch, &fetch);
     FAILPOINT(worker_said_fetch);
 }
 
-static void forget_applied(worker_t *self, uint64_t applied)
+/* What becomes of a worker without a heap is the broker's to say. False: the worker ends. */
+static bool begin_again(worker_t *self, uint64_t again)
 {
-    if (applied > self->applied) self->applied = applied;
-    while (self->kept && self->kept->result.d <= self->applied) {
-        kept_t *gone = self->kept;
-        FAILPOINT(worker_forgets);
-        self->kept = gone->next;
-        free(gone);
+    bool heapless = self->opened == OPENED_HEAPLESS;
+    err_t err = ERR_OK;
+
+    if (!heapless && again != AGAIN_NOT) err = ERR_WIRE_TURN;
+    if (heapless && again != AGAIN_EMPTY && again != AGAIN_BAGGAGE) err = ERR_HEAP_LOST;
+    if (!err && again == AGAIN_EMPTY) {
+        err = supervisor_empty(self->supervisor);
+        worker_forget(self, UINT64_MAX);
+        self->applied = 0;
+        self->opened = OPENED_NOTHING;
     }
+    if (err) worker_fail(self, "worker_again", err);
+    return !err;
 }
 
 static void on_attached(worker_t *self, const msg_attached_t *attached)
@@ -175,57 +190,33 @@ static void on_attached(worker_t *self, const msg_attached_t *attached)
     if (self->attached || !id_same(attached->nonce, self->nonce)) return;
 
     FAILPOINT(worker_attached);
+    if (!begin_again(self, attached->again)) return;
     self->attached = true;
     self->run = attached->run;
     hear_incarnation(self, attached->inc);
-    forget_applied(self, attached->applied);
-    if (last(self) < self->applied) fetch(self);
+    worker_forget(self, attached->applied);
+    worker_report(self);
+    if (worker_last(self) < self->applied) fetch(self);
 }
 
 /* ---- cranks ---- */
 
-static void tell_result(worker_t *self, kept_t *kept)
+static void answer(worker_t *self, const crank_t *crank, uint64_t run_us)
 {
-    kept->result.inc = self->start.inc;
-    kept->result.run = self->run;
-    tell(self, TAG_result, &kept->result);
-}
-
-static bin_t move_in(char **at, bin_t from)
-{
-    bin_t moved = {(const uint8_t *)*at, from.len};
-    if (from.len) memcpy(*at, from.at, from.len);
-    *at += from.len;
-    return moved;
-}
-
-static void keep_result(worker_t *self, const crank_t *crank, uint64_t run_us)
-{
-    size_t reason = strlen(crank->reason);
-    kept_t *kept = malloc(sizeof *kept + crank->calls.len + crank->console.len + reason), **end_p;
-    must(kept);
-    char *at = kept->bytes;
-    bin_t calls = move_in(&at, crank->calls), console = move_in(&at, crank->console);
-    bin_t why = move_in(&at, (bin_t){(const uint8_t *)crank->reason, reason});
-
-    kept->next = NULL;
-    kept->result = (msg_result_t){.vat = self->start.vat,
-                                  .pgen = self->start.pgen,
-                                  .d = crank->d,
-                                  .delivery_hash = crank->delivery_hash,
-                                  .chain = crank->chain_before,
-                                  .outcome = crank->outcome,
-                                  .reason = {(const char *)why.at, why.len},
-                                  .calls = calls,
-                                  .store_digest = crank->store_digest,
-                                  .console = console,
-                                  .computrons = crank->computrons,
-                                  .run_us = run_us};
-    for (end_p = &self->kept; *end_p; end_p = &(*end_p)->next) {
-    }
-    *end_p = kept;
+    const msg_result_t result = {.vat = self->start.vat,
+                                 .d = crank->d,
+                                 .delivery_hash = crank->delivery_hash,
+                                 .chain = crank->chain_before,
+                                 .outcome = crank->outcome,
+                                 .reason = text_of(crank->reason),
+                                 .calls = crank->calls,
+                                 .store_digest = crank->store_digest,
+                                 .console = crank->console,
+                                 .computrons = crank->computrons,
+                                 .run_us = run_us};
+    kept_t *kept = worker_keep(self, &result);
     FAILPOINT(worker_tells_result);
-    tell_result(self, kept);
+    worker_tell_result(self, kept);
     FAILPOINT(worker_said_result);
 }
 
@@ -236,11 +227,11 @@ static void compare(worker_t *self, const msg_deliver_t *deliver, const crank_t 
     log_error("worker_diverged", kv_num("vat", self->start.vat.n), kv_num("d", crank->d));
     msg_diverged_t diverged = {self->start.vat, self->start.inc, self->start.pgen, self->run,
                                crank->d,        crank->outcome,  crank->calls};
-    tell(self, TAG_diverged, &diverged);
-    end(self, WORKER_DIVERGED);
+    worker_tell(self, TAG_diverged, &diverged);
+    worker_end(self, WORKER_DIVERGED);
 }
 
-static uint64_t now_us(void)
+uint64_t worker_now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -272,14 +263,14 @@ static void want_bundle(worker_t *self, const msg_deliver_t *deliver, bin_t fram
     msg_t msg;
     err_t err = msg_decode(deliver->delivery, &msg);
     if (err) {
-        fail(self, "worker_crank", err);
+        worker_fail(self, "worker_crank", err);
         return;
     }
     text_t bundle = msg.body.deliver_upgrade.bundle;
     memcpy(self->wanted, bundle.at, bundle.len);
     self->wanted[bundle.len] = '\0';
     msg_bundle_want_t want = {self->start.vat, bundle};
-    tell(self, TAG_bundle_want, &want);
+    worker_tell(self, TAG_bundle_want, &want);
     FAILPOINT(worker_wants_bundle);
     msg_clear(&msg);
     put_off(self, frame, true);
@@ -289,7 +280,7 @@ static void on_bundle_file(worker_t *self, const msg_bundle_file_t *msg)
 {
     size_t len = strlen(self->wanted);
     if (!len || msg->bundle.len != len || memcmp(msg->bundle.at, self->wanted, len) != 0) {
-        fail(self, "worker_frame", ERR_WIRE_TURN);
+        worker_fail(self, "worker_frame", ERR_WIRE_TURN);
         return;
     }
     self->wanted[0] = '\0';
@@ -304,27 +295,31 @@ static void on_bundle_file(worker_t *self, const msg_bundle_file_t *msg)
 static void run_crank(worker_t *self, const msg_deliver_t *deliver)
 {
     const crank_t *crank;
-    uint64_t began = now_us();
+    uint64_t began = worker_now_us();
 
     if (self->file && *self->file) supervisor_bundle(self->supervisor, self->file);
     err_t err = supervisor_run(self->supervisor, deliver, &crank);
     if (err) {
-        fail(self, "worker_crank", err);
+        worker_fail(self, "worker_crank", err);
         return;
     }
-    uint64_t run_us = now_us() - began;
+    uint64_t run_us = worker_now_us() - began;
     self->ended = crank->ended;
     if (is_upgrade(deliver)) FAILPOINT(worker_upgraded);
     if (deliver->verdict == VERDICT_LIVE) {
         FAILPOINT(worker_ran);
-        keep_result(self, crank, run_us);
+        answer(self, crank, run_us);
     } else if (deliver->verdict == VERDICT_REPLAY) {
         compare(self, deliver, crank);
         FAILPOINT(worker_replayed);
     }
     /* Parsing the bundle leaves a large free arena behind that the vat never needs again. */
     if (crank->d == 1 || is_upgrade(deliver)) malloc_trim(0);
-    if (crank->dead && !self->over) end(self, WORKER_DONE);
+    if (crank->dead && !self->over) worker_end(self, WORKER_DONE);
+    if (self->over) return;
+    bool upgraded = is_upgrade(deliver) && !crank->outcome;
+    if (upgraded) self->opened = OPENED_NEWEST; /* there is a heap again */
+    worker_ran(self, deliver->delivery.len, upgraded);
 }
 
 static void on_deliver(worker_t *self, const msg_deliver_t *deliver, bin_t frame)
@@ -333,16 +328,16 @@ static void on_deliver(worker_t *self, const msg_deliver_t *deliver, bin_t frame
 
     FAILPOINT(worker_took_deliver);
     hear_incarnation(self, deliver->inc);
-    forget_applied(self, deliver->applied);
-    if (deliver->d <= last(self)) {
+    worker_forget(self, deliver->applied);
+    if (deliver->d <= worker_last(self)) {
         for (kept_t *kept = self->kept; kept; kept = kept->next) {
             if (kept->result.d != deliver->d) continue;
-            tell_result(self, kept);
+            worker_tell_result(self, kept);
             FAILPOINT(worker_said_again);
         }
         return;
     }
-    if (deliver->d != last(self) + 1 || self->ended) return;
+    if (deliver->d != worker_last(self) + 1 || self->ended) return;
 
     if (is_upgrade(deliver) && !self->file) {
         want_bundle(self, deliver, frame);
@@ -350,13 +345,13 @@ static void on_deliver(worker_t *self, const msg_deliver_t *deliver, bin_t frame
     }
     /* It ran, so the bundle was there. A new worker asks again, with growing pauses. */
     if (self->file && !*self->file && deliver->verdict == VERDICT_REPLAY) {
-        fail(self, "worker_bundle", ERR_BUNDLE_UNKNOWN);
+        worker_fail(self, "worker_bundle", ERR_BUNDLE_UNKNOWN);
         return;
     }
     run_crank(self, deliver);
     free(self->file);
     self->file = NULL;
-    bool batch_done = self->fetched && last(self) >= self->fetched;
+    bool batch_done = self->fetched && worker_last(self) >= self->fetched;
     if (batch_done && !self->over) fetch(self);
 }
 
@@ -394,10 +389,10 @@ static void on_names_get(worker_t *self, const msg_names_get_t *get)
                          .pgen = self->start.pgen,
                          .run = self->run,
                          .first = get->first,
-                         .last = last(self),
+                         .last = worker_last(self),
                          .next = page.next,
                          .pairs = {page.pairs.at, page.pairs.len}};
-    tell(self, TAG_names, &names);
+    worker_tell(self, TAG_names, &names);
     FAILPOINT(worker_said_names);
     buf_clear(&page.pairs);
 }
@@ -411,8 +406,10 @@ static void take_message(worker_t *self, const msg_t *msg, bin_t frame)
     case TAG_attached: on_attached(self, &msg->body.attached); break;
     case TAG_deliver: on_deliver(self, &msg->body.deliver, frame); break;
     case TAG_names_get: on_names_get(self, &msg->body.names_get); break;
+    case TAG_checkpoint_ask: worker_on_ask(self, &msg->body.checkpoint_ask); break;
+    case TAG_sleep: worker_on_sleep(self, &msg->body.sleep); break;
     case TAG_bundle_file: on_bundle_file(self, &msg->body.bundle_file); break;
-    default: fail(self, "worker_frame", ERR_WIRE_TURN);
+    default: worker_fail(self, "worker_frame", ERR_WIRE_TURN);
     }
 }
 
@@ -422,7 +419,7 @@ static void take(worker_t *self, bin_t frame)
     msg_t msg;
 
     if (!self->supervisor && tag != TAG_start) {
-        fail(self, "worker_frame", ERR_WIRE_TURN);
+        worker_fail(self, "worker_frame", ERR_WIRE_TURN);
         return;
     }
     if (*self->wanted && tag != TAG_bundle_file) {
@@ -431,7 +428,7 @@ static void take(worker_t *self, bin_t frame)
     }
     err_t err = msg_decode(frame, &msg);
     if (err) {
-        fail(self, "worker_frame", err);
+        worker_fail(self, "worker_frame", err);
         return;
     }
     take_message(self, &msg, frame);
@@ -452,9 +449,16 @@ static bool take_later(worker_t *self)
 
 static void read_more(worker_t *self)
 {
+    struct pollfd in = {self->fd, POLLIN, 0};
+    int ready = poll(&in, 1, worker_patience(self));
+    if (ready < 0 && errno == EINTR) return;
+    if (ready == 0) {
+        worker_idle(self);
+        return;
+    }
     ssize_t got = frames_read(&self->in, self->fd);
     if (got < 0 && errno == EINTR) return;
-    if (got <= 0) end(self, WORKER_DONE);
+    if (got <= 0) worker_end(self, WORKER_DONE);
 }
 
 worker_exit_t worker_run(int fd, const worker_ports_t *ports)
@@ -468,10 +472,11 @@ worker_exit_t worker_run(int fd, const worker_ports_t *ports)
         switch (frames_next(&self.in, &frame)) {
         case FRAMES_ONE: take(&self, frame); break;
         case FRAMES_MORE: read_more(&self); break;
-        case FRAMES_BROKEN: fail(&self, "worker_frame", ERR_WIRE_LIMIT); break;
+        case FRAMES_BROKEN: worker_fail(&self, "worker_frame", ERR_WIRE_LIMIT); break;
         }
     }
-    forget_applied(&self, UINT64_MAX);
+    if (self.exit == WORKER_DONE) worker_last_checkpoint(&self);
+    worker_forget(&self, UINT64_MAX);
     for (later_t *gone; (gone = self.later); free(gone)) self.later = gone->next;
     free(self.file);
     supervisor_destroy(&self.supervisor);

@@ -7,7 +7,12 @@
  *   W4  after a discarded crank or an exit nothing more is run;
  *   W5  any error of the store, and any frame that makes no sense, ends the worker: the log is with
  *       the broker, and a new worker re-runs it;
- *   W6  an upgrade waits for the file of its bundle, and every other frame behind it.
+ *   W6  an upgrade waits for the file of its bundle, and every other frame behind it;
+ *   W7  between cranks, a checkpoint is made after so many deliveries or bytes of them, after an upgrade,
+ *       when nothing came for so long, when it is asked for, before sleep and at an orderly end; after
+ *       each ATTACHED the newest one is said again, because that may have been lost;
+ *   W8  it starts from the newest checkpoint whose heap can be read; with none it says so, and does what
+ *       ATTACHED answers. Results that a checkpoint holds are answered like those since.
  *
  * One thread; blocks on its socket. */
 #pragma once
@@ -15,7 +20,8 @@
 #include "vathost/supervisor/store.h"
 #include "wire/codec/codec.h"
 
-/* What a worker needs from the process it runs in. START is borrowed for the call. */
+/* What a worker needs from the process it runs in. START is borrowed for the call. A store is given
+ * after a failure as well, when there is one to ask why. */
 typedef struct {
     void *context;
     CHECKED err_t (*engine)(void *context, const msg_start_t *start, engine_t **ret);

@@ -79,7 +79,8 @@ static err_t open_store(void *context, const msg_start_t *start, vatstore_t **re
 {
     forked_t *self = context;
     copy_text(self->database, sizeof self->database, start->database);
-    err_t err = vatdb_open(self->database, ret);
+    const vatdb_options_t options = {self->database, start->kernel, start->vat, start->pgen};
+    err_t err = vatdb_open(&options, ret);
     FAILPOINT(worker_store_open);
     return err;
 }

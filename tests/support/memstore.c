@@ -18,9 +18,20 @@ typedef struct {
     size_t count, room;
 } rows_t;
 
+/* A checkpoint with all that belongs to it. */
+typedef struct {
+    checkpoint_t at; /* borrows */
+    char *results, *heap;
+    rows_t rows;
+    uint64_t oldest;
+} kept_t;
+
 typedef struct {
     vatstore_t port;
     rows_t now, before; /* before: when the crank began */
+    kept_t kept[2];     /* by generation_t */
+    bool older_used;    /* back() was called since the last checkpoint: the newest is not used */
+    bool emptied;       /* likewise, no checkpoint is */
     bool in_crank;
     unsigned fail_in;
 } memstore_t;
@@ -54,6 +65,20 @@ static rows_t rows_copy(const rows_t *from)
         made.rows[i].value = copy(from->rows[i].value, from->rows[i].value_len);
     }
     return made;
+}
+
+static bin_t bytes_copy(bin_t from, char **owner)
+{
+    *owner = copy((const char *)from.at, from.len);
+    return (bin_t){(const uint8_t *)*owner, from.len};
+}
+
+static void kept_clear(kept_t *self)
+{
+    rows_clear(&self->rows);
+    free(self->results);
+    free(self->heap);
+    *self = (kept_t){.oldest = 0};
 }
 
 static int order(char kind, text_t key, const row_t *row)
@@ -212,11 +237,132 @@ static err_t mem_undo(vatstore_t *port)
     return fails(self);
 }
 
+/* Rows were written as text by mem_pair_put(). */
+static err_t mem_pairs(vatstore_t *port, pair_visit_t *visit, void *context)
+{
+    memstore_t *self = (memstore_t *)port;
+    if (fails(self)) return ERR_STORE;
+    for (size_t i = 0; i < self->now.count; i++) {
+        const row_t *row = &self->now.rows[i];
+        kref_t kref;
+        if (row->kind != 'p') continue;
+        must(kref_parse(row->key, row->key_len, &kref));
+        const char *space = strchr(row->value, ' ');
+        vref_t vref = {{row->value, (size_t)(space - row->value)}};
+        visit(context, kref, vref, strtoull(space, NULL, 10));
+    }
+    return ERR_OK;
+}
+
+static err_t mem_counter_get(vatstore_t *port, text_t name, uint64_t *ret)
+{
+    memstore_t *self = (memstore_t *)port;
+    size_t i = place(&self->now, 'c', name);
+
+    if (fails(self)) return ERR_STORE;
+    bool found = at_place(&self->now, i, 'c', name);
+    *ret = found ? strtoull(self->now.rows[i].value, NULL, 10) : 0;
+    return ERR_OK;
+}
+
+/* The checkpoint that is the newest now, or the one before that one. */
+static const kept_t *kept(const memstore_t *self, generation_t which)
+{
+    if (self->emptied) return NULL;
+    if (self->older_used && which == CHECKPOINT_OLDER) return NULL;
+    const kept_t *kept = &self->kept[self->older_used ? CHECKPOINT_OLDER : which];
+    return kept->at.d ? kept : NULL;
+}
+
+static uint64_t mem_newest(const vatstore_t *port)
+{
+    const kept_t *newest = kept((const memstore_t *)port, CHECKPOINT_NEWEST);
+    return newest ? newest->at.d : 0;
+}
+
+static uint64_t mem_oldest(const vatstore_t *port)
+{
+    const memstore_t *self = (const memstore_t *)port;
+    const kept_t *newest = kept(self, CHECKPOINT_NEWEST);
+    if (!newest) return 0;
+    return self->older_used ? newest->at.d : newest->oldest;
+}
+
+static err_t mem_checkpoint(vatstore_t *port, const checkpoint_t *made, bool alone)
+{
+    memstore_t *self = (memstore_t *)port;
+    uint64_t newest = mem_newest(port);
+
+    must(!self->in_crank && made->d >= newest);
+    if (fails(self)) return ERR_STORE;
+    alone = alone || made->d == newest;
+    if (!self->older_used) {
+        kept_clear(&self->kept[CHECKPOINT_OLDER]);
+        self->kept[CHECKPOINT_OLDER] = self->kept[CHECKPOINT_NEWEST];
+    } else {
+        kept_clear(&self->kept[CHECKPOINT_NEWEST]);
+    }
+    if (alone || self->emptied) kept_clear(&self->kept[CHECKPOINT_OLDER]);
+    self->older_used = self->emptied = false;
+    kept_t *own = &self->kept[CHECKPOINT_NEWEST];
+    *own = (kept_t){.at = *made, .rows = rows_copy(&self->now), .oldest = alone ? made->d : newest};
+    own->at.results = bytes_copy(made->results, &own->results);
+    own->at.heap = bytes_copy(made->heap, &own->heap);
+    return ERR_OK;
+}
+
+static err_t mem_read(vatstore_t *port, generation_t which, checkpoint_t *ret)
+{
+    memstore_t *self = (memstore_t *)port;
+    const kept_t *found = kept(self, which);
+    *ret = found ? found->at : (checkpoint_t){.d = 0};
+    return fails(self);
+}
+
+static err_t mem_back(vatstore_t *port)
+{
+    memstore_t *self = (memstore_t *)port;
+    must(kept(self, CHECKPOINT_OLDER));
+    rows_clear(&self->now);
+    self->now = rows_copy(&self->kept[CHECKPOINT_OLDER].rows);
+    self->older_used = true;
+    return fails(self);
+}
+
+static err_t mem_empty(vatstore_t *port)
+{
+    memstore_t *self = (memstore_t *)port;
+    must(!self->in_crank);
+    rows_clear(&self->now);
+    self->emptied = true;
+    return fails(self);
+}
+
+/* There are no files here: the copy is what was asked for. */
+static err_t mem_copy(vatstore_t *port, const char *path)
+{
+    memstore_t *self = (memstore_t *)port;
+    must(mem_newest(port));
+    FILE *out = fopen(path, "w");
+    if (!out) return ERR_STORE;
+    fprintf(out, "checkpoint %" PRIu64 "\n", mem_newest(port));
+    return fclose(out) ? ERR_STORE : fails(self);
+}
+
+static uint64_t mem_bytes(vatstore_t *port) { return ((memstore_t *)port)->now.count; }
+
+static const char *mem_why(const vatstore_t *port)
+{
+    (void)port;
+    return "";
+}
+
 static void mem_destroy(vatstore_t **self_p)
 {
     memstore_t *self = (memstore_t *)*self_p;
     rows_clear(&self->now);
     rows_clear(&self->before);
+    for (int i = 0; i < 2; i++) kept_clear(&self->kept[i]);
     free(self);
     *self_p = NULL;
 }
@@ -225,9 +371,30 @@ vatstore_t *memstore_new(void)
 {
     memstore_t *self = calloc(1, sizeof *self);
     must(self);
-    self->port = (vatstore_t){mem_get,      mem_next,        mem_set,         mem_remove,
-                              mem_pair_put, mem_pair_remove, mem_counter_put, mem_begin,
-                              mem_keep,     mem_undo,        mem_destroy};
+    self->port = (vatstore_t){
+        .get = mem_get,
+        .next = mem_next,
+        .set = mem_set,
+        .remove = mem_remove,
+        .pair_put = mem_pair_put,
+        .pair_remove = mem_pair_remove,
+        .pairs = mem_pairs,
+        .counter_put = mem_counter_put,
+        .counter_get = mem_counter_get,
+        .crank_begin = mem_begin,
+        .crank_keep = mem_keep,
+        .crank_undo = mem_undo,
+        .checkpoint = mem_checkpoint,
+        .read = mem_read,
+        .back = mem_back,
+        .empty = mem_empty,
+        .newest = mem_newest,
+        .oldest = mem_oldest,
+        .copy = mem_copy,
+        .bytes = mem_bytes,
+        .why = mem_why,
+        .destroy = mem_destroy,
+    };
     return &self->port;
 }
 
@@ -248,3 +415,21 @@ char *memstore_dump(const vatstore_t *store)
 }
 
 void memstore_fail(vatstore_t *store, unsigned n) { ((memstore_t *)store)->fail_in = n; }
+
+void memstore_crash(vatstore_t *store)
+{
+    memstore_t *self = (memstore_t *)store;
+    rows_clear(&self->now);
+    rows_clear(&self->before);
+    self->older_used = self->emptied = self->in_crank = false;
+    if (self->kept[CHECKPOINT_NEWEST].at.d)
+        self->now = rows_copy(&self->kept[CHECKPOINT_NEWEST].rows);
+}
+
+void memstore_damage(vatstore_t *store, generation_t which)
+{
+    kept_t *kept = &((memstore_t *)store)->kept[which];
+    must(kept->at.d);
+    free(kept->heap);
+    kept->at.heap = bytes_copy((bin_t){(const uint8_t *)"damaged", 7}, &kept->heap);
+}

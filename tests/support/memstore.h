@@ -9,5 +9,11 @@ vatstore_t *memstore_new(void);
  * one a line. The caller frees it. */
 char *memstore_dump(const vatstore_t *store);
 
+/* The process ended: all since the newest checkpoint is forgotten. */
+void memstore_crash(vatstore_t *store);
+
+/* Damages the heap of a checkpoint, so that it cannot be read. There is such a checkpoint. */
+void memstore_damage(vatstore_t *store, generation_t which);
+
 /* The N-th operation from now fails with STORE; 0 never. */
 void memstore_fail(vatstore_t *store, unsigned n);

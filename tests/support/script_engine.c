@@ -14,6 +14,8 @@ typedef struct {
     script_t *script;
     void *context;
     const script_file_t *files;
+    void *heap;
+    size_t heap_len;
     char **heard;
     size_t count;
 } script_engine_t;
@@ -131,17 +133,24 @@ static err_t renew(engine_t *port, const char *bundle)
     return ERR_OK;
 }
 
-/* Nobody asks for it: scripts are not persistent: what they keep is their test's. */
-static err_t save(engine_t *self, buf_t *ret)
+static const char saved_head[] = "script ";
+
+static err_t save(engine_t *port, buf_t *ret)
 {
-    (void)self, (void)ret;
-    return ERR_PROCESS_FAILED;
+    const script_engine_t *self = (script_engine_t *)port;
+    must(buf_add(ret, saved_head, strlen(saved_head)) == ERR_OK);
+    must(buf_add(ret, self->heap, self->heap_len) == ERR_OK);
+    return ERR_OK;
 }
 
-static err_t load(engine_t *self, bin_t saved)
+static err_t load(engine_t *port, bin_t saved)
 {
-    (void)self, (void)saved;
-    return ERR_PROCESS_FAILED;
+    script_engine_t *self = (script_engine_t *)port;
+    size_t head = strlen(saved_head);
+    if (saved.len != head + self->heap_len || memcmp(saved.at, saved_head, head) != 0)
+        return ERR_SNAPSHOT_UNREADABLE;
+    if (self->heap_len) memcpy(self->heap, saved.at + head, self->heap_len);
+    return ERR_OK;
 }
 
 static void destroy(engine_t **self_p)
@@ -166,6 +175,12 @@ engine_t *script_engine_new(script_t *script, void *context)
 void script_files(engine_t *engine, const script_file_t *all)
 {
     ((script_engine_t *)engine)->files = all;
+}
+
+void script_heap(engine_t *engine, void *at, size_t len)
+{
+    ((script_engine_t *)engine)->heap = at;
+    ((script_engine_t *)engine)->heap_len = len;
 }
 
 size_t script_count(const engine_t *engine) { return ((const script_engine_t *)engine)->count; }

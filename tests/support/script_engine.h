@@ -28,6 +28,10 @@ typedef struct {
 } script_file_t;
 void script_files(engine_t *engine, const script_file_t *all);
 
+/* What the script remembers between deliveries: the LEN bytes AT, borrowed, are the heap that save()
+ * gives and load() takes. Without it there is nothing to remember. */
+void script_heap(engine_t *engine, void *at, size_t len);
+
 /* How many deliveries it ran, and the N-th (from 0) as text; NULL when there was none. */
 size_t script_count(const engine_t *engine);
 const char *script_heard(const engine_t *engine, size_t n);

@@ -147,6 +147,39 @@ clist_t *clist_new(vat_t vat, vatstore_t *store)
     return self;
 }
 
+static void load_pair(void *context, kref_t kref, vref_t vref, uint64_t flags)
+{
+    link_entry(context, entry_new(kref, vref, flags));
+}
+
+static err_t load_counter(clist_t *self, const char *name, uint64_t first, uint64_t *ret)
+{
+    uint64_t value = 0;
+    err_t err = self->store->counter_get(self->store, text_of(name), &value);
+    *ret = value > first ? value : first; /* one that never changed was never put */
+    return err;
+}
+
+err_t clist_load(clist_t *self)
+{
+    must(self->change_count == 0);
+    for (size_t i = 0; i < self->krefs.room; i++) free(self->krefs.slots[i]);
+    memset(self->krefs.slots, 0, self->krefs.room * sizeof *self->krefs.slots);
+    memset(self->vrefs.slots, 0, self->vrefs.room * sizeof *self->vrefs.slots);
+    self->count = 0;
+    self->root_saved = true;
+
+    counters_t *next = &self->next;
+    err_t err = self->store->pairs(self->store, load_pair, self);
+    if (!err) err = load_counter(self, "import_object", IMPORT_OBJECT_FIRST, &next->import_object);
+    if (!err)
+        err = load_counter(self, "import_promise", IMPORT_PROMISE_FIRST, &next->import_promise);
+    if (!err) err = load_counter(self, "export_object", 1, &next->export_object);
+    if (!err) err = load_counter(self, "export_promise", 1, &next->export_promise);
+    if (!err) err = load_counter(self, "abandoned", 0, &next->abandoned);
+    return err;
+}
+
 static void forget_changes(clist_t *self)
 {
     for (size_t i = 0; i < self->change_count; i++) {
@@ -340,7 +373,7 @@ static int by_kref(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void clist_each(const clist_t *self, clist_visit_t *visit, void *context)
+void clist_each(const clist_t *self, pair_visit_t *visit, void *context)
 {
     entry_t **sorted = calloc(self->count + 1, sizeof(entry_t *));
     size_t n = 0;

@@ -25,6 +25,9 @@ typedef struct clist clist_t;
 
 /* A c-list with the pair of the vat's root, ko<VAT>.0 <-> o+0. Borrows STORE. */
 clist_t *clist_new(vat_t vat, vatstore_t *store);
+
+/* Becomes what STORE, which is at a checkpoint, says. Between cranks. Fails with STORE*. */
+CHECKED err_t clist_load(clist_t *self);
 void clist_destroy(clist_t **self_p);
 
 /* A crank begins; it is kept, or undone. Fail with STORE*. */
@@ -63,5 +66,4 @@ vat_t clist_vat(const clist_t *self);
 size_t clist_count(const clist_t *self);
 
 /* All pairs by ascending kref. */
-typedef void clist_visit_t(void *context, kref_t kref, vref_t vref, uint64_t flags);
-void clist_each(const clist_t *self, clist_visit_t *visit, void *context);
+void clist_each(const clist_t *self, pair_visit_t *visit, void *context);

@@ -3,10 +3,10 @@
  *
  * An engine knows vrefs only. It runs one delivery at a time, to quiescence, on the caller's thread. */
 #pragma once
-#include "wire/schema/syscall.h"
 #include "wire/base/buf.h"
 #include "wire/base/bytes.h"
 #include "wire/base/err.h"
+#include "wire/schema/syscall.h"
 
 /* One delivery in the vat's names. Everything is borrowed for the call. */
 typedef struct {
@@ -41,7 +41,7 @@ typedef struct {
 enum { REASON_BYTES_MAX = 1024 };
 
 typedef struct {
-    err_t outcome;     /* OK, VAT_LIMIT_*, NO_BUILD_ROOT, BUILD_ROOT_THREW, BUNDLE_*, VAT_FAILED */
+    err_t outcome; /* OK, VAT_LIMIT_*, NO_BUILD_ROOT, BUILD_ROOT_THREW, BUNDLE_*, VAT_FAILED */
     char reason[REASON_BYTES_MAX]; /* for people, when the outcome is not OK */
     uint64_t computrons;
     bool dead; /* the engine cannot run anything any more */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "vathost/supervisor/translate.h"
+#include "wire/base/failpoint.h"
 #include "wire/base/must.h"
 #include "wire/base/planted.h"
 
@@ -26,6 +27,8 @@ struct supervisor {
     uint64_t last;
     hash_t chain;
     const char *bundle; /* for the next upgrade */
+    bool heapless;      /* the engine has nothing of what names and store are about */
+    bool alone;         /* no older checkpoint can be started from once there is another one */
 
     /* The crank that runs, or ran last. */
     crank_t crank;
@@ -74,9 +77,92 @@ void supervisor_pairs(const supervisor_t *self, pair_visit_t *visit, void *conte
 
 void supervisor_bundle(supervisor_t *self, const char *path) { self->bundle = path; }
 
+/* ---- checkpoints ---- */
+
+/* Sets *RET when the engine is now what the checkpoint AT says. */
+static err_t load(supervisor_t *self, const checkpoint_t *at, bool *ret)
+{
+    *ret = false;
+    if (!at->d) return ERR_OK;
+    FAILPOINT(worker_store_read);
+    err_t err = self->engine->load(self->engine, at->heap);
+    *ret = !err;
+    return err == ERR_SNAPSHOT_UNREADABLE ? ERR_OK : err;
+}
+
+static err_t stand_at(supervisor_t *self, const checkpoint_t *at)
+{
+    self->last = at->d;
+    self->chain = at->chain;
+    return clist_load(self->clist);
+}
+
+err_t supervisor_open(supervisor_t *self, opened_t *ret, checkpoint_t *ret_at)
+{
+    vatstore_t *store = self->store;
+    bool loaded = false;
+    must(self->last == 0);
+
+    *ret = OPENED_NOTHING;
+    err_t err = store->read(store, CHECKPOINT_NEWEST, ret_at);
+    if (err || !ret_at->d) return err;
+    err = load(self, ret_at, &loaded);
+    if (err) return err;
+    *ret = OPENED_NEWEST;
+    if (!loaded) {
+        err = store->read(store, CHECKPOINT_OLDER, ret_at);
+        if (!err) err = load(self, ret_at, &loaded);
+        if (!err && loaded) {
+            FAILPOINT(worker_heap_older);
+            err = store->back(store);
+            FAILPOINT(worker_went_back);
+        }
+        if (err) return err;
+        *ret = loaded ? OPENED_OLDER : OPENED_HEAPLESS;
+        self->heapless = self->alone = !loaded;
+    }
+    err = store->read(store, CHECKPOINT_NEWEST, ret_at); /* after back() the one that was older */
+    if (!err) err = stand_at(self, ret_at);
+    return err ? err : store->read(store, CHECKPOINT_NEWEST, ret_at);
+}
+
+err_t supervisor_checkpoint(supervisor_t *self, uint64_t acked, bin_t results)
+{
+    buf_t heap = buf_of(HEAP_SAVED_BYTES_MAX);
+    must(self->last > 0 && !self->crank.ended && !self->heapless);
+
+    err_t err = self->engine->save(self->engine, &heap);
+    if (!err) {
+        FAILPOINT(worker_checkpoint_saved);
+        checkpoint_t made = {self->last, acked, self->chain, results, {heap.at, heap.len}};
+        err = self->store->checkpoint(self->store, &made, self->alone);
+    }
+    buf_clear(&heap);
+    if (!err) self->alone = false;
+    return err;
+}
+
+err_t supervisor_empty(supervisor_t *self)
+{
+    must(self->heapless);
+    vat_t vat = clist_vat(self->clist);
+    self->heapless = self->alone = false;
+    self->last = 0;
+    self->chain = (hash_t){{0}};
+    clist_destroy(&self->clist);
+    self->clist = clist_new(vat, self->store);
+    err_t err = self->store->empty(self->store);
+    FAILPOINT(worker_emptied);
+    return err;
+}
+
 /* ---- what the engine calls ---- */
 
-static bool store_failed(err_t err) { return err == ERR_STORE || err == ERR_STORE_FULL; }
+static bool store_failed(err_t err)
+{
+    return err == ERR_STORE || err == ERR_STORE_FULL || err == ERR_STORE_DAMAGED ||
+           err == ERR_STORE_LOCKED || err == ERR_STORE_VERSION || err == ERR_NO_MEMORY;
+}
 
 /* Once anything went wrong the rest of the crank is worthless: every later call gets the same. */
 static err_t worthless(const supervisor_t *self)
@@ -323,8 +409,8 @@ static err_t start_anew(supervisor_t *self, const msg_t *msg, const engine_host_
     return err;
 }
 
-/* The old incarnation's last reap, what ends with it, the start of the next one; a step that fails is
- * the last. After a failure there is no engine for what was before, nor one that may go on. */
+/* The old incarnation's last reap, if it is there, what ends with it, the start of the next one; a step
+ * that fails is the last. After a failure there is no engine for what was before, nor one that may go on. */
 static err_t run_upgrade(supervisor_t *self, const msg_t *msg, const engine_host_t *host,
                          bool replay, engine_report_t *ret)
 {
@@ -334,11 +420,14 @@ static err_t run_upgrade(supervisor_t *self, const msg_t *msg, const engine_host
     translate_t down = {.clist = self->clist, .scratch = &self->scratch};
     err_t err = ERR_OK;
 
-    self->engine->run(self->engine, &reap, host, replay, ret);
+    if (!self->heapless) self->engine->run(self->engine, &reap, host, replay, ret);
     if (!failed(self, ret)) abandon_mortals(self);
     if (!failed(self, ret)) err = translate_forget(&down, &upgrade->forgotten);
     if (!err && !failed(self, ret)) err = start_anew(self, msg, host, replay, ret);
-    if (failed(self, ret)) ret->dead = true;
+    if (failed(self, ret))
+        ret->dead = true;
+    else
+        self->heapless = false;
     return err;
 }
 
@@ -346,6 +435,8 @@ static err_t run_upgrade(supervisor_t *self, const msg_t *msg, const engine_host
 
 static err_t crank_run(supervisor_t *self, const msg_t *msg, bool replay)
 {
+    if (self->heapless && msg->tag != TAG_deliver_upgrade) return ERR_HEAP_LOST;
+
     const engine_host_t host = {.self = self,
                                 .call = on_call,
                                 .store_get = on_get,

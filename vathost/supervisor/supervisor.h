@@ -10,7 +10,9 @@
  *   V5  after a failed syscall the rest of the crank is not translated; after an exit it is, since
  *       the crank counts as a whole, and of several exits the last one counts;
  *   V6  an upgrade is one crank over two engines: all of it or, as for V4, nothing. What the old
- *       incarnation exported and is not durable is given up between the two. */
+ *       incarnation exported and is not durable is given up between the two;
+ *   V7  a checkpoint is made between cranks and shows in nothing that they do; one that is opened is
+ *       names, store and heap of the same delivery, whatever could be read of it. */
 #pragma once
 #include "vathost/supervisor/engine.h"
 #include "vathost/supervisor/store.h"
@@ -37,6 +39,29 @@ typedef struct {
 supervisor_t *supervisor_new(vat_t vat, vatstore_t *store, engine_t *engine);
 void supervisor_destroy(supervisor_t **self_p);
 
+/* What there was to start from. */
+typedef enum {
+    OPENED_NOTHING, /* no checkpoint: as it was */
+    OPENED_NEWEST,  /* the newest checkpoint */
+    OPENED_OLDER,   /* the newest one's heap cannot be read: the one before */
+    OPENED_HEAPLESS, /* names and store of the newest, but no heap can be read: nothing but an upgrade
+                      * may be run, unless everything is forgotten */
+} opened_t;
+
+/* Goes on from a checkpoint of the store. SELF ran nothing yet, and its engine is as new. RET_AT is the
+ * checkpoint, borrowed until anything else is asked of SELF or its store. Fails with STORE*, or
+ * PROCESS_FAILED when the engine does. */
+CHECKED err_t supervisor_open(supervisor_t *self, opened_t *ret, checkpoint_t *ret_at);
+
+/* Makes a checkpoint of where it stands, not at 0 and not after a crank that ENDED. ACKED and RESULTS
+ * are kept in it for the caller. Fails with STORE*, or, and then all is as before, with PROCESS_FAILED
+ * when the engine cannot be saved. */
+CHECKED err_t supervisor_checkpoint(supervisor_t *self, uint64_t acked, bin_t results);
+
+/* Forgets everything, delivery 0, for a log that reaches back so far. After OPENED_HEAPLESS only.
+ * Fails with STORE*. */
+CHECKED err_t supervisor_empty(supervisor_t *self);
+
 /* Last delivery executed, and chain there. */
 uint64_t supervisor_last(const supervisor_t *self);
 hash_t supervisor_chain(const supervisor_t *self);
@@ -49,9 +74,8 @@ void supervisor_bundle(supervisor_t *self, const char *path);
  * no wall clock limit. With verdict 2 the delivery is stepped over, not run; its result hash is EXPECT.
  * Sets RET, which is borrowed until the next call.
  * Fails with WIRE_* or NOT_HELD when the delivery makes no sense for this c-list (the broker's
- * fault), STORE*, or PROCESS_FAILED when there is no new engine to be had; then the worker must end. */
+ * fault), HEAP_LOST when there is no heap for it, STORE*, or PROCESS_FAILED when there is no new engine to be had; then the worker must end. */
 CHECKED err_t supervisor_run(supervisor_t *self, const msg_deliver_t *deliver, const crank_t **ret);
 
 /* Each pair of the c-list, by ascending kref: for the audit that compares names with authority. */
-typedef void pair_visit_t(void *context, kref_t kref, vref_t vref, uint64_t flags);
 void supervisor_pairs(const supervisor_t *self, pair_visit_t *visit, void *context);
