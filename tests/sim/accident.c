@@ -102,10 +102,11 @@ static void do_client(sim_t *self) { net_cut_client(self); }
 
 /* The names are those of FAULTS. How often, against each other, when all are on. */
 static const unsigned often[FAULT_COUNT] = {
-    [FAULT_cut] = 6,   [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
-    [FAULT_lost] = 1,  [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
-    [FAULT_reap] = 4,  [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
-    [FAULT_agent] = 4, [FAULT_revoke] = 1, [FAULT_reload] = 1, [FAULT_pin] = 4,
+    [FAULT_cut] = 6,        [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
+    [FAULT_lost] = 1,       [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
+    [FAULT_reap] = 4,       [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
+    [FAULT_agent] = 4,      [FAULT_revoke] = 1, [FAULT_reload] = 1, [FAULT_pin] = 4,
+    [FAULT_checkpoint] = 8, [FAULT_sleep] = 4,  [FAULT_damage] = 2,
 };
 
 static fault_t choose(const sim_t *self, chance_t *chance)
@@ -139,12 +140,16 @@ void accident(sim_t *self, chance_t *chance)
 {
     fault_t fault = choose(self, chance);
     unsigned vat = some_vat(self, chance);
+    worker_t *worker = worker_at(self, roll(chance, self->config.hosts), vat);
     if (fault == FAULT_COUNT) return;
     self->result->accidents++;
     sim_log(self, "accident: %s", fault_names[fault]);
     switch (fault) {
     case FAULT_cut: net_cut(self, roll(chance, self->config.hosts), chance); return;
-    case FAULT_kill: worker_kill(self, vat); return;
+    case FAULT_kill: worker_kill(self, worker); return;
+    case FAULT_checkpoint: worker_checkpoint(self, worker); return;
+    case FAULT_sleep: worker_sleepy(self, worker); return;
+    case FAULT_damage: worker_damage(self, worker); return;
     case FAULT_broker: broker_restart(self, chance); return;
     case FAULT_client: do_client(self); return;
     case FAULT_lost:

@@ -250,7 +250,7 @@ void broker_step(sim_t *self, input_kind_t kind, uint32_t from, unsigned host, b
         }
         if (msg.tag == TAG_result) {
             const worker_t *worker =
-                msg.body.result.vat.n <= VATS_MAX ? &self->workers[msg.body.result.vat.n] : NULL;
+                msg.body.result.vat.n <= VATS_MAX ? worker_at(self, host, msg.body.result.vat.n) : NULL;
             if (worker && worker->engine && model_naughty(worker->engine) == msg.body.result.d)
                 step->illegal = msg.body.result.vat.n;
             if (self->liar) step->illegal = self->liar;

@@ -76,10 +76,10 @@ static void check_history(sim_t *self, unsigned vat)
 static void compare_names(sim_t *self, unsigned vat)
 {
     const row_vat_t *row = vat_row(self, vat);
-    const worker_t *worker = &self->workers[vat];
+    const worker_t *worker = worker_of(self, vat);
     if (!row || row->state > STATE_RUNNING) return;
     check_history(self, vat);
-    if (row->assigned != row->applied || !worker->supervisor ||
+    if (row->assigned != row->applied || !worker ||
         supervisor_last(worker->supervisor) != row->applied)
         return;
     compare_t compare = {self, vat, rows_from(&self->rows, ROW_held, vat, 0)};
@@ -224,6 +224,7 @@ void check_nothing_left(sim_t *self)
             sim_fail(self, "X10", "all clusters are removed, and %zu rows of %s are left",
                      rows_count(&self->rows, tables[i]), row_tables[tables[i]].name);
     for (unsigned v = 1; v <= VATS_MAX; v++)
-        if (self->workers[v].supervisor)
-            sim_fail(self, "X10", "all clusters are removed, and v%u has a worker", v);
+        for (unsigned h = 0; h < HOSTS_MAX; h++)
+            if (self->workers[h][v].supervisor)
+                sim_fail(self, "X10", "all clusters are removed, and v%u has a worker", v);
 }

@@ -77,6 +77,7 @@ void client_launch(sim_t *self, unsigned cluster)
                                 .parameters = {(const uint8_t *)"#{}", 3},
                                 .window = config->window,
                                 .critical = config->critical,
+                                .every_rows = config->every,
                                 .reap_deliveries = config->reap_deliveries,
                                 .reap_krefs = config->reap_krefs,
                                 .dialect = self->config.dialect[cluster],

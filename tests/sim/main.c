@@ -38,7 +38,7 @@ static bool parse_off(args_t *self, char *text)
         unsigned i = 0;
         while (i < FAULT_COUNT && strcmp(fault_names[i], word) != 0) i++;
         if (i == FAULT_COUNT) return false;
-        self->options.off |= 1u << i;
+        self->options.off |= UINT64_C(1) << i;
     }
     return true;
 }

@@ -122,7 +122,7 @@ void net_cut(sim_t *self, unsigned host, chance_t *chance)
     for (unsigned v = 0; v <= VATS_MAX; v++) {
         cut_channel(self, channel_of(self, WAY_DOWN, host, v), WAY_DOWN, host, v, chance);
         cut_channel(self, channel_of(self, WAY_UP, host, v), WAY_UP, host, v, chance);
-        if (self->workers[v].host == host) self->workers[v].attached = false;
+        self->workers[host][v].attached = false;
     }
     if (h->routed == h->session) h->gone = true;
     h->open = h->up = false;
@@ -163,7 +163,7 @@ static bool may_forge(sim_t *self, unsigned host, unsigned vat, bin_t frame)
     bool next = row && row->state < 2 && result->d == row->applied + 1 && result->run == row->run;
     msg_clear(&msg);
     return next && self->hosts[host].routed == self->hosts[host].session &&
-           self->workers[vat].attached;
+           self->workers[host][vat].attached;
 }
 
 /* The vat must end by it. */

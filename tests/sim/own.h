@@ -18,6 +18,7 @@ enum { REQUESTS_MAX = 1024, CALLS_MAX = 200, KREFS_MAX = 128 };
 typedef struct {
     unsigned cluster, window, host;
     uint64_t reap_deliveries, reap_krefs;
+    uint64_t every; /* deliveries between two checkpoints */
     bool rude, eager, abandons, exits, critical, outside;
 } vat_config_t;
 
@@ -60,10 +61,13 @@ typedef struct {
 typedef struct {
     unsigned number; /* of the vat; 0: the slot is free */
     unsigned host;
-    vatstore_t *store;
+    vatstore_t *store; /* what is on its disk; it outlives the worker */
     engine_t *engine;
-    supervisor_t *supervisor;
+    supervisor_t *supervisor; /* NULL: no worker runs */
+    opened_t opened;          /* what it started from, until that is history */
+    hash_t saved_chain;       /* at its newest checkpoint */
     uint64_t inc, pgen, run, applied, fetched, starts;
+    uint64_t rows, every; /* run since the checkpoint; and how many until the next */
     id128_t nonce;
     bool guest;  /* its host was told of it, and not of its end */
     bool broken; /* its bundle does not start */
@@ -127,7 +131,7 @@ struct sim {
     sim_result_t *result;
     jmp_buf out;
     config_t config;
-    uint32_t off;
+    uint64_t off;
 
     kernel_t *kernel;
     rows_t rows;
@@ -142,7 +146,7 @@ struct sim {
     channel_t down[CELL_COUNT], up[CELL_COUNT], ask, tell;
     late_t late[LATE_MAX];
     unsigned late_count;
-    worker_t workers[VATS_MAX + 1];              /* by vat number */
+    worker_t workers[HOSTS_MAX][VATS_MAX + 1];   /* by vat number */
     unsigned top;                                /* the highest number of a vat so far */
     const vat_config_t *roles[VATS_MAX + 1];     /* by number, once it is there */
     bool dynamic[VATS_MAX + 1];                  /* a vat made it */
@@ -234,8 +238,19 @@ void covered_settled(sim_t *self, const msg_event_t *event);
 /* hosts.c */
 void host_open(sim_t *self, unsigned host);
 void host_take(sim_t *self, unsigned host, unsigned vat, blob_t *frame);
-void worker_end(sim_t *self, worker_t *worker);
-void worker_kill(sim_t *self, unsigned vat);
+
+/* workers.c */
+worker_t *worker_at(sim_t *self, unsigned host, unsigned vat);
+worker_t *worker_of(sim_t *self, unsigned vat);
+void worker_take(sim_t *self, unsigned host, const msg_t *msg);
+void worker_attach(sim_t *self, worker_t *worker);
+void worker_start(sim_t *self, worker_t *worker);
+void worker_end(worker_t *worker);
+void worker_remove(worker_t *worker);
+void worker_kill(sim_t *self, worker_t *worker);
+void worker_checkpoint(sim_t *self, worker_t *worker);
+void worker_sleepy(sim_t *self, worker_t *worker);
+void worker_damage(sim_t *self, worker_t *worker);
 
 /* client.c */
 void client_open(sim_t *self);

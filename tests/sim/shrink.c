@@ -41,7 +41,7 @@ static void shrink_world(shrink_t *self)
     }
     for (unsigned i = 0; i < FAULT_COUNT; i++) {
         sim_options_t one = self->options;
-        one.off |= 1u << i;
+        one.off |= UINT64_C(1) << i;
         fails(self, &one);
     }
     unsigned low = 1, high = 2200;

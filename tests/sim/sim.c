@@ -176,7 +176,8 @@ static void main_phase(sim_t *self)
 static void world_clear(sim_t *self)
 {
     pending_clear(self);
-    for (unsigned v = 0; v <= VATS_MAX; v++) worker_end(self, &self->workers[v]);
+    for (unsigned h = 0; h < HOSTS_MAX; h++)
+        for (unsigned v = 0; v <= VATS_MAX; v++) worker_remove(&self->workers[h][v]);
     net_clear(self);
     for (unsigned i = 0; i < self->asked_count; i++) blob_destroy(&self->asked[i].ask);
     kernel_destroy(&self->kernel);

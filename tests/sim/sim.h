@@ -36,7 +36,10 @@ enum { VATS_MAX = 24, LAUNCHED_MAX = 6, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MA
     X(reload, "the client reloads a cluster")                                   \
     X(critical, "vats whose end ends their cluster")                            \
     X(audit, "the client audits, with the names that workers know, and lists")  \
-    X(pin, "the client pins objects, and takes pins away")
+    X(pin, "the client pins objects, and takes pins away")                      \
+    X(checkpoint, "workers make checkpoints, now and then, and start from them") \
+    X(sleep, "workers that have nothing to do end, and come back")              \
+    X(damage, "the newest heap on a disk cannot be read any more")
 /* clang-format on */
 typedef enum {
 #define X(name, doc) FAULT_##name,
@@ -61,7 +64,7 @@ typedef struct {
 typedef struct {
     uint64_t seed;
     unsigned vats_max, steps_max; /* 0: as the seed says */
-    uint32_t off;                 /* 1 << FAULT_*: what does not happen */
+    uint64_t off;                 /* 1 << FAULT_*: what does not happen */
     bool verbose;                 /* the event log goes to stdout */
     const uint64_t *keep;         /* only these actions happen (sorted keys); NULL: all */
     size_t keep_count;
