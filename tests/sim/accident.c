@@ -103,7 +103,7 @@ static void do_client(sim_t *self) { net_cut_client(self); }
 /* The names are those of FAULTS. How often, against each other, when all are on. */
 static const unsigned often[FAULT_COUNT] = {
     [FAULT_cut] = 6,        [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
-    [FAULT_lost] = 1,       [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
+    [FAULT_lost] = 2,       [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
     [FAULT_reap] = 4,       [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
     [FAULT_agent] = 4,      [FAULT_revoke] = 1, [FAULT_reload] = 1, [FAULT_pin] = 4,
     [FAULT_checkpoint] = 8, [FAULT_sleep] = 4,  [FAULT_damage] = 2,
@@ -155,7 +155,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_lost:
         if (self->roles[vat] &&
             (started(self, vat) ? once_in(chance, 2) : self->roles[vat]->cluster))
-            self->lose[vat] = 1;
+            self->lose[vat] = 1 + roll(chance, 4);
         return;
     case FAULT_end:
         if (once_in(chance, 2)) do_kill_vat(self, vat);

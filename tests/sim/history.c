@@ -49,6 +49,13 @@ typedef struct {
     uint64_t asked_d;   /* last subscribe of it */
 } know_t;
 
+/* A delivery in flight mentions KREF. What the vat has of it should that be given up. */
+typedef struct {
+    uint64_t d;
+    kref_t kref;
+    bool known, reached;
+} grant_t;
+
 typedef struct {
     uint32_t n;
     bool ended, blind;
@@ -59,6 +66,8 @@ typedef struct {
     kref_t *told;       /* of notifies in flight: (d, promise) by pairs */
     uint64_t *told_d;
     size_t told_count, told_room;
+    grant_t *grants; /* by d */
+    size_t grant_count, grant_room;
 } hvat_t;
 
 struct history {
@@ -172,6 +181,7 @@ void history_destroy(history_t **self_p)
         free(vat->parameters.at);
         free(vat->told);
         free(vat->told_d);
+        free(vat->grants);
         free(vat);
     }
     for (size_t i = 0; i < self->messages.room; i++) {
@@ -257,9 +267,32 @@ static void use_all(history_t *self, uint32_t n, uint64_t d, cargo_view_t cargo)
     for (size_t i = 0; i < cargo.count; i++) use(self, n, d, cargo.at[i]);
 }
 
+/* The first delivery behind D that mentions KREF; NULL: none in flight does. */
+static grant_t *grant_behind(hvat_t *vat, uint64_t d, kref_t kref)
+{
+    for (size_t i = 0; i < vat->grant_count; i++)
+        if (vat->grants[i].d > d && kref_same(vat->grants[i].kref, kref)) return &vat->grants[i];
+    return NULL;
+}
+
+/* Crank D let go of KREF, or FORGOT it, and deliveries behind it mention it: nothing else gives it now. */
+static void only_granted(hvat_t *vat, uint64_t d, kref_t kref, bool forgot)
+{
+    grant_t *grant = grant_behind(vat, d, kref);
+    if (!grant) return;
+    grant->reached = false;
+    if (forgot) grant->known = false;
+}
+
 static void give(hvat_t *vat, uint64_t d, kref_t kref)
 {
     know_t *row = know(vat, kref);
+    if (vat->grant_count == vat->grant_room) {
+        vat->grant_room = vat->grant_room ? 2 * vat->grant_room : 16;
+        vat->grants = realloc(vat->grants, vat->grant_room * sizeof *vat->grants);
+        must(vat->grants);
+    }
+    vat->grants[vat->grant_count++] = (grant_t){d, kref, row, row && row->reached};
     if (!row) {
         row = know_new(vat, kref);
         row->since_d = d;
@@ -388,13 +421,19 @@ void history_mention(history_t *self, uint32_t n, uint64_t d, cargo_view_t cargo
 void history_drop_imports(history_t *self, uint32_t n, uint64_t d, kref_t kref)
 {
     know_t *row = stated(self, n, d, kref);
-    if (row) row->reached = false;
+    if (row)
+        row->reached = false;
+    else
+        only_granted(vat_of(self, n), d, kref, false);
 }
 
 void history_retire_imports(history_t *self, uint32_t n, uint64_t d, kref_t kref)
 {
     know_t *row = stated(self, n, d, kref);
-    if (row) row->gone = true;
+    if (row)
+        row->gone = true;
+    else
+        only_granted(vat_of(self, n), d, kref, true);
 }
 
 /* What a vat gave up, and a later delivery mentions, comes back to it as an import. */
@@ -403,7 +442,31 @@ void history_retire_exports(history_t *self, uint32_t n, uint64_t d, kref_t kref
     know_t *row = abandon ? know(vat_of(self, n), kref) : stated(self, n, d, kref);
     if (!row) return;
     row->exported = false;
-    if (before(vat_of(self, n), row, d)) row->gone = true;
+    if (before(vat_of(self, n), row, d))
+        row->gone = true;
+    else
+        only_granted(vat_of(self, n), d, kref, true);
+}
+
+/* The vat never sees delivery D. What it alone gave is not given; what it and a later one give, that does. */
+void history_given_up(history_t *self, uint32_t n, uint64_t d)
+{
+    hvat_t *vat = vat_of(self, n);
+    for (size_t i = 0; i < vat->grant_count; i++) {
+        const grant_t *grant = &vat->grants[i];
+        if (grant->d != d) continue;
+        know_t *row = know(vat, grant->kref);
+        grant_t *next = grant_behind(vat, d, grant->kref);
+        if (next) {
+            next->known = grant->known;
+            next->reached = grant->reached;
+            if (row && row->since_d == d) row->since_d = next->d;
+        } else if (row && !grant->known && !row->exported) {
+            row->gone = true;
+        } else if (row && !kref_is_promise(grant->kref)) {
+            row->reached = grant->reached;
+        }
+    }
 }
 
 void history_applied(history_t *self, uint32_t n, uint64_t d)
@@ -418,11 +481,18 @@ void history_applied(history_t *self, uint32_t n, uint64_t d)
             continue;
         }
         know_t *row = know(vat, vat->told[i]);
-        if (row && row->told_d == d && row->intro_d <= d) row->gone = true;
+        if (row && row->told_d == d && row->intro_d <= d)
+            row->gone = true;
+        else if (row && row->told_d == d)
+            only_granted(vat, d, vat->told[i], true);
         vat->told_count--;
         vat->told[i] = vat->told[vat->told_count];
         vat->told_d[i] = vat->told_d[vat->told_count];
     }
+    size_t kept = 0;
+    for (size_t i = 0; i < vat->grant_count; i++)
+        if (vat->grants[i].d > d) vat->grants[kept++] = vat->grants[i];
+    vat->grant_count = kept;
 }
 
 /* ---- the kernel ---- */

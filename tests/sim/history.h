@@ -56,6 +56,8 @@ void history_drop_imports(history_t *self, uint32_t vat, uint64_t d, kref_t kref
 void history_retire_imports(history_t *self, uint32_t vat, uint64_t d, kref_t kref);
 void history_retire_exports(history_t *self, uint32_t vat, uint64_t d, kref_t kref, bool abandon);
 void history_applied(history_t *self, uint32_t vat, uint64_t d);
+/* Delivery D, which is next, is given up: the vat never sees it. Then it is said to be applied. */
+void history_given_up(history_t *self, uint32_t vat, uint64_t d);
 
 /* ---- what the kernel did ---- */
 

@@ -338,6 +338,16 @@ static void fail_to_start(model_t *self)
     self->over = true;
 }
 
+/* Half of it has happened, and counts for nothing: the engine is of no more use. */
+static void meets_limit(model_t *self, chance_t *chance)
+{
+    static const err_t limits[] = {ERR_VAT_LIMIT_COMPUTE, ERR_VAT_LIMIT_HEAP, ERR_VAT_LIMIT_STACK};
+    self->report->outcome = limits[roll(chance, 3)];
+    self->report->dead = true;
+    snprintf(self->report->reason, sizeof self->report->reason, "too much");
+    self->over = true;
+}
+
 static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t *host,
                 bool metered_only, engine_report_t *ret)
 {
@@ -380,6 +390,9 @@ static void run(engine_t *port, const vdelivery_t *delivery, const engine_host_t
         model_resolve_all(self);
     else
         model_act(self, &chance);
+    chance_t own = chance_of(self->config.seed, 'l', self->config.vat, self->crank, UINT64_MAX);
+    if (self->config.limits && !self->quiet && !self->over && once_in(&own, 200))
+        meets_limit(self, &own);
 }
 
 /* The next incarnation: what its durable state holds is there again, its ephemeral objects and the

@@ -24,6 +24,7 @@ typedef struct {
     bool exits;      /* it may end itself */
     bool dynamic;    /* a vat made it: its root is dropped like other objects */
     bool broken;     /* its code does not start */
+    bool limits;     /* some of its cranks exceed a limit, always the same ones */
     bool asks;       /* it tries methods of the kernel's own objects */
 } model_config_t;
 

@@ -18,6 +18,7 @@ enum { REQUESTS_MAX = 1024, CALLS_MAX = 200, KREFS_MAX = 128 };
 typedef struct {
     unsigned cluster, window, host;
     uint64_t reap_deliveries, reap_krefs;
+    uint64_t poison; /* as LAUNCH_VAT has it */
     uint64_t every; /* deliveries between two checkpoints */
     bool rude, eager, abandons, exits, critical, outside;
 } vat_config_t;

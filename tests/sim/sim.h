@@ -5,7 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { VATS_MAX = 24, LAUNCHED_MAX = 6, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MAX = 24, WHAT_MAX = 512 };
+enum {
+    VATS_MAX = 24,
+    LAUNCHED_MAX = 6,
+    HOSTS_MAX = 3,
+    CLUSTERS_MAX = 2,
+    RULE_MAX = 24,
+    WHAT_MAX = 512
+};
 
 /* Kinds of accident, each of which can be switched off: --off NAME,NAME. */
 /* clang-format off */
@@ -17,6 +24,7 @@ enum { VATS_MAX = 24, LAUNCHED_MAX = 6, HOSTS_MAX = 3, CLUSTERS_MAX = 2, RULE_MA
     X(group, "several inputs share a commit; a crash takes all of them")        \
     X(client, "the client loses its connection and asks again")                 \
     X(lost, "a worker ends through a limit")                                    \
+    X(limit, "cranks exceed a limit, the same ones each time")                  \
     X(end, "a vat is terminated by the client")                                 \
     X(rude, "vats make illegal syscalls")                                       \
     X(forge, "a worker forges a result")                                        \

@@ -225,10 +225,12 @@ static void on_event(sim_t *self, const msg_event_t *event)
                      view(&event->data));
         clocks_sent(self->clocks, event);
     } else if (text_is(event->type, "done") && !event->ok) {
-        /* An upgrade that failed: its row is stepped over. */
+        /* An upgrade that failed, or a delivery that was given up: its row is stepped over. */
         const row_t *row = rows_find(&self->rows, ROW_log, event->vat.n, event->d);
-        if (row && row->body.log.outcome == 2)
+        if (row && row->body.log.outcome == 2) {
+            history_given_up(self->history, event->vat.n, event->d);
             history_applied(self->history, event->vat.n, event->d);
+        }
     } else if (text_is(event->type, "vat-exit") || text_is(event->type, "vat-quarantine")) {
         self->over[event->vat.n] = true;
         history_ended(self->history, event->vat.n);

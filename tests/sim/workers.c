@@ -135,6 +135,7 @@ static engine_t *engine_of(sim_t *self, const worker_t *worker)
                              .exits = vat->exits,
                              .dynamic = self->dynamic[worker->number],
                              .broken = worker->broken,
+                             .limits = sim_on(self, FAULT_limit),
                              .asks = sim_on(self, FAULT_service)};
     return model_new(&config);
 }
@@ -367,7 +368,7 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
     }
     if (deliver->d != last + 1 || worker->ended) return;
     if (deliver->verdict == 0 && self->lose[worker->number]) {
-        self->lose[worker->number] = 0;
+        self->lose[worker->number]--;
         lose(self, worker, deliver->d);
         return;
     }
@@ -384,7 +385,7 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
     else if (deliver->verdict == 1 && !hash_same(crank->result_hash, deliver->expect))
         sim_fail(self, "D3", "v%u/%" PRIu64 " replays otherwise", worker->number, deliver->d);
     bool upgraded = upgrade && !crank->outcome && deliver->verdict != 2;
-    if (upgrade && crank->dead) { /* half of it has happened in the old engine: of no more use */
+    if (crank->dead) { /* half of it has happened in the engine: of no more use */
         worker_end(worker);
         worker_start(self, worker);
         return;
