@@ -9,9 +9,9 @@
  *   ["testLog", TEXT]
  *
  * and then ["done", OUTCOME, REASON, COMPUTRONS, [[KEY, VALUE]...]] with the whole vat store, as it was
- * before the delivery if that failed. Three lines give no answer: with ["renew", BUNDLE] the engine begins
+ * before the delivery if that failed. Four lines give no answer: with ["renew", BUNDLE] the engine begins
  * anew with the bundle in that file, and the store stays; ["save", FILE] writes the engine to a file,
- * ["load", FILE] makes it what the file says. After ["console"] lines of the console go out as well:
+ * ["load", FILE] makes it what the file says, ["store", {KEY: VALUE...}] fills an empty store. After ["console"] lines of the console go out as well:
  *
  *   ["console", LEVEL, SOURCE, TEXT] */
 #include <inttypes.h>
@@ -284,6 +284,16 @@ static void load(run_t *self, const char *path)
     free(at);
 }
 
+static void fill_store(run_t *self, json_t *pairs)
+{
+    const char *key;
+    json_t *value;
+    must(!self->store->crank_begin(self->store));
+    json_object_foreach(pairs, key, value)
+        must(!self->store->set(self->store, text_of(key), text_of(json_string_value(value))));
+    must(!self->store->crank_keep(self->store));
+}
+
 static void take_line(run_t *self, const json_t *line)
 {
     const char *name = json_string_value(json_array_get(line, 0));
@@ -296,6 +306,8 @@ static void take_line(run_t *self, const json_t *line)
     } else if (strcmp(name, "load") == 0) {
         must(path);
         load(self, path);
+    } else if (strcmp(name, "store") == 0) {
+        fill_store(self, json_array_get(line, 1));
     } else if (strcmp(name, "console") == 0) {
         self->tells_console = true;
     } else {
