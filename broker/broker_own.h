@@ -80,6 +80,9 @@ bool outside_turn(broker_t *self);
 /* How long the broker may wait for others: at most MOST_MS. */
 int outside_wait_ms(const broker_t *self, int most_ms);
 
+/* history.c: the answer to a LOG_GET: the head that EFFECT has, and rows behind it. The caller's own. */
+err_t history_page(broker_t *self, const effect_t *effect, blob_t **ret);
+
 /* judge.c: what becomes of one arrival. Fails only with errors of the store. */
 err_t judge(broker_t *self, const arrival_t *arrival);
 

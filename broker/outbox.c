@@ -140,6 +140,16 @@ static err_t send_rows(broker_t *self, const effect_t *effect)
     return store_log(self->is.store, effect->vat, effect->first, effect->last, send_row, &leaving);
 }
 
+static err_t send_history(broker_t *self, const effect_t *effect)
+{
+    blob_t *frame = NULL;
+    err_t err = history_page(self, effect, &frame);
+    if (err) return err;
+    send_to(self, peers_at(self->peers, DOOR_CLIENTS, effect->to), blob_bin(frame));
+    blob_destroy(&frame);
+    return ERR_OK;
+}
+
 static err_t send_effect(broker_t *self, const effect_t *effect)
 {
     switch (effect->kind) {
@@ -147,6 +157,7 @@ static err_t send_effect(broker_t *self, const effect_t *effect)
         send_to(self, peers_at(self->peers, DOOR_HOSTS, effect->to), blob_bin(effect->frame));
         break;
     case EFFECT_CLIENT:
+        if (effect->vat.n) return send_history(self, effect);
         send_to(self, peers_at(self->peers, DOOR_CLIENTS, effect->to), blob_bin(effect->frame));
         break;
     case EFFECT_WATCH:

@@ -107,7 +107,29 @@ static void on_diverged(kernel_t *k, uint32_t from, const msg_diverged_t *msg)
 {
     kvat_t *vat = vat_speaker(k, from, msg->vat, msg->pgen, msg->run);
     if (!vat) return;
+    diverge(k, vat, msg->d, msg->outcome, msg->calls);
     vat_quarantine(k, vat, ERR_VAT_DIVERGED, "a replayed delivery gave another result than the one applied");
+}
+
+static uint64_t number(const uint8_t *at, size_t len)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < len; i++) n = n << 8 | at[i];
+    return n;
+}
+
+/* What a host keeps without a worker that would say ATTACH: it may have missed the end of it. */
+static void on_guests(kernel_t *k, uint32_t from, const msg_guests_t *msg)
+{
+    enum { ROW = 12 };
+    for (size_t i = 0; i + ROW <= msg->vats.len; i += ROW) {
+        msg_vat_end_t end = {.vat = {(uint32_t)number(msg->vats.at + i, 4)},
+                             .pgen = number(msg->vats.at + i + 4, 8)};
+        const kvat_t *vat = vat_find(k, end.vat.n);
+        bool there = vat && vat_alive(vat) && vat->row.pgen <= end.pgen &&
+                     (vat->row.pgen < end.pgen || vat->row.host == from);
+        if (!there) send_host(k, from, TAG_vat_end, &end);
+    }
 }
 
 /* BUNDLE_GET is the shell's. */
@@ -131,6 +153,7 @@ void on_host(kernel_t *k, const input_t *input)
     case TAG_fetch: on_fetch(k, from, &msg->body.fetch); return;
     case TAG_result: on_result(k, (host_t){from}, &msg->body.result); return;
     case TAG_lost: on_lost(k, (host_t){from}, &msg->body.lost); return;
+    case TAG_guests: on_guests(k, from, &msg->body.guests); return;
     case TAG_checkpoint: on_checkpoint(k, from, &msg->body.checkpoint); return;
     case TAG_names: on_names(k, from, &msg->body.names); return;
     case TAG_diverged: on_diverged(k, from, &msg->body.diverged); return;

@@ -50,7 +50,8 @@ typedef struct {
 
 typedef enum {
     EFFECT_HOST,   /* send FRAME to host TO; drop it when the host is away */
-    EFFECT_CLIENT, /* send FRAME to client connection TO */
+    EFFECT_CLIENT, /* send FRAME to client connection TO. With a VAT, FRAME is a ROWS with a LOG_HEAD: rows FIRST..LAST
+                      of its log belong behind that, as many as a page takes */
     EFFECT_WATCH,  /* send FRAME (an EVENT) to every client that watches TOPIC */
     EFFECT_ROWS,   /* read log rows FIRST..LAST of VAT from the store and send each to host TO as a
                       DELIVER with the given RUN, INC, PGEN and APPLIED */

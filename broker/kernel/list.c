@@ -248,6 +248,7 @@ void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg)
     case 4: kernel_audit(k, list_finding, &l); break;
     case 5: list_counters(&l); break;
     case 6: rings_each(k, list_cycle, &l); break;
+    case LIST_DIVERGENCES: divergences_list(k, msg->vat, &l.rows); break;
     case REGISTRY_OBJECTS:
     case REGISTRY_PROMISES:
     case REGISTRY_ENTRIES:

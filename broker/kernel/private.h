@@ -329,6 +329,13 @@ void request_free(request_t *request);
 /* ---- list.c ---- */
 void on_list(kernel_t *k, uint32_t client, const msg_list_t *msg);
 
+/* ---- history.c: LOG_GET, and replays that went another way ---- */
+enum { LIST_DIVERGENCES = 11 }; /* LIST.what */
+void on_log_get(kernel_t *k, uint32_t client, const msg_log_get_t *msg);
+void diverge(kernel_t *k, kvat_t *vat, uint64_t d, uint64_t outcome, bin_t calls);
+void divergence_end(kernel_t *k, kvat_t *vat);
+void divergences_list(const kernel_t *k, vat_t only, buf_t *out);
+
 /* ---- registry.c: LIST with filters and pages ---- */
 enum { REGISTRY_OBJECTS = 7, REGISTRY_PROMISES, REGISTRY_ENTRIES, REGISTRY_LAUNCH }; /* LIST.what */
 CHECKED err_t registry_list(const kernel_t *k, const msg_list_t *msg, buf_t *out, uint64_t *ret_next);

@@ -215,8 +215,9 @@ static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     if (msg->d != vat->row.applied) return;
     hash_t result = hash_result(msg->outcome, msg->calls, msg->store_digest);
     hash_t chain = hash_chain(msg->chain, msg->delivery_hash, result);
-    if (!hash_same(chain, vat->chain))
-        vat_quarantine(k, vat, ERR_VAT_DIVERGED, "a repeated result differs from the one applied");
+    if (hash_same(chain, vat->chain)) return;
+    diverge(k, vat, msg->d, msg->outcome, msg->calls);
+    vat_quarantine(k, vat, ERR_VAT_DIVERGED, "a repeated result differs from the one applied");
 }
 
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg)

@@ -299,6 +299,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     vat->row.assigned = vat->row.applied;
     gc_end(vat);
     trim_end(k, vat);
+    divergence_end(k, vat);
     clean_begin(k, vat);
 
     msg_vat_end_t msg = {vat->id, vat->row.inc, vat->row.pgen};

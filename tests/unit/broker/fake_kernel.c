@@ -134,6 +134,15 @@ void kernel_step(kernel_t *self, const input_t *input, effects_t *out)
         rows->run = 7;
         rows->applied = 2;
     }
+    if (input->msg->tag == TAG_log_get) {
+        uint8_t head[] = {0xc0};
+        say(out, EFFECT_CLIENT, input->from, TAG_rows,
+            &(msg_rows_t){body->log_get.request, {head, sizeof head}, 0});
+        effect_t *rows = &out->items[out->count - 1];
+        rows->vat = body->log_get.vat;
+        rows->first = body->log_get.first;
+        rows->last = body->log_get.last;
+    }
     if (input->msg->tag == TAG_shutdown) {
         say(out, EFFECT_CLIENT, input->from, TAG_done, &(msg_done_t){body->shutdown.request});
         effect(out, EFFECT_STOP, 0);

@@ -656,6 +656,74 @@ Test(turn, history_is_read_back_from_the_store_with_its_verdict)
     }
 }
 
+/* Asks for rows FIRST to LAST of v4: how many come, of which the first is FIRST; NEXT is where to go on. */
+static size_t ask_history(uint64_t first, uint64_t last, uint64_t *ret_next)
+{
+    size_t count = 0, before = sent_count;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_log_get, &(msg_log_get_t){{{9}}, {4}, first, last});
+    turn();
+    cr_assert_eq(sent_count, before + 1);
+    msg_t msg, row;
+    cr_assert_eq(msg_decode(blob_bin(sent[before].frame), &msg), ERR_OK);
+    cr_assert_eq(msg.tag, TAG_rows);
+    bin_t rest = msg.body.rows.rows;
+    cr_assert(rest.len && rest.at[0] == 0xc0, "what the kernel said comes first");
+    rest.at++;
+    rest.len--;
+    while (rest.len > 0) {
+        cr_assert_eq(msg_next(&rest, &row), ERR_OK);
+        cr_assert_eq(row.tag, TAG_log_row);
+        cr_expect_eq(row.body.log_row.d, first + count);
+        cr_expect_eq(row.body.log_row.verdict, 1);
+        cr_expect_eq(row.body.log_row.attempts, 2);
+        count++;
+        msg_clear(&row);
+    }
+    *ret_next = msg.body.rows.next;
+    msg_clear(&msg);
+    return count;
+}
+
+static void add_large(record_t *record, uint64_t d, uint8_t *bytes, size_t delivery, size_t calls)
+{
+    row_t row = {.table = ROW_log};
+    row.body.log = (row_log_t){.vat = 4, .d = d, .outcome = 1, .attempts = 2};
+    row.body.log.delivery = (bin_t){bytes, delivery};
+    row.body.log.calls = (bin_t){bytes, calls};
+    record_add(record, &row);
+}
+
+Test(turn, a_log_is_told_in_pages)
+{
+    uint64_t seq, next;
+    gate_t real = store_gate(store);
+    record_t record = {0};
+    uint8_t *bytes = calloc(1, 30u << 20);
+    cr_assert(bytes);
+    record_begin(&record, 1);
+    for (uint64_t d = 1; d <= 1500; d++) add_large(&record, d, bytes, 10, 10);
+    for (uint64_t d = 1501; d <= 1503; d++) add_large(&record, d, bytes, 3u << 20, 10);
+    add_large(&record, 1504, bytes, 30u << 20, 30u << 20);
+    add_large(&record, 1505, bytes, 10, 10);
+    cr_assert_eq(real.append(real.self, &record), ERR_OK);
+    cr_assert_eq(real.durable(real.self, &seq), ERR_OK);
+    record_clear(&record);
+    free(bytes);
+
+    connect_both();
+    cr_expect_eq(ask_history(1, 1505, &next), 1000);
+    cr_expect_eq(next, 1001);
+    cr_expect_eq(ask_history(1001, 1505, &next), 502, "more than 4 MiB is a page");
+    cr_expect_eq(next, 1503);
+    cr_expect_eq(ask_history(1503, 1505, &next), 1, "the next one does not fit behind it");
+    cr_expect_eq(next, 1504);
+    cr_expect_eq(ask_history(1504, 1505, &next), 1, "not even into a frame of its own, with its calls");
+    cr_expect_eq(next, 1505);
+    cr_expect_eq(ask_history(1505, 1505, &next), 1);
+    cr_expect_eq(next, 0);
+    cr_expect_eq(ask_history(1506, 1505, &next), 0);
+}
+
 Test(turn, a_client_that_asks_for_the_end_hears_that_it_comes)
 {
     connect_both();
