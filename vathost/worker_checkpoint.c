@@ -1,12 +1,6 @@
 /* When a worker makes checkpoints and copies of them, who is told, and sleep. */
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "vathost/worker_own.h"
 #include "wire/base/failpoint.h"
-#include "wire/base/hash.h"
 #include "wire/base/log.h"
 
 static uint64_t now_ms(void) { return worker_now_us() / 1000; }
@@ -47,22 +41,6 @@ void worker_report(worker_t *self)
     if (self->store->newest(self->store) && self->opened != OPENED_HEAPLESS) report(self, false);
 }
 
-static err_t hash_file(const char *path, hash_t *ret, uint64_t *ret_bytes)
-{
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return ERR_STORE;
-    void *at = fstat(fd, &info) == 0 && info.st_size > 0
-                   ? mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0)
-                   : MAP_FAILED;
-    close(fd);
-    if (at == MAP_FAILED) return ERR_STORE;
-    *ret_bytes = (uint64_t)info.st_size;
-    *ret = hash_of((bin_t){at, (size_t)info.st_size});
-    munmap(at, (size_t)info.st_size);
-    return ERR_OK;
-}
-
 /* A copy of the newest checkpoint for the host to hand on. */
 static void ship(worker_t *self)
 {
@@ -72,7 +50,6 @@ static void ship(worker_t *self)
                                  .chain = self->saved_chain};
     if (!*self->ship || !msg.d) return;
     err_t err = self->store->copy(self->store, self->ship);
-    if (!err) err = hash_file(self->ship, &msg.hash, &msg.total);
     if (err) {
         worker_fail(self, "worker_ship", err);
         return;

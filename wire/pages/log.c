@@ -103,8 +103,8 @@ typedef struct {
 static int walk_read(walk_t *walk, int64_t frame)
 {
     walk->at = frame;
-    return file_read(walk->log, walk->frame, (int)frame_bytes(walk->log),
-                     frame_offset(walk->log, frame));
+    return below_read(walk->log, walk->frame, (int)frame_bytes(walk->log),
+                      frame_offset(walk->log, frame));
 }
 
 static bool of_this_round(const walk_t *walk)
@@ -164,7 +164,7 @@ int log_look(file_t *log)
     sqlite3_int64 size = 0;
     int rc = log->below->pMethods->xFileSize(log->below, &size);
     if (rc != SQLITE_OK || size <= LOG_HEAD_BYTES) return rc;
-    rc = file_read(log, head, LOG_HEAD_BYTES, 0);
+    rc = below_read(log, head, LOG_HEAD_BYTES, 0);
     if (rc != SQLITE_OK) return rc;
     /* The head is synced before the first frame is written. */
     if (!take_head(log, head)) return file_damaged(log->database, "the head of %s", log->name);
@@ -191,7 +191,7 @@ int log_look(file_t *log)
 static int compare(file_t *log, int64_t frame, const uint8_t *head, const uint8_t *page)
 {
     uint8_t before[8];
-    int rc = file_read(log, before, sizeof before, frame ? frame_offset(log, frame - 1) + 16 : 24);
+    int rc = below_read(log, before, sizeof before, frame ? frame_offset(log, frame - 1) + 16 : 24);
     if (rc != SQLITE_OK) return rc;
     if (same(frame_sums(log, sums_at(before), head, page), sums_at(head + 16))) return SQLITE_OK;
     return file_damaged(log->database, "frame %lld of %s", (long long)frame, log->name);
@@ -216,7 +216,7 @@ int log_read(file_t *log, const void *at, int len, int64_t offset)
     if (log->unsure != LOG_SURE && frame >= log->unsure) return SQLITE_OK;
 
     uint8_t head[FRAME_HEAD_BYTES];
-    int rc = file_read(log, head, sizeof head, frame_offset(log, frame));
+    int rc = below_read(log, head, sizeof head, frame_offset(log, frame));
     return rc == SQLITE_OK ? compare(log, frame, head, at) : rc;
 }
 

@@ -32,7 +32,7 @@ static const char magic[16] = "SQLite format 3";
 
 static sqlite3_file *below(sqlite3_file *file) { return ((file_t *)file)->below; }
 
-int file_read(file_t *self, void *at, int len, int64_t offset)
+int below_read(file_t *self, void *at, int len, int64_t offset)
 {
     return self->below->pMethods->xRead(self->below, at, len, offset);
 }
@@ -154,7 +154,7 @@ static bool denies_sum(file_t *self)
     uint8_t *page = malloc(PAGE_BYTES);
     must(page);
     bool denies = false;
-    if (file_read(self, page, PAGE_BYTES, 0) == SQLITE_OK) {
+    if (below_read(self, page, PAGE_BYTES, 0) == SQLITE_OK) {
         memcpy(page, magic, sizeof magic);
         memcpy(page + PAGE_SIZE_AT, HEAD_OF_OURS, 8);
         denies = page_whole(page, PAGE_BYTES, 1);
@@ -177,7 +177,8 @@ static int64_t written_size(file_t *self, int64_t size)
     uint8_t *page = malloc(PAGE_BYTES);
     must(page);
     size -= size % PAGE_BYTES;
-    while (size > PAGE_BYTES && file_read(self, page, PAGE_BYTES, size - PAGE_BYTES) == SQLITE_OK &&
+    while (size > PAGE_BYTES &&
+           below_read(self, page, PAGE_BYTES, size - PAGE_BYTES) == SQLITE_OK &&
            all_zero(page, PAGE_BYTES - SUM_BYTES)) {
         size -= PAGE_BYTES;
     }
@@ -188,7 +189,7 @@ static int64_t written_size(file_t *self, int64_t size)
 static int database_read(sqlite3_file *file, void *at, int len, sqlite3_int64 offset)
 {
     file_t *self = (file_t *)file;
-    int rc = file_read(self, at, len, offset);
+    int rc = below_read(self, at, len, offset);
     if (rc != SQLITE_OK) return rc;
     if (offset == 0 && len >= HEADER_BYTES) {
         self->summed = is_header(at, len, offset) && has_sums(at);
@@ -261,7 +262,7 @@ static int wal_read(sqlite3_file *file, void *at, int len, sqlite3_int64 offset)
 {
     file_t *self = (file_t *)file;
     int rc = self->looked ? SQLITE_OK : log_look(self);
-    if (rc == SQLITE_OK) rc = file_read(self, at, len, offset);
+    if (rc == SQLITE_OK) rc = below_read(self, at, len, offset);
     return rc == SQLITE_OK ? log_read(self, at, len, offset) : rc;
 }
 

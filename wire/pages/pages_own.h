@@ -40,7 +40,7 @@ struct file {
 _Static_assert(sizeof(file_t) % 8 == 0, "what stands behind it is aligned");
 
 /* Reads exactly LEN bytes of the real file. */
-int file_read(file_t *self, void *at, int len, int64_t offset);
+int below_read(file_t *self, void *at, int len, int64_t offset);
 
 /* Remembers what is wrong with a database, for pages_why(); gives SQLITE_IOERR_DATA. */
 __attribute__((format(printf, 2, 3))) int file_damaged(file_t *database, const char *format, ...);
