@@ -13,7 +13,7 @@
 
 #include "wire/base/must.h"
 
-enum { FILES_MAX = 12, FILE_BYTES_MAX = 1 << 20, SECTOR = 512, FULL_FOR = 7, NAME_MAX_BYTES = 200 };
+enum { FILES_MAX = 12, FILE_BYTES_MAX = 2 << 20, SECTOR = 512, FULL_FOR = 7, NAME_MAX_BYTES = 200 };
 
 const char *const fault_names[FAULTS] = {"none", "kill",  "power", "read", "write",
                                          "full", "short", "sync",  "open", "flip"};
