@@ -33,9 +33,10 @@ void worker_fail(worker_t *self, const char *event, err_t err)
 
 static void write_all(worker_t *self, const void *bytes, size_t len)
 {
+    enum { PIECE = 128 * 1024 }; /* so that there is a moment between two */
     const char *at = bytes;
     while (len > 0) {
-        ssize_t sent = send(self->fd, at, len, MSG_NOSIGNAL);
+        ssize_t sent = send(self->fd, at, len < PIECE ? len : PIECE, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0) {
             worker_end(self, WORKER_DONE); /* nobody is there any more */

@@ -158,6 +158,7 @@ class Campaign:
             self.say(f"not reached: {name}{': ' + EXCUSED[name] if name in EXCUSED else ''}")
         for kind, (count, median, late) in self.killer.figures().items():
             self.say(f"{kind:8} {count:6} times back, median {median:7.1f} ms, p99 {late:7.1f} ms")
+        self.say(", ".join(f"{count} {what}" for what, count in sorted(self.work.done.items())))
         died = sum(1 for name in rows if self.cluster.board.died(name))
         right = not violations and not missing
         self.say(f"{self.killer.kills} kills {'survived' if right else 'tried'} in "

@@ -63,6 +63,7 @@ class Process:
     def __init__(self, cluster, name, argv):
         self.cluster, self.name, self.argv = cluster, name, argv
         self.child, self.starts, self.absent_until = None, 0, 0.0
+        self.asked = False  # to end in order
         self.log = os.path.join(cluster.yard.dir, f"{name}.log")
 
     def start(self):
@@ -84,11 +85,11 @@ class Process:
         code = self.child.poll()
         if code is None:
             return
-        if code != -signal.SIGKILL:
+        if code != -signal.SIGKILL and not (self.asked and code == 0):
             self.cluster.surprises.append(f"{self.name} ended by itself: {code}\n{self.tail()}")
             if len(self.cluster.surprises) > 5:
                 raise RuntimeError("too much ends by itself")
-        self.child = None
+        self.child, self.asked = None, False
         self.tend()
 
     def tail(self, lines=6):
@@ -162,6 +163,11 @@ class Cluster:
 
     def agents(self):
         return [pid for pid in children(self.broker.pid) if name_of(pid) == "vatagent"]
+
+    def stop(self, process):
+        """An orderly end, and a new start."""
+        process.asked = True
+        self.kill(process.pid, signal.SIGTERM)
 
     def kill(self, pid, sig=signal.SIGKILL):
         """When it happened, or None when there was nobody any more."""

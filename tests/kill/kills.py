@@ -22,7 +22,13 @@ STARTS = {
               "vathost_took_vat_end", "vathost_took_restart", "vathost_bundle_whole", "vathost_bundle_written",
               "vathost_bundle_named", "vathost_deletes", "zygote_took_kill", "worker_crank_undone",
               "worker_wants_bundle", "worker_got_bundle", "worker_upgraded"),
-    "mortal": ("vathost_tells_lost",),
+    "mortal": ("vathost_tells_lost", "broker_stepped_lost"),
+    "move": ("broker_stepped_move", "broker_sends_part", "vathost_pulled_part", "vathost_pulled_whole", "vathost_pulled_synced",
+             "vathost_pulled_named"),
+    "copy": ("broker_stepped_ready", "broker_stepped_mirrored", "broker_sends_ask", "broker_sends_get",
+             "vathost_took_copy", "vathost_tells_ready", "vathost_copy_fetched"),
+    "drain": ("broker_stepped_change",),
+    "orderly": ("vathost_asked_last",),
     "audit": ("broker_stepped_names", "worker_said_names"),
 }
 OF_LABEL = {label: kind for kind, labels in STARTS.items() for label in labels}
@@ -146,8 +152,10 @@ class Killer:
             self.count("host", 1, [f"{host.name}, and not back soon"])
         if kind == "large":
             self.work.large()
-        elif kind in ("guest", "mortal", "audit"):
+        elif kind in ("guest", "mortal", "audit", "move", "copy", "drain"):
             self.work.hurry(kind)
+        elif kind == "orderly":
+            self.cluster.stop(self.rng.choice(self.cluster.hosts))
         elif kind:
             self.now(kind, watched=False)
 

@@ -36,6 +36,7 @@ STATES = tuple(name for name in VATS if name not in ("boss", "heap"))
 KINDS = (("transfer", 6), ("token", 4), ("chain", 3), ("churn", 2), ("note", 5), ("weigh", 0.1))
 ERR_NO_HOST, ERR_REF_UNKNOWN = 3002, 4101
 LIST_VATS, LIST_HOSTS = 0, 2
+DRAIN, UNDRAIN = 1, 2
 LARGE = 1_500_000  # more than one part of a frame
 PART = 1 << 19  # BUNDLE_PART_BYTES_MAX
 
@@ -49,7 +50,7 @@ class Workload:
         self.vats, self.names = {}, {}
         self.count = 0
         self.finished = 0
-        self.moved = {}
+        self.done = {}  # what the operator asked for and how it ended: how often
         self.steps = 0
         self.guests = 0
         self.busy = {}  # kind of background work -> a task of it runs
@@ -318,13 +319,39 @@ class Workload:
         self.guests += 1
         name = f"mortal{self.guests}"
         code = yield from self.store(bundle(os.path.join(CODE, "guest.js")))
-        got, fields = yield from self.launch(name, [("mortal", code, {"version": 1}, {"wall_ms": 1000})], 0)
+        got, fields = yield from self.launch(name, [("mortal", code, {"version": 1}, {"wall_ms": 2000})], 0)
         if got != "launched":
-            return self.finding(f"launch of {name}: {fields}")
+            if "wall clock" not in fields["why"]:  # a machine this busy
+                self.finding(f"launch of {name}: {fields}")
+            return
         yield from self.call(self.operator, "hang", [], fields["root"], "hang", [])
         got, more = yield self.operator.ask("cluster_rm", cluster=fields["cluster"])
         if got != "done":
             self.finding(f"end of {name}: {got} {more}")
+
+    def _move(self):
+        """A vat goes to the other host, or stays where it is when that is away."""
+        vat = self.rng.choice(list(self.names))
+        got, fields = yield self.operator.ask("move", vat=vat, host=0)
+        self.tally(f"move {got}", fields)
+
+    def _copy(self):
+        vat = self.rng.choice(list(self.names))
+        got, fields = yield self.operator.ask("checkpoint_make", vat=vat, ship=self.rng.randrange(2))
+        self.tally(f"checkpoint {got}", fields)
+
+    def _drain(self):
+        """A host is emptied, and may be used again."""
+        host = self.rng.choice([row["host"] for row in (yield from self.listed(LIST_HOSTS))])
+        got, fields = yield self.operator.ask("host_change", host=host, what=DRAIN)
+        self.tally(f"drain {got}", fields)
+        got, fields = yield self.operator.ask("host_change", host=host, what=UNDRAIN)
+        self.tally(f"undrain {got}", fields)
+
+    def tally(self, what, fields):
+        why = f": {fields['what']} {fields['why']}" if "error" in fields else ""
+        self.done[what] = self.done.get(what, 0) + 1
+        self.history.write("done", what=what, why=why)
 
     def hurry(self, kind):
         """The next task of KIND starts at once."""
@@ -354,6 +381,9 @@ class Workload:
         self.beside("guest", 2.0)
         self.beside("mortal", 20.0)
         self.beside("audit", 1.5)
+        self.beside("move", 1.0)
+        self.beside("copy", 0.7)
+        self.beside("drain", 10.0)
         for session in self.clients:
             while session.client.greeted and len(session.futures) < self.width:
                 if self.pace and time.monotonic() < self.next_at.get(session, 0):
