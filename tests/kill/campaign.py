@@ -9,6 +9,7 @@ usage: campaign.py [--labels] [--only LABEL,...] [--kills N] [--minutes M] [--se
   --minutes M    random kills for so long
   --seed S       what is random; printed, for the next time
   --pace S       seconds between operations of a client, in the mean (0: as fast as it goes)
+  --without A,B  what does not go on beside: step, journal, guest, mortal, audit, move, copy, drain
   --keep         keep the folder of a run that was right, too
 
 VATYARD_BIN says where the programs are. A run that fails keeps its folder and says how to run it again."""
@@ -40,6 +41,7 @@ class Campaign:
         self.folder = self.cluster.yard.dir
         self.history = History(os.path.join(self.folder, "history.jsonl"))
         self.work = Workload(self.cluster.control, self.history, random.Random(options.seed + 1), options.pace)
+        self.work.without = tuple(options.without.split(","))
         self.killer = Killer(self.cluster, self.work, self.history, self.rng)
         self.last = (0, time.monotonic())
         self.not_reached = []
@@ -125,9 +127,9 @@ class Campaign:
             self.killer.see_labels()
         if self.work.drain(120, each):
             self.work.reference(60 + self.work.steps * 0.1, each)
+            self.history.write("end")
         for text in self.cluster.surprises:
             self.work.finding(text)
-        self.history.write("end")
 
     # -- all of it
 
@@ -186,6 +188,7 @@ def parse(argv):
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--hosts", type=int, default=2)
     parser.add_argument("--pace", type=float, default=0.05)
+    parser.add_argument("--without", default="")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args(argv)

@@ -34,6 +34,8 @@ VATS = {
 JOURNALS = ("bank0", "bank1", "mint", "sink", "desk")
 STATES = tuple(name for name in VATS if name not in ("boss", "heap"))
 KINDS = (("transfer", 6), ("token", 4), ("chain", 3), ("churn", 2), ("note", 5), ("weigh", 0.1))
+# What goes on beside, and how many seconds apart at least.
+BESIDE = {"step": 0.03, "journal": 0.2, "guest": 2.0, "mortal": 20.0, "audit": 1.5, "move": 1.0, "copy": 0.7, "drain": 10.0}
 ERR_NO_HOST, ERR_REF_UNKNOWN = 3002, 4101
 LIST_VATS, LIST_HOSTS = 0, 2
 DRAIN, UNDRAIN = 1, 2
@@ -56,7 +58,7 @@ class Workload:
         self.busy = {}  # kind of background work -> a task of it runs
         self.journals = {name: 0 for name in JOURNALS}
         self.next_at = {}
-        self.stopping = False
+        self.stopping, self.without = False, ()
         self.width = 6
         self.findings = []
         self.last_churn = ""
@@ -376,14 +378,9 @@ class Workload:
         """Keeps the work going."""
         if self.stopping:
             return
-        self.beside("step", max(self.pace, 0.03))
-        self.beside("journal", 0.2)
-        self.beside("guest", 2.0)
-        self.beside("mortal", 20.0)
-        self.beside("audit", 1.5)
-        self.beside("move", 1.0)
-        self.beside("copy", 0.7)
-        self.beside("drain", 10.0)
+        for kind, every in BESIDE.items():
+            if kind not in self.without:
+                self.beside(kind, max(every, self.pace))
         for session in self.clients:
             while session.client.greeted and len(session.futures) < self.width:
                 if self.pace and time.monotonic() < self.next_at.get(session, 0):
