@@ -254,11 +254,13 @@ static bool heap_is_full(const xs_engine_t *self)
 void crank_run(xs_engine_t *self, const vdelivery_t *delivery, engine_report_t *ret)
 {
     xsMachine *machine = self->machine;
+    platform_stack_taken(machine);
     xsBeginMetering(machine, on_meter, 1);
     {
         run(self, delivery, ret);
     }
     xsEndMetering(machine);
+    platform_stack_given_back(machine);
     if (!machine->abortStatus && heap_is_full(self)) machine->abortStatus = xsNotEnoughMemoryExit;
     if (machine->abortStatus) {
         report_abort(self, ret);

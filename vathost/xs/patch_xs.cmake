@@ -26,7 +26,8 @@
 #         themselves: with the last of the C stack, platform.c gives them another one. Before, 45,000 levels
 #         ended the vat at its next collection, or crashed its process in a snapshot (deep_index).
 # stack   Where the stack ends is asked of the system for every regular expression, which reads a file to
-#         say it: now once for a thread. A regular expression took 100 us to make.
+#         say it: now once for a thread. A regular expression took 100 us to make. In a crank the answer is
+#         platform.c's, or how deep a vat may go would depend on what stands on the stack above it.
 #
 # And two where it is wrong:
 #
@@ -183,6 +184,8 @@ set(XS_PATCH_stack_from "		char* result = C_NULL;
 		pthread_attr_t attrs;")
 set(XS_PATCH_stack_to "		static __thread char* result = C_NULL;
 		pthread_attr_t attrs;
+		extern __thread char* platform_stack_end;
+		if (platform_stack_end) return platform_stack_end;
 		if (result) return result;")
 set(XS_PATCH_not_from "			*current0++ = begin;
 			character = end;

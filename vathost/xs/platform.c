@@ -138,6 +138,27 @@ txSize platform_chunks_wanted(txMachine *the, txSize least)
     return (txSize)wanted;
 }
 
+/* ---- the C stack ---- */
+
+enum { STACK_BYTES = 6 << 20 }; /* of the 8 MiB that a main thread usually has */
+
+_Thread_local char *platform_stack_end;
+
+void platform_stack_taken(void *machine)
+{
+    txMachine *the = machine;
+    char *system_end = fxCStackLimit();
+    char *end = (char *)__builtin_frame_address(0) - STACK_BYTES;
+    if (end < system_end) end = system_end;
+    platform_stack_end = the->stackLimit = end;
+}
+
+void platform_stack_given_back(void *machine)
+{
+    platform_stack_end = NULL;
+    ((txMachine *)machine)->stackLimit = fxCStackLimit();
+}
+
 /* ---- depth ---- */
 
 #ifndef mxASANStackMargin

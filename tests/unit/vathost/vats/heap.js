@@ -67,7 +67,7 @@ const things = {
       set.delete(step % 2 ? 1 : 'a');
       set.delete(objects[0]);
       set.add(step);
-      return [set.size, set.has(objects[1]), set.has(objects[0]), ...places.map(it => it.next().done)];
+      return [set.size, set.has(objects[1]), set.has(objects[0]), set.has(undefined), ...places.map(it => it.next().done)];
     };
   },
   emptied: () => {
@@ -330,6 +330,7 @@ export const buildRootObject = () => {
     settle: value => kit.resolve(value),
     export: () => Far('exported', { self: () => step }),
     fill: count => { held.set(`filled ${held.size}`, Array.from({ length: count }, (_, i) => ({ i }))); },
+    parse: depth => JSON.parse('['.repeat(depth) + ']'.repeat(depth)).length,
     spin: count => { let n = 0; for (let i = 0; i < count; i += 1) n += i; return n; },
     nest: (depth, kind) => {
       let it = null;
