@@ -162,7 +162,7 @@ static void set_up(void)
     strcpy(dir, "/tmp/vatyard-outside-XXXXXX");
     cr_assert(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/kernel.db", dir);
-    cr_assert_eq(store_open(&(store_options_t){path, 0}, &store), ERR_OK);
+    cr_assert_eq(store_open(&(store_options_t){.path = path}, &store), ERR_OK);
     broker = broker_new(&(broker_options_t){
         .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits, agent_start,
                  agent_end, agent_send, agent_take},

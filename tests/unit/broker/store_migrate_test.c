@@ -57,7 +57,7 @@ static void make_old(const char *more)
 static err_t reopen(char *why, size_t room)
 {
     store_t *store = NULL;
-    err_t err = store_open(&(store_options_t){path, 0}, &store);
+    err_t err = store_open(&(store_options_t){.path = path}, &store);
     snprintf(why, room, "%s", store_why(store));
     store_destroy(&store);
     return err;
@@ -106,7 +106,7 @@ Test(migrate, schema_1_becomes_todays_and_the_kernel_is_whole)
 {
     make_old("");
     store_t *store = NULL;
-    err_t err = store_open(&(store_options_t){path, 0}, &store);
+    err_t err = store_open(&(store_options_t){.path = path}, &store);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), store_why(store));
     kernel_t *kernel = kernel_new();
     cr_assert_eq(store_load(store, load, kernel), ERR_OK);

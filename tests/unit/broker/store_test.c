@@ -45,7 +45,7 @@ TestSuite(store, .init = set_up, .fini = tear_down);
 static store_t *open_store(uint32_t pages_max)
 {
     store_t *store = NULL;
-    err_t err = store_open(&(store_options_t){path, pages_max}, &store);
+    err_t err = store_open(&(store_options_t){.path = path, .pages_max = pages_max}, &store);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), store_why(store));
     return store;
 }
@@ -335,7 +335,7 @@ Test(store, a_full_disk_keeps_the_record_and_commits_it_when_there_is_room)
 static err_t reopen(void)
 {
     store_t *store = NULL;
-    err_t err = store_open(&(store_options_t){path, 0}, &store);
+    err_t err = store_open(&(store_options_t){.path = path}, &store);
     store_destroy(&store);
     return err;
 }

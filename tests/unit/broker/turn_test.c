@@ -166,7 +166,7 @@ static void set_up(void)
     strcpy(dir, "/tmp/vatyard-turn-XXXXXX");
     cr_assert(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/kernel.db", dir);
-    cr_assert_eq(store_open(&(store_options_t){path, 0}, &store), ERR_OK);
+    cr_assert_eq(store_open(&(store_options_t){.path = path}, &store), ERR_OK);
     broker = broker_new(&(broker_options_t){
         .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits, .hold = port_hold},
         .gate = {NULL, gate_append, gate_durable, gate_last},
