@@ -29,7 +29,10 @@ static void watch_worker(guests_t *self, worker_t *worker, const msg_t *msg, uin
         worker->known = worker->live = msg->body.attach.last;
         if (worker->known) begun(self, worker, now_ms);
         break;
-    case TAG_fetch: worker->known = worker->live = msg->body.fetch.first - 1; break;
+    case TAG_fetch:
+        worker->known = worker->live = msg->body.fetch.first - 1;
+        if (worker->known) begun(self, worker, now_ms);
+        break;
     case TAG_result:
         if (msg->body.result.d != worker->known + 1) break; /* sent again */
         worker->known++;

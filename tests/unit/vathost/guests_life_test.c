@@ -312,6 +312,13 @@ Test(guests_life, only_a_few_begin_at_a_time)
     guests_ended(guests, token, 1 << 8, 5);
     cr_expect_eq(started, 4, "one that ends makes room as well");
 
+    msg_fetch_t fetch = {.vat = {12}, .inc = 1, .pgen = 1, .first = 1, .count = 1};
+    says(TAG_fetch, &fetch);
+    cr_expect_eq(started, 4);
+    fetch.first = 2;
+    says(TAG_fetch, &fetch);
+    cr_expect_eq(started, 5, "it has run its first delivery, again");
+
     msg_vat_end_t end = {{14}, 1, 1};
     from_broker(TAG_vat_end, &end);
     guests_tick(guests, 3000);

@@ -16,7 +16,7 @@
 #include "tests/unit/vathost/guests_rig.h"
 #include "wire/base/hash.h"
 
-enum { EVENTS = 64, EPOCH = 7 };
+enum { EVENTS = 64, EPOCH = 7, SESSION = 99 };
 
 static vathost_t *host;
 static int wakes = -1, other = -1, signals;
@@ -144,8 +144,12 @@ crew_event_t crew_take(crew_t *self)
 
 static void welcome(const msg_t *msg, uint64_t epoch)
 {
-    msg_welcome_t welcome = {
-        .proto = 1, .nonce = msg->body.hello.nonce, .epoch = epoch, .kernel = kernel, .host = {1}};
+    msg_welcome_t welcome = {.proto = 1,
+                             .nonce = msg->body.hello.nonce,
+                             .epoch = epoch,
+                             .kernel = kernel,
+                             .host = {1},
+                             .session = SESSION};
     broker_says(TAG_welcome, &welcome);
 }
 
@@ -197,6 +201,34 @@ Test(vathost, ends_when_it_is_asked_to)
     broker = takes_all;
     cr_expect_eq(vathost_run(host), ERR_OK);
     cr_expect_eq(hellos, 1);
+}
+
+static msg_tag_t said[4];
+static size_t says_so_far;
+static uint64_t present;
+
+/* In the first session the kernel is a new one, and nothing is kept. */
+static void listens(const msg_t *msg)
+{
+    char path[PATH_BYTES_MAX];
+    if (hellos == 1) {
+        if (msg->tag == TAG_hello) welcome(msg, EPOCH);
+        if (msg->tag == TAG_present) vault_path(vault, vat, 1, path);
+        if (msg->tag == TAG_present) happens(DEALER_DOWN);
+        return;
+    }
+    if (says_so_far < 4) said[says_so_far++] = msg->tag;
+    if (msg->tag == TAG_hello) welcome(msg, EPOCH);
+    if (msg->tag == TAG_present) present = msg->body.present.session;
+    if (msg->tag == TAG_guests || says_so_far == 4) end_host();
+}
+
+Test(vathost, proves_that_it_is_there_before_anything_else)
+{
+    broker = listens;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect(said[0] == TAG_hello && said[1] == TAG_present && said[2] == TAG_guests);
+    cr_expect_eq(present, SESSION);
 }
 
 static void finds_it_stale(const msg_t *msg)
