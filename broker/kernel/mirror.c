@@ -45,9 +45,16 @@ void kernel_copies(const kernel_t *k, copy_visit_t *visit, void *context)
 /* ---- asking for one ---- */
 
 /* It is on the way to another host, which it has not reached. */
-static bool leaving(const kvat_t *vat) { return vat->row.moving && vat->row.moving != vat->row.host; }
+static bool leaving(const kvat_t *vat)
+{
+    return vat->row.moving && vat->row.moving != vat->row.host;
+}
 
-static bool wanted(const kvat_t *vat) { return vat->row.mirror || vat->ship || leaving(vat); }
+/* Nothing of a vat in quarantine is: a copy that its host makes now may be of the other history. */
+static bool wanted(const kvat_t *vat)
+{
+    return vat->row.state != VAT_QUARANTINED && (vat->row.mirror || vat->ship || leaving(vat));
+}
 
 /* Has VAT ship a copy: at once, or when its worker is there. */
 void ship_ask(kernel_t *k, kvat_t *vat)
@@ -132,7 +139,8 @@ void on_mirrored(kernel_t *k, const input_t *input)
 {
     kvat_t *vat = vat_find(k, input->vat.n);
     const copy_t *copy = &input->copy;
-    bool late = !vat || !vat_alive(vat) || vat->row.pgen != copy->pgen || copy->d < vat->row.safe ||
+    bool late = !vat || !vat_alive(vat) || vat->row.state == VAT_QUARANTINED ||
+                vat->row.pgen != copy->pgen || copy->d < vat->row.safe ||
                 copy->d > vat->row.assigned || (vat->mirror && copy->d < vat->mirror->row.d);
     if (late) {
         discard(k, input->vat, *copy);
@@ -140,8 +148,8 @@ void on_mirrored(kernel_t *k, const input_t *input)
     }
     if (!copy_agrees(k, vat, input)) {
         discard(k, input->vat, *copy);
-        if (vat->row.state != VAT_QUARANTINED)
-            vat_quarantine(k, vat, ERR_VAT_FORKED, "a copy of its state has another history than the log's");
+        vat_quarantine(k, vat, ERR_VAT_FORKED,
+                       "a copy of its state has another history than the log's");
         return;
     }
     mirror_t *mirror = vat->mirror;
@@ -151,8 +159,8 @@ void on_mirrored(kernel_t *k, const input_t *input)
         mirror = vat->mirror = take(sizeof *mirror);
         mirror->head.table = ROW_mirror;
     }
-    mirror->row = (row_mirror_t){
-        .vat = vat->row.vat, .d = copy->d, .pgen = copy->pgen, .bytes = copy->bytes};
+    mirror->row =
+        (row_mirror_t){.vat = vat->row.vat, .d = copy->d, .pgen = copy->pgen, .bytes = copy->bytes};
     mirror->chain = copy->chain;
     mirror->hash = copy->hash;
     mirror->unsure = copy->d > vat->row.applied;
@@ -183,7 +191,8 @@ void on_unmirrored(kernel_t *k, const input_t *input)
 /* Lowers MOST, the last row that may be deleted of what VAT's log begins with. False: none may, for now. */
 bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most)
 {
-    if (vat->ship || leaving(vat)) return false; /* a copy is on its way, of nobody knows which delivery */
+    if (vat->ship || leaving(vat))
+        return false; /* a copy is on its way, of nobody knows which delivery */
     bool kept = vat->row.mirror || k->backup.here || vat->row.moving;
     if (!kept) return true;
     uint64_t d = vat->mirror ? vat->mirror->row.d : vat->row.safe;
@@ -209,7 +218,8 @@ void mirror_applied(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain)
     }
     mirror_drop(k, vat);
     if (vat->row.state == VAT_RUNNING)
-        vat_quarantine(k, vat, ERR_VAT_FORKED, "a copy of its state has another history than the log's");
+        vat_quarantine(k, vat, ERR_VAT_FORKED,
+                       "a copy of its state has another history than the log's");
 }
 
 /* ---- BACKUP ---- */
@@ -257,7 +267,8 @@ void backup_goes_on(kernel_t *k)
         const khost_t *host = host_find(k, vat->row.host);
         if (!host || !host->connected) {
             char why[128];
-            snprintf(why, sizeof why, "v%u: its host is away, and there is no copy of it", vat->id.n);
+            snprintf(why, sizeof why, "v%u: its host is away, and there is no copy of it",
+                     vat->id.n);
             free(vats);
             backup_ends(k, ERR_BACKUP_FAILED, why);
             return;
@@ -279,8 +290,8 @@ void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg)
         if (id_same(k->backup.request, msg->request))
             k->backup.client = client; /* the answer goes to whoever asked last */
         else
-            reply_failed(k, client, msg->request, true, ERR_BACKUP_FAILED, err_text(ERR_BACKUP_FAILED),
-                         "another backup is being made");
+            reply_failed(k, client, msg->request, true, ERR_BACKUP_FAILED,
+                         err_text(ERR_BACKUP_FAILED), "another backup is being made");
         return;
     }
     k->backup.here = true;

@@ -98,15 +98,42 @@ static void do_pin(sim_t *self, chance_t *chance)
     request->unpin = unpin;
 }
 
+static void do_move(sim_t *self, unsigned vat, unsigned host, chance_t *chance)
+{
+    enum { DRAIN = 1, UNDRAIN };
+    host_t to = {self->hosts[host].number};
+    if (once_in(chance, 4)) {
+        msg_host_change_t change = {client_request(self), to, once_in(chance, 2) ? DRAIN : UNDRAIN};
+        client_ask(self, TAG_host_change, &change, REQUEST_OTHER);
+        return;
+    }
+    msg_move_t move = {client_request(self), {vat}, once_in(chance, 4) ? (host_t){0} : to};
+    if (started(self, vat)) client_ask(self, TAG_move, &move, REQUEST_OTHER);
+}
+
+
+/* One at most, and not the last that vats may go to. */
+static void do_lose(sim_t *self, unsigned host, chance_t *chance)
+{
+    enum { DISAVOW = 3 };
+    if (self->config.hosts < 2 || !self->hosts[host].number) return;
+    for (unsigned h = 0; h < self->config.hosts; h++)
+        if (self->hosts[h].lost || !self->hosts[h].number) return;
+    host_lose(self, host, chance);
+    msg_host_change_t change = {client_request(self), {self->hosts[host].number}, DISAVOW};
+    client_ask(self, TAG_host_change, &change, REQUEST_OTHER);
+}
+
 static void do_client(sim_t *self) { net_cut_client(self); }
 
 /* The names are those of FAULTS. How often, against each other, when all are on. */
 static const unsigned often[FAULT_COUNT] = {
-    [FAULT_cut] = 6,        [FAULT_kill] = 6,   [FAULT_broker] = 3, [FAULT_client] = 3,
-    [FAULT_lost] = 2,       [FAULT_end] = 1,    [FAULT_forge] = 2,  [FAULT_restart] = 1,
-    [FAULT_reap] = 4,       [FAULT_remove] = 1, [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
-    [FAULT_agent] = 4,      [FAULT_revoke] = 1, [FAULT_reload] = 1, [FAULT_pin] = 4,
-    [FAULT_checkpoint] = 8, [FAULT_sleep] = 4,  [FAULT_damage] = 2,
+    [FAULT_cut] = 6,        [FAULT_kill] = 6,    [FAULT_broker] = 3, [FAULT_client] = 3,
+    [FAULT_lost] = 2,       [FAULT_end] = 1,     [FAULT_forge] = 2,  [FAULT_restart] = 1,
+    [FAULT_reap] = 4,       [FAULT_remove] = 1,  [FAULT_audit] = 4,  [FAULT_upgrade] = 6,
+    [FAULT_agent] = 4,      [FAULT_revoke] = 1,  [FAULT_reload] = 1, [FAULT_pin] = 4,
+    [FAULT_checkpoint] = 8, [FAULT_sleep] = 4,   [FAULT_damage] = 2, [FAULT_host] = 2,
+    [FAULT_loss] = 1,       [FAULT_regress] = 1, [FAULT_move] = 4,   [FAULT_mirror] = 3,
 };
 
 static fault_t choose(const sim_t *self, chance_t *chance)
@@ -150,6 +177,11 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_checkpoint: worker_checkpoint(self, worker); return;
     case FAULT_sleep: worker_sleepy(self, worker); return;
     case FAULT_damage: worker_damage(self, worker); return;
+    case FAULT_regress: worker_regress(self, worker); return;
+    case FAULT_host: host_restart(self, worker->host, chance); return;
+    case FAULT_loss: do_lose(self, roll(chance, self->config.hosts), chance); return;
+    case FAULT_move: do_move(self, vat, roll(chance, self->config.hosts), chance); return;
+
     case FAULT_broker: broker_restart(self, chance); return;
     case FAULT_client: do_client(self); return;
     case FAULT_lost:

@@ -160,11 +160,11 @@ static void emit(sim_t *self, effects_t *effects)
             break;
         case EFFECT_ROWS: send_rows(self, effect); break;
         case EFFECT_WATCH:
-        case EFFECT_PULL:
-        case EFFECT_DISCARD:
-        case EFFECT_BACKUP:
         case EFFECT_STOP: break;
         case EFFECT_AGENT: agent_take(self, effect->frame); break;
+        case EFFECT_PULL: copies_pull(self, effect, host_numbered(self, effect->to)); break;
+        case EFFECT_DISCARD: copies_discard(self, effect->vat.n, &effect->copy); break;
+        case EFFECT_BACKUP: break;
         }
     }
 }
@@ -181,6 +181,7 @@ void broker_commit(sim_t *self)
     told_vats(self);
     for (unsigned i = 0; i < count; i++) told_step(self, &steps[i]);
     check_vats(self);
+    copies_check(self);
     for (unsigned i = 0; i < count; i++) {
         emit(self, &steps[i].effects);
         effects_clear(&steps[i].effects);
@@ -227,6 +228,35 @@ static void log_input(sim_t *self, input_kind_t kind, uint32_t from, const msg_t
         sim_log(self, "%s %u", kinds[kind], from);
 }
 
+/* Chain of row D of the log, as far as that is applied. */
+static hash_t chain_of(const sim_t *self, unsigned vat, uint64_t d)
+{
+    const row_t *row = rows_find(&self->rows, ROW_log, vat, d);
+    hash_t chain = {{0}};
+    if (row && row->body.log.outcome && row->body.log.chain.len == sizeof chain)
+        memcpy(&chain, row->body.log.chain.at, sizeof chain);
+    return chain;
+}
+
+/* A copy that was asked for is there, or is not. */
+void broker_copied(sim_t *self, input_kind_t kind, unsigned vat, const copy_t *copy, err_t err)
+{
+    input_t input = {.kind = kind,
+                     .now_us = self->now_us += 1000,
+                     .vat = {vat},
+                     .copy = *copy,
+                     .chain = chain_of(self, vat, copy->d),
+                     .err = err};
+    pending_t *step = &self->pending[self->pending_count++];
+    *step = (pending_t){.frame = NULL};
+    sim_draw(self, input.entropy);
+    sim_log(self, "%s v%u/%" PRIu64, kind == INPUT_MIRRORED ? "> copy of" : "> no copy of", vat,
+            copy->d);
+    kernel_step(self->kernel, &input, &step->effects);
+    audit(self, self->kernel);
+    if (self->pending_count >= self->config.group) broker_commit(self);
+}
+
 /* Takes FRAME, which may be NULL. HOST: where it comes from, for INPUT_HOST. */
 void broker_step(sim_t *self, input_kind_t kind, uint32_t from, unsigned host, blob_t *frame)
 {
@@ -243,14 +273,17 @@ void broker_step(sim_t *self, input_kind_t kind, uint32_t from, unsigned host, b
         err_t err = msg_decode(blob_bin(frame), &msg);
         if (err) sim_fail(self, "codec", "a frame cannot be read: %s", err_name(err));
         input.msg = &msg;
+        if (msg.tag == TAG_attach)
+            input.chain = chain_of(self, msg.body.attach.vat.n, msg.body.attach.last);
         hello = kind == INPUT_HOST && msg.tag == TAG_hello;
         if (hello) {
             input.from = 0;
             input.key = key_of(host);
         }
         if (msg.tag == TAG_result) {
-            const worker_t *worker =
-                msg.body.result.vat.n <= VATS_MAX ? worker_at(self, host, msg.body.result.vat.n) : NULL;
+            const worker_t *worker = msg.body.result.vat.n <= VATS_MAX
+                                         ? worker_at(self, host, msg.body.result.vat.n)
+                                         : NULL;
             if (worker && worker->engine && model_naughty(worker->engine) == msg.body.result.d)
                 step->illegal = msg.body.result.vat.n;
             if (self->liar) step->illegal = self->liar;
@@ -283,6 +316,7 @@ void broker_restart(sim_t *self, chance_t *chance)
     net_cut_client(self);
     agent_dies(self, false);
     kernel_destroy(&self->kernel);
+    copies_start(self);
     broker_start(self);
     check_names(self);
 }

@@ -48,6 +48,17 @@ static void settle_awaiting(sim_t *self)
     check_idle(self);
 }
 
+/* Vats may go anywhere again. */
+static void open_hosts(sim_t *self)
+{
+    enum { UNDRAIN = 2 };
+    for (unsigned h = 0; h < self->config.hosts; h++) {
+        if (self->hosts[h].lost || !self->hosts[h].number) continue;
+        msg_host_change_t change = {client_request(self), {self->hosts[h].number}, UNDRAIN};
+        client_ask(self, TAG_host_change, &change, REQUEST_OTHER);
+    }
+}
+
 /* What is in quarantine waits for an operator. */
 static void end_quarantines(sim_t *self)
 {
@@ -215,6 +226,7 @@ void calm_down(sim_t *self)
     memset(self->lose, 0, sizeof self->lose);
     self->wish = WISH_NONE;
     broker_commit(self);
+    open_hosts(self);
     end_quarantines(self);
     settle_awaiting(self);
     broker_shadow(self);

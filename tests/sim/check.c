@@ -225,6 +225,6 @@ void check_nothing_left(sim_t *self)
                      rows_count(&self->rows, tables[i]), row_tables[tables[i]].name);
     for (unsigned v = 1; v <= VATS_MAX; v++)
         for (unsigned h = 0; h < HOSTS_MAX; h++)
-            if (self->workers[h][v].supervisor)
-                sim_fail(self, "X10", "all clusters are removed, and v%u has a worker", v);
+            if (self->workers[h][v].guest)
+                sim_fail(self, "X10", "all clusters are removed, and v%u stands on h%u", v, h + 1);
 }

@@ -78,6 +78,7 @@ void client_launch(sim_t *self, unsigned cluster)
                                 .window = config->window,
                                 .critical = config->critical,
                                 .every_rows = config->every,
+                                .mirror = config->mirror,
                                 .poison = config->poison,
                                 .reap_deliveries = config->reap_deliveries,
                                 .reap_krefs = config->reap_krefs,

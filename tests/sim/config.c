@@ -30,8 +30,10 @@ static vat_config_t vat_of(const sim_options_t *options, unsigned vat, unsigned 
     config.exits = once_in(&chance, 6) && on(options, FAULT_exit);
     config.critical = once_in(&chance, 12) && on(options, FAULT_critical);
     config.outside = once_in(&chance, 3) && on(options, FAULT_outside);
+    config.mirror = once_in(&chance, 3) && on(options, FAULT_mirror);
     config.poison = roll(&chance, 3);
-    config.every = on(options, FAULT_checkpoint) ? 1 + roll(&chance, once_in(&chance, 2) ? 8 : 60) : 0;
+    config.every =
+        on(options, FAULT_checkpoint) ? 1 + roll(&chance, once_in(&chance, 2) ? 8 : 60) : 0;
     if (!on(options, FAULT_window)) config.window = 1;
     config.abandons = once_in(&chance, 6) && config.window == 1 && on(options, FAULT_abandon);
     if (!on(options, FAULT_reap)) config.reap_deliveries = config.reap_krefs = REAP_NEVER;

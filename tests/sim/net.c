@@ -124,6 +124,7 @@ void net_cut(sim_t *self, unsigned host, chance_t *chance)
         cut_channel(self, channel_of(self, WAY_UP, host, v), WAY_UP, host, v, chance);
         self->workers[host][v].attached = false;
     }
+    copies_cut(self, host);
     if (h->routed == h->session) h->gone = true;
     h->open = h->up = false;
 }
@@ -224,6 +225,8 @@ typedef enum {
     MOVE_CLIENT,
     MOVE_COMMIT,
     MOVE_AGENT,
+    MOVE_PULL,
+    MOVE_ADOPT,
     MOVE_CHORE
 } move_kind_t;
 typedef struct {
@@ -235,7 +238,7 @@ typedef struct {
 /* Longer than the kernel waits for anybody. */
 enum { PATIENCE_US = 60 * 1000 * 1000 };
 
-enum { MOVES_MAX = 2 * CELL_COUNT + 2 * HOSTS_MAX + LATE_MAX + 8 };
+enum { MOVES_MAX = 2 * CELL_COUNT + 2 * HOSTS_MAX + LATE_MAX + 8 + VATS_MAX + CELL_COUNT };
 
 static unsigned moves_of(const sim_t *self, move_t moves[MOVES_MAX])
 {
@@ -246,9 +249,15 @@ static unsigned moves_of(const sim_t *self, move_t moves[MOVES_MAX])
             if (self->down[cell].count) moves[count++] = (move_t){MOVE_FRAME, WAY_DOWN, h, v};
             if (self->up[cell].count) moves[count++] = (move_t){MOVE_FRAME, WAY_UP, h, v};
         }
-        if (!self->hosts[h].open) moves[count++] = (move_t){MOVE_OPEN, WAY_UP, h, 0};
+        for (unsigned v = 1; v <= self->top; v++)
+            if (self->workers[h][v].wants && self->hosts[h].up)
+                moves[count++] = (move_t){MOVE_ADOPT, WAY_DOWN, h, v};
+        if (!self->hosts[h].open && !self->hosts[h].lost)
+            moves[count++] = (move_t){MOVE_OPEN, WAY_UP, h, 0};
         if (self->hosts[h].gone) moves[count++] = (move_t){MOVE_GONE, WAY_UP, h, 0};
     }
+    for (unsigned v = 1; v <= self->top; v++)
+        if (self->pulls[v].wanted) moves[count++] = (move_t){MOVE_PULL, WAY_UP, 0, v};
     if (self->ask.count) moves[count++] = (move_t){MOVE_FRAME, WAY_ASK, 0, 0};
     if (self->tell.count) moves[count++] = (move_t){MOVE_FRAME, WAY_TELL, 0, 0};
     if (!self->client) moves[count++] = (move_t){.kind = MOVE_CLIENT};
@@ -291,6 +300,8 @@ static void move(sim_t *self, const move_t *one, chance_t *chance)
     case MOVE_CLIENT: client_open(self); return;
     case MOVE_COMMIT: broker_commit(self); return;
     case MOVE_AGENT: agent_move(self, chance); return;
+    case MOVE_PULL: copies_come(self, one->vat); return;
+    case MOVE_ADOPT: copies_adopt(self, worker_at(self, one->host, one->vat)); return;
     case MOVE_CHORE: broker_step(self, INPUT_CHORE, 0, 0, NULL); return;
     case MOVE_LATE: {
         unsigned at = roll(chance, self->late_count);

@@ -12,14 +12,16 @@
 #include "wire/base/map.h"
 
 enum { CELL_COUNT = HOSTS_MAX * (VATS_MAX + 1), LATE_MAX = 64, GROUP_MAX = 6, KEPT_MAX = 64 };
+enum { COPIES_MAX = 128 };
 enum { AGENT_ASKS_MAX = 1024, AGENT_CHANNELS_MAX = 8 };
 enum { REQUESTS_MAX = 1024, CALLS_MAX = 200, KREFS_MAX = 128 };
 
 typedef struct {
     unsigned cluster, window, host;
     uint64_t reap_deliveries, reap_krefs;
+    bool mirror;
     uint64_t poison; /* as LAUNCH_VAT has it */
-    uint64_t every; /* deliveries between two checkpoints */
+    uint64_t every;  /* deliveries between two checkpoints */
     bool rude, eager, abandons, exits, critical, outside;
 } vat_config_t;
 
@@ -68,8 +70,10 @@ typedef struct {
     opened_t opened;          /* what it started from, until that is history */
     hash_t saved_chain;       /* at its newest checkpoint */
     uint64_t inc, pgen, run, applied, fetched, starts;
+    uint64_t wants;       /* delivery of the copy that it begins with, and that is not here yet */
     uint64_t rows, every; /* run since the checkpoint; and how many until the next */
     id128_t nonce;
+    bool mirror;
     bool guest;  /* its host was told of it, and not of its end */
     bool broken; /* its bundle does not start */
     bool attached, ended;
@@ -77,8 +81,24 @@ typedef struct {
     unsigned kept_count;
 } worker_t;
 
+/* A copy of a vat's newest checkpoint, as a file. */
+typedef struct {
+    unsigned vat; /* 0: there is none */
+    copy_t copy;
+    vatstore_t *store;
+} kept_copy_t;
+
+/* One that the broker fetches. */
+typedef struct {
+    bool wanted;
+    unsigned host;
+    copy_t copy;
+} pull_t;
+
 typedef struct {
     bool open, up;            /* a connection exists; the broker WELCOMEd it */
+    bool lost;                /* its machine does not exist any more */
+    uint64_t instance;        /* of its process */
     bool gone;                /* the broker has not noticed yet that an old one ended */
     uint64_t session, routed; /* its newest connection, and the one the broker sends to */
     uint32_t number;          /* given by the broker */
@@ -89,7 +109,8 @@ typedef enum {
     REQUEST_LAUNCH,
     REQUEST_CALL,
     REQUEST_AWAIT,
-    REQUEST_LAST_CALL, REQUEST_PIN,
+    REQUEST_LAST_CALL,
+    REQUEST_PIN,
     REQUEST_OTHER
 } request_kind_t;
 
@@ -147,14 +168,20 @@ struct sim {
     channel_t down[CELL_COUNT], up[CELL_COUNT], ask, tell;
     late_t late[LATE_MAX];
     unsigned late_count;
-    worker_t workers[HOSTS_MAX][VATS_MAX + 1];   /* by vat number */
-    unsigned top;                                /* the highest number of a vat so far */
-    const vat_config_t *roles[VATS_MAX + 1];     /* by number, once it is there */
-    bool dynamic[VATS_MAX + 1];                  /* a vat made it */
-    bool touched[VATS_MAX + 1];                  /* names and authority are to be compared */
-    bool made[VATS_MAX + 1], over[VATS_MAX + 1]; /* as the history knows */
-    bool diverged[VATS_MAX + 1];                 /* a result said that it ran another history */
-    bool lied[VATS_MAX + 1];                     /* a result of it was forged */
+    kept_copy_t ships[HOSTS_MAX][VATS_MAX + 1]; /* at hosts, until they are fetched */
+    kept_copy_t copies[COPIES_MAX];             /* at the broker */
+    unsigned copy_count;
+    pull_t pulls[VATS_MAX + 1];
+    uint64_t copied;
+    vatstore_t *backups[HOSTS_MAX][VATS_MAX + 1]; /* what somebody kept of a host's disk */
+    worker_t workers[HOSTS_MAX][VATS_MAX + 1];    /* by vat number */
+    unsigned top;                                 /* the highest number of a vat so far */
+    const vat_config_t *roles[VATS_MAX + 1];      /* by number, once it is there */
+    bool dynamic[VATS_MAX + 1];                   /* a vat made it */
+    bool touched[VATS_MAX + 1];                   /* names and authority are to be compared */
+    bool made[VATS_MAX + 1], over[VATS_MAX + 1];  /* as the history knows */
+    bool diverged[VATS_MAX + 1];                  /* a result said that it ran another history */
+    bool lied[VATS_MAX + 1];                      /* a result of it was forged */
     wish_t wish;
     unsigned liar;               /* vat whose next result is a lie */
     unsigned lose[VATS_MAX + 1]; /* the next live delivery meets a limit */
@@ -206,6 +233,7 @@ void net_forge(sim_t *self, chance_t *chance);
 
 /* broker.c */
 void broker_start(sim_t *self);
+void broker_copied(sim_t *self, input_kind_t kind, unsigned vat, const copy_t *copy, err_t err);
 void broker_step(sim_t *self, input_kind_t kind, uint32_t from, unsigned host, blob_t *frame);
 void broker_commit(sim_t *self);
 void broker_restart(sim_t *self, chance_t *chance);
@@ -238,6 +266,8 @@ void covered_settled(sim_t *self, const msg_event_t *event);
 
 /* hosts.c */
 void host_open(sim_t *self, unsigned host);
+void host_restart(sim_t *self, unsigned host, chance_t *chance);
+void host_lose(sim_t *self, unsigned host, chance_t *chance);
 void host_take(sim_t *self, unsigned host, unsigned vat, blob_t *frame);
 
 /* workers.c */
@@ -252,6 +282,21 @@ void worker_kill(sim_t *self, worker_t *worker);
 void worker_checkpoint(sim_t *self, worker_t *worker);
 void worker_sleepy(sim_t *self, worker_t *worker);
 void worker_damage(sim_t *self, worker_t *worker);
+void worker_regress(sim_t *self, worker_t *worker);
+
+/* copies.c */
+void copies_clear(sim_t *self);
+void copies_lost(sim_t *self, unsigned host);
+void copies_ship(sim_t *self, const worker_t *worker);
+void copies_session(sim_t *self, unsigned host);
+void copies_get(sim_t *self, unsigned host, const msg_checkpoint_get_t *msg);
+void copies_adopt(sim_t *self, worker_t *worker);
+void copies_pull(sim_t *self, const effect_t *effect, unsigned host);
+void copies_cut(sim_t *self, unsigned host);
+void copies_come(sim_t *self, unsigned vat);
+void copies_discard(sim_t *self, unsigned vat, const copy_t *copy);
+void copies_start(sim_t *self);
+void copies_check(sim_t *self);
 
 /* client.c */
 void client_open(sim_t *self);

@@ -177,7 +177,11 @@ static void world_clear(sim_t *self)
 {
     pending_clear(self);
     for (unsigned h = 0; h < HOSTS_MAX; h++)
-        for (unsigned v = 0; v <= VATS_MAX; v++) worker_remove(&self->workers[h][v]);
+        for (unsigned v = 0; v <= VATS_MAX; v++) {
+            worker_remove(&self->workers[h][v]);
+            vatstore_destroy(&self->backups[h][v]);
+        }
+    copies_clear(self);
     net_clear(self);
     for (unsigned i = 0; i < self->asked_count; i++) blob_destroy(&self->asked[i].ask);
     kernel_destroy(&self->kernel);

@@ -47,6 +47,11 @@ enum {
     X(pin, "the client pins objects, and takes pins away")                      \
     X(checkpoint, "workers make checkpoints, now and then, and start from them") \
     X(sleep, "workers that have nothing to do end, and come back")              \
+    X(host, "a host's process ends with all its workers, and another one comes")  \
+    X(loss, "a host's machine is gone for good, and the operator says so")      \
+    X(regress, "a vat is brought back from a backup of its host's disk")       \
+    X(move, "vats move to other hosts, hosts are drained")                     \
+    X(mirror, "checkpoints are copied to the broker")                          \
     X(damage, "the newest heap on a disk cannot be read any more")
 /* clang-format on */
 typedef enum {

@@ -231,7 +231,7 @@ static void on_event(sim_t *self, const msg_event_t *event)
             history_given_up(self->history, event->vat.n, event->d);
             history_applied(self->history, event->vat.n, event->d);
         }
-    } else if (text_is(event->type, "vat-exit") || text_is(event->type, "vat-quarantine")) {
+    } else if (text_is(event->type, "vat-exit")) {
         self->over[event->vat.n] = true;
         history_ended(self->history, event->vat.n);
     }

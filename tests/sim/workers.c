@@ -41,6 +41,7 @@ void worker_remove(worker_t *worker)
     worker_end(worker);
     vatstore_destroy(&worker->store);
     worker->guest = false;
+    worker->wants = 0;
 }
 
 worker_t *worker_at(sim_t *self, unsigned host, unsigned vat) { return &self->workers[host][vat]; }
@@ -218,6 +219,7 @@ void worker_checkpoint(sim_t *self, worker_t *worker)
     if (!may_save(worker) || !is_ahead(worker)) return;
     save(self, worker);
     report(self, worker, false);
+    if (worker->mirror) copies_ship(self, worker);
 }
 
 /* It has been idle for long, and asks whether it may go. */
@@ -238,6 +240,24 @@ void worker_damage(sim_t *self, worker_t *worker)
     sim_log(self, "the newest heap of v%u is damaged", worker->number);
     memstore_damage(worker->store, CHECKPOINT_NEWEST);
     worker_kill(self, worker);
+}
+
+/* Somebody keeps what is on its disk now, or brings back what was kept. */
+void worker_regress(sim_t *self, worker_t *worker)
+{
+    vatstore_t **kept = &self->backups[worker->host][worker->number];
+    if (!worker->store || !worker->store->newest(worker->store)) return;
+    if (!*kept) {
+        *kept = memstore_copy(worker->store);
+        return;
+    }
+    sim_log(self, "v%u is brought back from a backup of h%u", worker->number, worker->host + 1);
+    worker_end(worker);
+    vatstore_destroy(&worker->store);
+    worker->store = *kept;
+    *kept = NULL;
+    self->diverged[worker->number] = true;
+    worker_start(self, worker);
 }
 
 /* ---- attaching and fetching ---- */
@@ -267,8 +287,10 @@ static void on_vat_new(sim_t *self, unsigned host, const msg_vat_new_t *msg)
     worker->inc = msg->inc;
     worker->pgen = msg->pgen;
     worker->every = msg->every_rows;
+    worker->mirror = msg->mirror;
+    worker->wants = worker->store ? 0 : msg->checkpoint;
     worker->broken = msg->bundle.len == 9 && memcmp(msg->bundle.at, "b1-broken", 9) == 0;
-    worker_start(self, worker);
+    if (!worker->wants) worker_start(self, worker);
 }
 
 static void on_attached(sim_t *self, worker_t *worker, const msg_attached_t *msg)
@@ -298,6 +320,8 @@ static void tell_result(sim_t *self, const worker_t *worker, const kept_t *kept)
     msg_t msg;
     if (msg_decode(blob_bin(kept->frame), &msg))
         sim_fail(self, "codec", "a kept result cannot be read");
+    msg.body.result.inc = worker->inc;
+    msg.body.result.pgen = worker->pgen;
     msg.body.result.run = worker->run;
     post(self, worker, TAG_result, &msg.body.result);
     msg_clear(&msg);
@@ -447,7 +471,7 @@ void worker_take(sim_t *self, unsigned host, const msg_t *msg)
         if (worker->guest && worker->pgen <= body->vat_end.pgen) worker_remove(worker);
         return;
     case TAG_vat_restart:
-        if (!worker->guest) return;
+        if (!worker->guest || worker->wants) return;
         worker_end(worker);
         worker_start(self, worker);
         return;
@@ -463,6 +487,8 @@ void worker_take(sim_t *self, unsigned host, const msg_t *msg)
         if (worker->attached && worker->run == body->checkpoint_ask.run) {
             if (may_save(worker) && is_ahead(worker)) save(self, worker);
             report(self, worker, false);
+            if ((body->checkpoint_ask.ship || worker->mirror) && worker->opened != OPENED_HEAPLESS)
+                copies_ship(self, worker);
         }
         return;
     default: return;

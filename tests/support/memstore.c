@@ -416,6 +416,19 @@ char *memstore_dump(const vatstore_t *store)
 
 void memstore_fail(vatstore_t *store, unsigned n) { ((memstore_t *)store)->fail_in = n; }
 
+vatstore_t *memstore_copy(const vatstore_t *store)
+{
+    const kept_t *newest = kept((const memstore_t *)store, CHECKPOINT_NEWEST);
+    must(newest);
+    memstore_t *made = (memstore_t *)memstore_new();
+    kept_t *own = &made->kept[CHECKPOINT_NEWEST];
+    *own = (kept_t){.at = newest->at, .rows = rows_copy(&newest->rows), .oldest = newest->at.d};
+    own->at.results = bytes_copy(newest->at.results, &own->results);
+    own->at.heap = bytes_copy(newest->at.heap, &own->heap);
+    made->now = rows_copy(&own->rows);
+    return &made->port;
+}
+
 void memstore_crash(vatstore_t *store)
 {
     memstore_t *self = (memstore_t *)store;

@@ -9,6 +9,9 @@ vatstore_t *memstore_new(void);
  * one a line. The caller frees it. */
 char *memstore_dump(const vatstore_t *store);
 
+/* Another file: the newest checkpoint of STORE, and nothing older. There is one. The caller owns it. */
+vatstore_t *memstore_copy(const vatstore_t *store);
+
 /* The process ended: all since the newest checkpoint is forgotten. */
 void memstore_crash(vatstore_t *store);
 
