@@ -131,13 +131,18 @@ static void pong(broker_t *self, const arrival_t *arrival, const msg_ping_t *pin
     broker_reply(self, arrival, TAG_pong, &(msg_pong_t){.epoch = ping->epoch});
 }
 
-err_t answer_host(broker_t *self, const arrival_t *arrival, const msg_t *msg, bool *done)
+err_t answer_host(broker_t *self, const arrival_t *arrival, const peer_t *peer, const msg_t *msg,
+                  bool *done)
 {
     *done = true;
     if (msg->tag == TAG_ping)
         pong(self, arrival, &msg->body.ping);
     else if (msg->tag == TAG_bundle_get)
         return bundle_get(self, arrival, &msg->body.bundle_get);
+    else if (msg->tag == TAG_checkpoint_get)
+        shipping_get(self, arrival, peer->number, &msg->body.checkpoint_get);
+    else if (msg->tag == TAG_checkpoint_part)
+        shipping_part(self, peer->number, &msg->body.checkpoint_part);
     else
         *done = msg->tag == TAG_pong;
     return ERR_OK;
@@ -157,6 +162,8 @@ err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, cons
         return bundle_have(self, arrival, &body->bundle_have);
     else if (msg->tag == TAG_bundle_put)
         return bundle_put(self, arrival, peer, &body->bundle_put);
+    else if (msg->tag == TAG_checkpoint_get)
+        shipping_get(self, arrival, 0, &body->checkpoint_get);
     else if (msg->tag == TAG_watch)
         watch(self, arrival, peer, &body->watch);
     else

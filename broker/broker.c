@@ -57,6 +57,7 @@ broker_t *broker_new(const broker_options_t *options)
     kernel_globals(self->kernel, options->globals);
     self->peers = peers_new();
     self->frame = buf_of(FRAME_BYTES_MAX);
+    if (options->host_loss_us) kernel_host_loss(self->kernel, options->host_loss_us);
     return self;
 }
 
@@ -70,12 +71,15 @@ void broker_destroy(broker_t **self_p)
     record_clear(&self->record);
     buf_clear(&self->frame);
     peers_destroy(&self->peers);
+    shipping_close(self);
     kernel_destroy(&self->kernel);
     free(self);
     *self_p = NULL;
 }
 
 bool broker_stopped(const broker_t *self) { return self->stopped; }
+
+bool broker_durable(const broker_t *self) { return !self->waiting; }
 
 const char *broker_why(const broker_t *self) { return self->why; }
 
@@ -90,13 +94,19 @@ static err_t store_error(broker_t *self, err_t err)
 bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *msg,
                  const arrival_t *arrival)
 {
-    input_t input = {.kind = kind, .from = from, .now_us = now_us(), .msg = msg};
-    fill_random(input.entropy, sizeof input.entropy);
+    input_t input = {.kind = kind, .from = from, .msg = msg};
     if (arrival) input.key = arrival->key;
     if (msg && msg->tag == TAG_attach) input.chain = self->attach_chain;
-    kernel_step(self->kernel, &input, &self->effects);
-    moment_stepped(kind, msg);
-    return outbox_take(self, msg && msg->tag == TAG_hello ? arrival : NULL);
+    return broker_input(self, &input, msg && msg->tag == TAG_hello ? arrival : NULL);
+}
+
+bool broker_input(broker_t *self, input_t *input, const arrival_t *hello)
+{
+    input->now_us = now_us();
+    fill_random(input->entropy, sizeof input->entropy);
+    kernel_step(self->kernel, input, &self->effects);
+    moment_stepped(input->kind, input->msg);
+    return outbox_take(self, hello);
 }
 
 void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const void *body)
@@ -130,6 +140,7 @@ void broker_end_session(broker_t *self, peer_t *peer)
     else
         peers_remove(self->peers, peer);
     if (watched) broker_watched(self);
+    if (host) shipping_gone(self, number);
     broker_step(self, host ? INPUT_HOST_GONE : INPUT_CLIENT_GONE, number, NULL, NULL);
 }
 
@@ -259,10 +270,14 @@ err_t broker_load(broker_t *self)
     uint8_t entropy[32];
     fill_random(entropy, sizeof entropy);
     self->is.gate.last(self->is.gate.self, &self->record.seq, &self->record.chain);
-    err_t err = store_load(self->is.store, load_row, self);
+    err_t err = self->is.dir ? shipping_open(self) : ERR_OK;
+    if (err) return err;
+    err = store_load(self->is.store, load_row, self);
     if (err) return self->why[0] ? err : store_error(self, err);
     err = kernel_loaded(self->kernel, entropy);
     FAILPOINT(broker_loaded);
+    if (!err && self->is.adopt) kernel_adopt(self->kernel);
+    if (!err && self->is.dir) shipping_clean(self);
     if (!err) return commit(self);
     if (!kernel_audit(self->kernel, add_finding, self))
         snprintf(self->why, sizeof self->why, "the log of a vat is not whole");
@@ -304,6 +319,16 @@ static int timer_wait_ms(const broker_t *self, int most_ms)
 
 static int least(int a, int b) { return a < b ? a : b; }
 
+/* How long may be waited for what arrives? BUSY: not at all. */
+static int wait_ms(const broker_t *self, int timeout_ms, bool stop, bool busy)
+{
+    int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
+    if (stop) return least(most_ms, CHECK_MS);
+    if (busy || shipping_due(self)) return 0;
+    most_ms = timer_wait_ms(self, outside_wait_ms(self, most_ms));
+    return kernel_chores(self->kernel) ? least(most_ms, CHORE_PAUSE_MS) : most_ms;
+}
+
 err_t broker_turn(broker_t *self, int timeout_ms)
 {
     const port_t *port = &self->is.port;
@@ -312,23 +337,18 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         return settle(self);
     }
     room_look(self);
-    bool stop = self->room == ROOM_NONE;
+    bool stop = self->room == ROOM_NONE, backs_up = !stop && shipping_backup(self);
     if (self->someone_gone) {
         self->someone_gone = false;
         peers_each(self->peers, end_if_gone, self);
     } else {
-        int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
-        if (stop)
-            most_ms = least(most_ms, CHECK_MS);
-        else
-            most_ms = timer_wait_ms(self, outside_wait_ms(self, most_ms));
-        if (kernel_chores(self->kernel) && !stop) most_ms = least(most_ms, CHORE_PAUSE_MS);
-        port->wait(port->self, most_ms);
+        port->wait(port->self, wait_ms(self, timeout_ms, stop, backs_up));
     }
     bool empty = false, silent = false;
     err_t err = drain(self, &empty, &silent);
     if (err) return err;
     if (!stop && outside_turn(self)) silent = false;
+    if (!stop && shipping_turn(self)) silent = false;
     if (empty) check_links(self);
     if (stop) return commit(self);
     bool chore = (silent && kernel_chores(self->kernel)) || kernel_overdue(self->kernel, now_us());

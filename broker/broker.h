@@ -27,6 +27,9 @@ typedef struct {
     store_t *store;             /* bundles and log rows; borrowed */
     const char *hosts_endpoint; /* told to clients; borrowed, known when the doors open */
     const char *key;            /* the broker's public key, Z85; told to clients; borrowed */
+    const char *dir;            /* state directory, for copies of checkpoints; borrowed. NULL: there are none */
+    uint64_t host_loss_us;      /* as kernel_host_loss() */
+    bool adopt;                 /* the state is a backup: kernel_adopt() */
     const char *globals;        /* as kernel_globals(); NULL: all */
     uint64_t (*clock_ms)(void); /* monotonic; NULL: the system's */
     void (*room)(uint64_t *ret_free, uint64_t *ret_total); /* as store_room(); NULL: that one */
@@ -40,6 +43,9 @@ void broker_destroy(broker_t **self_p);
  * durable or waits for room on the disk. Fails as the store does, or with STORE_DAMAGED when the
  * rows contradict each other: every finding is logged, broker_why() has the first. */
 CHECKED err_t broker_load(broker_t *self);
+
+/* Whether all that the kernel has in memory is on disk. */
+bool broker_durable(const broker_t *self);
 
 /* One turn; waits at most TIMEOUT_MS for something to arrive. Fails only with errors after which
  * the process must end. */

@@ -1,6 +1,7 @@
 /* What the files of the shell share. */
 #pragma once
 #include "broker/broker.h"
+#include "broker/backup.h"
 #include "broker/peers.h"
 
 /* Something that leaves when the batch is durable. */
@@ -36,6 +37,8 @@ struct broker {
     uint64_t checked_ms;
     bool someone_gone;
     agent_state_t agent;
+    checkpoints_t *checkpoints; /* NULL: there is no state directory */
+    backup_t *backup;
     bool stopped;
     char why[512];
     hash_t attach_chain; /* of the row where the worker says it stands that an ATTACH is about */
@@ -48,6 +51,12 @@ uint64_t broker_now_ms(const broker_t *self);
  * NULL: the input is our own. True: it was a HELLO and was welcomed. */
 bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *msg,
                  const arrival_t *arrival);
+
+/* The same with an INPUT whose kind and content are set. */
+bool broker_input(broker_t *self, input_t *input, const arrival_t *hello);
+
+/* The chain of VAT's log row D, as far as it is applied and in the store. */
+CHECKED err_t broker_chain(broker_t *self, vat_t vat, uint64_t d, hash_t *ret);
 
 /* Puts a frame of the shell's own into the outbox, for the peer that ARRIVAL came from. */
 void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const void *body);
@@ -77,6 +86,23 @@ void outside_effect(broker_t *self, const effect_t *effect);
 /* Takes in what the agent says, and its end; starts one. True: there was something to do. */
 bool outside_turn(broker_t *self);
 
+/* shipping.c: copies of checkpoints and backups, as the shell does them. */
+CHECKED err_t shipping_open(broker_t *self);
+void shipping_clean(broker_t *self);
+void shipping_close(broker_t *self);
+void shipping_effect(broker_t *self, const effect_t *effect);
+void shipping_gone(broker_t *self, uint32_t host);
+
+/* A host asks for a piece, or (HOST 0) a client does; a piece came. */
+void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host, const msg_checkpoint_get_t *get);
+void shipping_part(broker_t *self, uint32_t host, const msg_checkpoint_part_t *part);
+
+/* A piece of a backup, before anything else in a turn: all that the kernel has in memory is durable. And
+ * what there is to ask and to tell, at its end. True: there was something to do. */
+bool shipping_backup(broker_t *self);
+bool shipping_turn(broker_t *self);
+bool shipping_due(const broker_t *self);
+
 /* How long the broker may wait for others: at most MOST_MS. */
 int outside_wait_ms(const broker_t *self, int most_ms);
 
@@ -97,7 +123,8 @@ void moment_stepped(input_kind_t kind, const msg_t *msg);
 void moment_leaving(bin_t frame);
 
 /* answer.c: requests that the shell answers alone. DONE says whether MSG was one. */
-err_t answer_host(broker_t *self, const arrival_t *arrival, const msg_t *msg, bool *done);
+err_t answer_host(broker_t *self, const arrival_t *arrival, const peer_t *peer, const msg_t *msg,
+                  bool *done);
 err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, const msg_t *msg,
                     bool *done);
 bool client_hello(broker_t *self, const arrival_t *arrival, const msg_client_hello_t *hello);

@@ -70,11 +70,16 @@ static err_t take_chain(void *context, const row_t *row)
     return ERR_OK;
 }
 
+err_t broker_chain(broker_t *self, vat_t vat, uint64_t d, hash_t *ret)
+{
+    *ret = (hash_t){{0}};
+    return store_log(self->is.store, vat, d, d, take_chain, ret);
+}
+
 /* The kernel keeps no chains of rows that are applied: it gets that of the row which this is about. */
 static err_t find_chain(broker_t *self, const msg_attach_t *msg)
 {
-    self->attach_chain = (hash_t){{0}};
-    return store_log(self->is.store, msg->vat, msg->last, msg->last, take_chain, &self->attach_chain);
+    return broker_chain(self, msg->vat, msg->last, &self->attach_chain);
 }
 
 static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
@@ -98,7 +103,7 @@ static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
         return ERR_OK;
     }
     bool done = false;
-    err_t err = answer_host(self, arrival, msg, &done);
+    err_t err = answer_host(self, arrival, peer, msg, &done);
     if (!err && msg->tag == TAG_attach) err = find_chain(self, &msg->body.attach);
     if (err || done) return err;
     if (from_host(msg->tag))

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/backup.h"
 #include "broker/broker.h"
 #include "broker/home.h"
 #include "broker/io/doors.h"
@@ -20,6 +21,8 @@ enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */
 
 typedef struct {
     const char *state, *listen, *control, *globals;
+    uint64_t host_loss_s;
+    bool adopt;
     int ready_fd;
 } options_t;
 
@@ -40,12 +43,17 @@ static const char usage[] =
     "vatbroker " VATYARD_VERSION " - the kernel of a Vatyard cluster\n"
     "\n"
     "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH]\n"
-    "                 [--globals NAMES] [--ready-fd N]\n"
+    "                 [--globals NAMES] [--ready-fd N] [--host-loss-after SECONDS]\n"
+    "                 [--adopt-backup]\n"
     "\n"
     "  --state DIR      keys, allow-list and database; made when it is missing\n"
     "  --listen URL     where vathosts connect; * takes a free port (tcp://127.0.0.1:*)\n"
     "  --control URL    where vatctl connects (ipc://DIR/control.sock)\n"
     "  --globals NAMES  globals that vats may ask for, separated by blanks (all)\n"
+    "  --host-loss-after SECONDS\n"
+    "                   a vathost that is away for so long is gone for good: its vats are\n"
+    "                   brought back elsewhere, or end (0: it may be away for ever)\n"
+    "  --adopt-backup   DIR is a backup: make it a state to go on from, and end\n"
     "  --ready-fd N     descriptor that gets one line when the broker is ready (1)\n"
     "  --version, --help\n"
     "\n"
@@ -80,13 +88,22 @@ static bool known_globals(const char *names)
     return true;
 }
 
+static bool read_seconds(const char *text, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    *ret = strtoul(text, &end, 10);
+    return *text >= '0' && *text <= '9' && !*end && !errno && *ret <= INT_MAX;
+}
+
 /* -1: go on; otherwise the exit code. */
 static int read_options(int argc, char **argv, options_t *ret)
 {
     static const struct option table[] = {
         {"state", required_argument, 0, 's'},    {"listen", required_argument, 0, 'l'},
         {"control", required_argument, 0, 'c'},  {"globals", required_argument, 0, 'g'},
-        {"ready-fd", required_argument, 0, 'r'}, {"version", no_argument, 0, 'V'},
+        {"ready-fd", required_argument, 0, 'r'}, {"host-loss-after", required_argument, 0, 'o'},
+        {"adopt-backup", no_argument, 0, 'a'},   {"version", no_argument, 0, 'V'},
         {"help", no_argument, 0, 'h'},           {0, 0, 0, 0},
     };
     *ret = (options_t){.listen = "tcp://127.0.0.1:*", .ready_fd = STDOUT_FILENO};
@@ -104,6 +121,11 @@ static int read_options(int argc, char **argv, options_t *ret)
             if (!program_descriptor(optarg, &ret->ready_fd))
                 return wrong_use(ERR_BAD_VALUE, "--ready-fd");
             break;
+        case 'o':
+            if (!read_seconds(optarg, &ret->host_loss_s))
+                return wrong_use(ERR_BAD_VALUE, "--host-loss-after");
+            break;
+        case 'a': ret->adopt = true; break;
         case 'V': puts("vatbroker " VATYARD_VERSION); return 0;
         case 'h': fputs(usage, stdout); return 0;
         case ':': return wrong_use(ERR_BAD_VALUE, argv[optind - 1]);
@@ -181,11 +203,33 @@ static err_t open_broker(process_t *self, const options_t *options)
         .hosts_endpoint = doors_endpoint(self->doors, DOOR_HOSTS),
         .key = self->keys.public_key,
         .globals = options->globals,
+        .dir = self->dir,
+        .host_loss_us = options->host_loss_s * 1000000,
+        .adopt = options->adopt,
     });
     self->where = self->dir;
     err_t err = broker_load(self->broker);
     if (err) snprintf(self->why, sizeof self->why, "%s", broker_why(self->broker));
     return err;
+}
+
+/* The hosts have gone on since a backup was made: a broker that simply started from it would find that out with
+ * each vat. One that is adopted twice would forget what came after the first time. */
+static err_t check_backup(process_t *self, const options_t *options)
+{
+    bool marked = backup_marked(self->dir);
+    if (marked == options->adopt) return ERR_OK;
+    snprintf(self->why, sizeof self->why, "%s",
+             marked ? "this is a backup: vatbroker --adopt-backup makes it a state to go on from"
+                    : "this is no backup, or one that was adopted before: leave --adopt-backup away");
+    return ERR_BAD_VALUE;
+}
+
+/* What was adopted is on disk: from now on this is a state like others. */
+static err_t adopted(process_t *self)
+{
+    if (!broker_durable(self->broker)) return ERR_STORE_FULL;
+    return backup_unmark(self->dir, self->why);
 }
 
 static err_t open_doors(process_t *self)
@@ -202,11 +246,13 @@ static err_t start(process_t *self, const options_t *options)
     err_t err = open_home(self, options);
     if (err) return err;
     FAILPOINT(broker_locked);
-    err = open_store(self);
+    err = check_backup(self, options);
+    if (!err) err = open_store(self);
     if (err) return err;
     make_keeper(self);
     make_doors(self, options);
     err = open_broker(self, options);
+    if (!err && options->adopt) return adopted(self);
     if (err) return err;
     FAILPOINT(broker_recovered);
     err = open_doors(self);
@@ -280,7 +326,7 @@ int main(int argc, char **argv)
 
     process_t process = {.lock_fd = -1, .where = ""};
     err_t err = start(&process, &options);
-    if (!err) {
+    if (!err && !options.adopt) {
         say_ready(&process, options.ready_fd);
         log_info("start", kv_str("hosts", doors_endpoint(process.doors, DOOR_HOSTS)),
                  kv_str("control", doors_endpoint(process.doors, DOOR_CLIENTS)));

@@ -166,7 +166,7 @@ static err_t send_effect(broker_t *self, const effect_t *effect)
     case EFFECT_ROWS: return send_rows(self, effect);
     case EFFECT_PULL:
     case EFFECT_DISCARD:
-    case EFFECT_BACKUP: break;
+    case EFFECT_BACKUP: shipping_effect(self, effect); break;
     case EFFECT_STOP: self->stopped = true; break;
     case EFFECT_AGENT: outside_effect(self, effect); break;
     }

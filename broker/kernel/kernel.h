@@ -24,8 +24,9 @@ typedef enum {
     INPUT_AGENT,       /* AGENT_TOLD from the agent; MSG NULL: a fresh agent is there and knows nothing */
     INPUT_AGENT_GONE,  /* that agent ended: what it was asked and did not answer is lost */
     INPUT_MIRRORED,    /* COPY of VAT, that EFFECT_PULL asked for, is a file here, durable and whole */
-    INPUT_UNMIRRORED,  /* or it cannot be had, because of ERR; when its host went away nothing is said */
-    INPUT_BACKED_UP,   /* what EFFECT_BACKUP asked for is done, or not because of ERR */
+    INPUT_UNMIRRORED,  /* or it cannot be had, because of ERR; when its host went away nothing is said. Or it
+                          was here, and is not any more */
+    INPUT_BACKED_UP,   /* what EFFECT_BACKUP asked for is done, or not because of ERR and WHY */
 } input_kind_t;
 
 /* A copy of a vat's checkpoint: a file that the shell keeps, and the kernel knows by this. */
@@ -46,6 +47,7 @@ typedef struct {
     vat_t vat;           /* for *MIRRORED */
     copy_t copy;
     err_t err;
+    const char *why;
 } input_t;
 
 typedef enum {

@@ -179,7 +179,10 @@ static void backup_ends(kernel_t *k, err_t err, const char *why);
 void on_unmirrored(kernel_t *k, const input_t *input)
 {
     kvat_t *vat = vat_find(k, input->vat.n);
-    if (!vat || !vat_alive(vat) || vat->row.pgen != input->copy.pgen) return;
+    if (!vat || !vat_alive(vat)) return;
+    copy_t here = vat->mirror ? mirror_copy(vat->mirror) : (copy_t){0};
+    if (vat->mirror && same_copy(&here, &input->copy)) mirror_drop(k, vat);
+    if (vat->row.pgen != input->copy.pgen) return;
     bool shipping = vat->ship;
     vat->ship = false;
     if (leaving(vat)) move_fail(k, vat, ERR_MOVE_FAILED, err_text(input->err));
@@ -304,6 +307,5 @@ void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg)
 void on_backed_up(kernel_t *k, const input_t *input)
 {
     if (k->backup.copying)
-        backup_ends(k, input->err ? ERR_BACKUP_FAILED : ERR_OK,
-                    input->err ? err_text(input->err) : "");
+        backup_ends(k, input->err ? ERR_BACKUP_FAILED : ERR_OK, input->why ? input->why : "");
 }

@@ -53,6 +53,20 @@ void store_room(const store_t *self, uint64_t *ret_free, uint64_t *ret_total);
  * PATH. */
 CHECKED err_t store_copy(store_t *self, const char *path);
 
+/* ---- a copy ---- */
+
+/* A copy of the whole database in a file of its own, made piece by piece while the store is in use. */
+typedef struct store_copy store_copy_t;
+
+/* PATH must not exist. After a failure *RET can only say store_copy_why() and be destroyed. */
+CHECKED err_t store_copy_new(store_t *self, const char *path, store_copy_t **ret);
+
+/* At most PAGES pages of 4 KiB more. RET_WHOLE: the copy is whole, on disk, and closed: it has everything that
+ * the store had committed when this was called. */
+CHECKED err_t store_copy_step(store_copy_t *self, int pages, bool *ret_whole);
+const char *store_copy_why(const store_copy_t *self);
+void store_copy_destroy(store_copy_t **self_p);
+
 /* ---- bundles ---- */
 
 /* Bytes of a bundle's name: "b1-" and 128 hex digits. */

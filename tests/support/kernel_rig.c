@@ -746,7 +746,7 @@ void rig_unpulled(rig_t *self, err_t err)
 
 void rig_backed_up(rig_t *self, err_t err)
 {
-    input_t input = {.kind = INPUT_BACKED_UP, .err = err};
+    input_t input = {.kind = INPUT_BACKED_UP, .err = err, .why = err ? err_text(err) : NULL};
     step(self, &input);
 }
 

@@ -210,3 +210,18 @@ size_t kernel_audit(const kernel_t *self, finding_visit_t *visit, void *context)
     visit(context, "K6", "ko1.1", "recognizable is 2, should be 1");
     return 2;
 }
+
+void kernel_host_loss(kernel_t *self, uint64_t after_us) { (void)self, (void)after_us; }
+
+void kernel_adopt(kernel_t *self) { (void)self; }
+
+bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret)
+{
+    (void)self, (void)vat, (void)host, (void)ret;
+    return false;
+}
+
+void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context)
+{
+    (void)self, (void)visit, (void)context;
+}

@@ -1,0 +1,52 @@
+/* Copies of checkpoints: files in DIR/checkpoints, one for each row of the table `mirror`.
+ *
+ *   P1  a file has its name only when it is whole, its hash is right, and it is on disk: what is still being
+ *       fetched has another name, and is gone when the broker ends;
+ *   P2  a row names a file before the file is deleted that it named before, and a file is deleted only when
+ *       no row names it any more: what a crash leaves over goes at the next start;
+ *   P3  what is asked for and has not come is bounded, for each file and for all; when a host goes away, what
+ *       came of its file is kept, and its next CHECKPOINT_READY goes on behind it.
+ *
+ * The kernel says what is to be fetched, and who may read what is here. */
+#pragma once
+#include "broker/kernel/kernel.h"
+
+typedef struct checkpoints checkpoints_t;
+
+/* What it does outside: asks HOST for a piece; says that COPY of VAT is here, or cannot be had. */
+typedef struct {
+    void *self;
+    void (*ask)(void *self, uint32_t host, const msg_checkpoint_get_t *get);
+    void (*told)(void *self, vat_t vat, const copy_t *copy, err_t err);
+} checkpoints_port_t;
+
+/* DIR is the broker's state directory, borrowed; DIR/checkpoints is made when it is missing. */
+CHECKED err_t checkpoints_new(const char *dir, const checkpoints_port_t *port, checkpoints_t **ret,
+                              char why[256]);
+void checkpoints_destroy(checkpoints_t **self_p);
+
+/* Start: deletes all files but those that KERNEL names. Of these it tells which are missing, or have another
+ * size: STORE_DAMAGED. */
+void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel);
+
+/* EFFECT_PULL, EFFECT_DISCARD. */
+void checkpoints_pull(checkpoints_t *self, uint32_t host, vat_t vat, const copy_t *copy);
+void checkpoints_discard(checkpoints_t *self, vat_t vat, const copy_t *copy);
+
+/* Asks for what is to be asked for, and tells what is here, or cannot be had: once in a turn. True: there was
+ * something. checkpoints_due(): there is something to do now. */
+bool checkpoints_turn(checkpoints_t *self);
+bool checkpoints_due(const checkpoints_t *self);
+
+/* A piece came from HOST; its session ended. */
+void checkpoints_part(checkpoints_t *self, uint32_t host, const msg_checkpoint_part_t *part);
+void checkpoints_host_gone(checkpoints_t *self, uint32_t host);
+
+/* Reads bytes OFFSET.. of a copy that is here into BUF, at most ROOM. Returns how many; 0 behind the end, and
+ * when it cannot be read. */
+size_t checkpoints_read(const checkpoints_t *self, vat_t vat, const copy_t *copy, uint64_t offset,
+                        uint8_t *buf, size_t room);
+
+/* Puts COPY into the directory DIR, under the name it has here: a second name of the same file, or a copy of
+ * it on another file system, on disk. Fails with STORE or STORE_FULL. */
+CHECKED err_t checkpoints_link(const checkpoints_t *self, vat_t vat, const copy_t *copy, const char *dir);
