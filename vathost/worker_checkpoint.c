@@ -92,7 +92,8 @@ static void checkpoint(worker_t *self)
 {
     if (!save(self)) return;
     report(self, false);
-    if (self->start.mirror && !self->over) ship(self);
+    if ((self->start.mirror || self->ship_due) && !self->over) ship(self);
+    self->ship_due = false;
 }
 
 void worker_ran(worker_t *self, size_t len, bool upgrade)
@@ -102,14 +103,17 @@ void worker_ran(worker_t *self, size_t len, bool upgrade)
     self->active_ms = now_ms();
     if (!may_save(self)) return;
     /* A replay across an upgrade needs its bundle again, and there is none for a restart on baggage. */
-    if (upgrade || self->rows >= or_default(self->start.every_rows, CHECKPOINT_ROWS_DEFAULT) ||
+    if (upgrade || self->ship_due || self->rows >= or_default(self->start.every_rows, CHECKPOINT_ROWS_DEFAULT) ||
         self->bytes >= or_default(self->start.every_bytes, CHECKPOINT_BYTES_DEFAULT))
         checkpoint(self);
 }
 
 void worker_on_ask(worker_t *self, const msg_checkpoint_ask_t *ask)
 {
-    if (!self->attached || ask->run != self->run || self->opened == OPENED_HEAPLESS) return;
+    if (!self->attached || ask->run != self->run) return;
+    /* Nothing ran yet, or there is no heap: then as soon as something did. */
+    self->ship_due = ask->ship && (self->opened == OPENED_HEAPLESS || !worker_last(self));
+    if (self->opened == OPENED_HEAPLESS) return;
     /* What it went back to is not in the file yet as the newest. */
     bool stands_back = self->opened == OPENED_OLDER;
     if (may_save(self) && (is_ahead(self) || stands_back)) {

@@ -43,6 +43,7 @@ typedef struct {
     hash_t saved_chain;   /* at the newest checkpoint */
     uint64_t rows, bytes; /* of deliveries since */
     uint64_t active_ms;   /* something ran, or began */
+    bool ship_due;        /* a copy was asked for when there was nothing to copy */
     uint64_t asked_ms;    /* it asked whether it may sleep */
 
     frames_t in;

@@ -73,7 +73,7 @@ typedef struct {
     uint64_t wants;       /* delivery of the copy that it begins with, and that is not here yet */
     uint64_t rows, every; /* run since the checkpoint; and how many until the next */
     id128_t nonce;
-    bool mirror;
+    bool mirror, owes; /* owes: a copy that was asked for when there was nothing to copy */
     bool guest;  /* its host was told of it, and not of its end */
     bool broken; /* its bundle does not start */
     bool attached, ended;

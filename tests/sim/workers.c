@@ -32,7 +32,7 @@ void worker_end(worker_t *worker)
     engine_destroy(&worker->engine);
     memstore_crash(worker->store);
     worker->run = worker->applied = worker->fetched = worker->rows = 0;
-    worker->attached = worker->ended = false;
+    worker->attached = worker->ended = worker->owes = false;
 }
 
 /* The vat stands here no longer. */
@@ -219,7 +219,16 @@ void worker_checkpoint(sim_t *self, worker_t *worker)
     if (!may_save(worker) || !is_ahead(worker)) return;
     save(self, worker);
     report(self, worker, false);
-    if (worker->mirror) copies_ship(self, worker);
+    if (worker->mirror || worker->owes) copies_ship(self, worker);
+    worker->owes = false;
+}
+
+static void on_ask(sim_t *self, worker_t *worker, bool ship)
+{
+    worker->owes = ship && (worker->opened == OPENED_HEAPLESS || !may_save(worker));
+    if (may_save(worker) && is_ahead(worker)) save(self, worker);
+    report(self, worker, false);
+    if ((ship || worker->mirror) && worker->opened != OPENED_HEAPLESS) copies_ship(self, worker);
 }
 
 /* It has been idle for long, and asks whether it may go. */
@@ -415,7 +424,8 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
         return;
     }
     if (upgraded) worker->opened = OPENED_NEWEST; /* there is a heap again */
-    if (++worker->rows >= worker->every || upgraded) worker_checkpoint(self, worker);
+    if (++worker->rows >= worker->every || upgraded || worker->owes)
+        worker_checkpoint(self, worker);
     if (worker->fetched && supervisor_last(worker->supervisor) >= worker->fetched)
         fetch(self, worker);
 }
@@ -484,12 +494,8 @@ void worker_take(sim_t *self, unsigned host, const msg_t *msg)
     case TAG_deliver: on_deliver(self, worker, &body->deliver); return;
     case TAG_sleep: on_sleep(self, worker, &body->sleep); return;
     case TAG_checkpoint_ask:
-        if (worker->attached && worker->run == body->checkpoint_ask.run) {
-            if (may_save(worker) && is_ahead(worker)) save(self, worker);
-            report(self, worker, false);
-            if ((body->checkpoint_ask.ship || worker->mirror) && worker->opened != OPENED_HEAPLESS)
-                copies_ship(self, worker);
-        }
+        if (worker->attached && worker->run == body->checkpoint_ask.run)
+            on_ask(self, worker, body->checkpoint_ask.ship);
         return;
     default: return;
     }
