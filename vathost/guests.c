@@ -410,6 +410,15 @@ bool guests_finished(const guests_t *self)
 
 bool guests_work(guests_t *self) { return ship_work(self); }
 
+/* A request to end one may have been lost: the zygote's queue is short. */
+static void tick_leaving(const guests_t *self)
+{
+    for (size_t i = 0; i < self->leaving.room; i++) {
+        const worker_t *worker = map_cell(&self->leaving, i);
+        for (; worker; worker = worker->behind) crew_kill(self->options.crew, worker->token);
+    }
+}
+
 static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
 {
     worker_t *worker = guest->worker;
@@ -417,6 +426,9 @@ static void tick_one(guests_t *self, guest_t *guest, uint64_t now_ms)
         if (guest->start_at_ms && guest->start_at_ms <= now_ms) guests_start(self, guest, now_ms);
         return;
     }
+    /* What cannot be spoken with, or does not say where it stands, is of no use. */
+    bool mute = !worker->attached && now_ms - worker->start_ms > CHECKPOINT_MS_MAX;
+    if (mute || worker->pipe.fd < 0) crew_kill(self->options.crew, worker->token);
     if (worker->begins_ms && now_ms - worker->begins_ms > BEGIN_MS) start_over(self, worker);
     if (*worker->want) { /* it waits for us */
         bundle_tick(self, worker, now_ms);
@@ -442,5 +454,6 @@ void guests_tick(guests_t *self, uint64_t now_ms)
         next = guest->next;
         tick_one(self, guest, now_ms);
     }
+    tick_leaving(self);
     start_next(self, now_ms);
 }

@@ -19,6 +19,8 @@ struct worker {
     pipe_t pipe;
     char bundle[PATH_BYTES_MAX];
     uint64_t run;
+    uint64_t start_ms;  /* when it was started */
+    bool attached;      /* it has said ATTACH */
     uint64_t begins_ms; /* since when it begins; 0: it has begun */
     unsigned starts;    /* how often it was told START, and has not answered with ATTACH yet */
     uint64_t known;     /* last delivery it is known to have run */

@@ -114,6 +114,7 @@ void guests_start(guests_t *self, guest_t *guest, uint64_t now_ms)
     worker->pgen = guest->pgen;
     worker->pipe = pipe_of(fd);
     worker->guest = guest;
+    worker->start_ms = now_ms;
     worker->begins_ms = now_ms ? now_ms : 1;
     self->begins++;
     snprintf(worker->bundle, sizeof worker->bundle, "%s", bundle);

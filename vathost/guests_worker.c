@@ -26,6 +26,7 @@ static void watch_worker(guests_t *self, worker_t *worker, const msg_t *msg, uin
     switch (msg->tag) {
     case TAG_attach:
         worker->starts--;
+        worker->attached = true;
         worker->known = worker->live = msg->body.attach.last;
         if (worker->known) begun(self, worker, now_ms);
         break;

@@ -118,6 +118,33 @@ Test(guests_life, a_checkpoint_has_a_clock_of_its_own)
     cr_expect_eq(started, 2);
 }
 
+Test(guests_life, one_that_has_to_end_is_told_until_it_has)
+{
+    msg_vat_end_t end = {vat, 1, 1};
+    from_broker(TAG_vat_end, &end);
+    cr_expect_eq(killed, 1);
+    guests_tick(guests, 300);
+    guests_tick(guests, 600);
+    cr_expect_eq(killed, 3, "the zygote may not have heard it");
+    guests_ended(guests, token, SIGKILL, 700);
+    guests_tick(guests, 900);
+    cr_expect_eq(killed, 3);
+}
+
+Test(guests_life, one_that_never_says_where_it_stands_is_replaced)
+{
+    guests_tick(guests, CHECKPOINT_MS_MAX);
+    cr_expect_eq(killed, 0);
+    guests_tick(guests, CHECKPOINT_MS_MAX + 2);
+    cr_expect_eq(killed, 1);
+    guests_ended(guests, token, SIGKILL, CHECKPOINT_MS_MAX + 3);
+    cr_expect_eq(losts, 0);
+    cr_expect_eq(started, 2);
+    attached_to(5);
+    guests_tick(guests, 3 * CHECKPOINT_MS_MAX);
+    cr_expect_eq(killed, 1, "what has, may be idle for as long as it likes");
+}
+
 /* ---- sleep ---- */
 
 static void told_to_sleep(uint64_t run)
