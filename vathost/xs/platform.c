@@ -361,11 +361,6 @@ void fxSetCurrentMeter(txMachine *the, txUnsigned value)
 
 size_t platform_space(void *machine) { return ((txMachine *)machine)->allocatedSpace; }
 
-void platform_set_space(void *machine, size_t bytes)
-{
-    ((txMachine *)machine)->allocatedSpace = bytes;
-}
-
 size_t platform_used(void *machine)
 {
     const txMachine *the = machine;

@@ -5,7 +5,6 @@
 
 /* Bytes that MACHINE has taken so far, its start size included; never falls. */
 size_t platform_space(void *machine);
-void platform_set_space(void *machine, size_t bytes);
 
 /* Bytes in use, garbage included; platform_collect() makes that garbage room. It is the collection that XS makes
  * when it needs room: it shows in nothing. */

@@ -5,14 +5,12 @@
  *   S1  XS believes every byte of a snapshot. So the hash covers all that stands behind it, and is checked
  *       before anybody reads on;
  *   S2  a hash does not tell whose bytes they are: the header names the build and the golden snapshot;
- *   S3  what a limit is measured from, and how much of it is taken, is in the bytes; limits themselves are
- *       those of the engine that loads. */
+ *   S3  what limits are measured from is in the bytes; limits themselves are those of the engine that loads. */
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
 #include "vathost/xs/machine.h"
-#include "vathost/xs/platform.h"
 #include "wire/base/hash.h"
 #include "wire/base/must.h"
 #include "xs_build.h"
@@ -31,7 +29,6 @@ typedef struct {
     uint64_t golden_kind;
     hash_t golden;
     uint64_t space_base, used_base; /* what the heap's limits are measured from */
-    uint64_t space;                 /* what is taken so far */
     uint64_t bundle_len;            /* the text that a start is to evaluate; 0: there was a start */
     uint64_t heap_len;
 } head_t;
@@ -81,7 +78,6 @@ static head_t head_of(const xs_engine_t *self, size_t heap_len, size_t bytes)
     head.golden = self->golden.hash;
     head.space_base = self->space_base;
     head.used_base = self->used_base;
-    head.space = platform_space(self->machine);
     head.bundle_len = self->bundle_len;
     head.heap_len = heap_len;
     return head;
@@ -170,7 +166,6 @@ err_t xs_load(xs_engine_t *self, bin_t saved)
         take_bundle(self, (bin_t){plain, head.bundle_len});
         self->space_base = head.space_base;
         self->used_base = head.used_base;
-        platform_set_space(self->machine, head.space);
     }
     free(plain);
     return err;
