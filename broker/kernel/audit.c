@@ -186,6 +186,9 @@ static void check_days(recount_t *a, const kvat_t *vat, const held_t *held)
               "since_d, intro_d, told_d are %" PRIu64 ", %" PRIu64 ", %" PRIu64
               ", should be at most the vat's last delivery, %" PRIu64,
               given, intro, held->row.told_d, last);
+    if (held->row.raised_d > intro)
+        found(a, "K25", row_of_held(held), "raised_d is %" PRIu64 ", should be at most intro_d, %" PRIu64,
+              held->row.raised_d, intro);
     if (held->row.told_d > intro || (!(held->row.flags & HELD_EXPORTED) && given > intro))
         found(a, "K25", row_of_held(held),
               "since_d, told_d are %" PRIu64 ", %" PRIu64 ", should be at most intro_d, %" PRIu64,

@@ -205,6 +205,9 @@ static void check_flight(recount_t *a, const kvat_t *vat)
     which_t row = row_of_vat(vat);
     uint64_t d = vat->row.applied;
     for (const log_t *log = vat->log; log; log = log->next) {
+        if (log->row.attempts >= (log == vat->log ? POISON_ATTEMPTS : 1))
+            found(a, "K58", row, "delivery %" PRIu64 " cost %" PRIu64 " workers, should be %s", log->row.d,
+                  log->row.attempts, log == vat->log ? "given up by then" : "none: it was not run yet");
         if (log->row.d != ++d)
             found(a, "K31", row, "delivery %" PRIu64 " in flight, should be %" PRIu64, log->row.d,
                   d);
@@ -251,7 +254,42 @@ static void check_life(recount_t *a, const kvat_t *vat)
         found(a, "K44", row, "ended, should decide nothing any more, and decides promises");
 }
 
-/* What can be started from. */
+/* What the vat may start from, and how far its log reaches back. */
+static void check_checkpoint(recount_t *a, const kvat_t *vat)
+{
+    const row_vat_t *row = &vat->row;
+    which_t which = row_of_vat(vat);
+    if (row->skips > row->applied)
+        found(a, "X1", which, "given up from %" PRIu64 " on, should be at most applied, %" PRIu64, row->skips,
+              row->applied);
+    if (!vat_alive(vat)) return;
+    if (row->safe > row->oldest || row->oldest > row->checkpoint || row->checkpoint > row->assigned)
+        found(a, "X13", which,
+              "safe, oldest, checkpoint, assigned are %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64
+              ", should be in that order",
+              row->safe, row->oldest, row->checkpoint, row->assigned);
+    if (superfluous(a->k, vat) != row->safe && !vat->trimming)
+        found(a, "X14", which, "its log begins behind %" PRIu64 ", should be trimmed up to %" PRIu64, row->safe,
+              superfluous(a->k, vat));
+    hash_t known[] = {row->checkpoint == row->applied ? vat->checkpoint_chain : vat->chain,
+                      row->oldest == row->applied ? vat->oldest_chain : vat->chain,
+                      row->safe == row->applied ? vat->safe_chain : vat->chain};
+    for (size_t i = 0; row->state == VAT_RUNNING && i < 3; i++)
+        if (!hash_none(known[i]) && !hash_same(known[i], vat->chain))
+            found(a, "X2", which, "the chain of its checkpoint at applied, %" PRIu64 ", should be that of the log",
+                  row->applied);
+}
+
+static void check_divergence(recount_t *a, const kvat_t *vat)
+{
+    const divergence_t *it = vat->divergence;
+    if (!it) return;
+    if (vat->row.state != VAT_QUARANTINED || it->row.d > vat->row.applied)
+        found(a, "X15", row_of_vat(vat),
+              "delivery %" PRIu64 " diverged, should be applied, and the vat in quarantine", it->row.d);
+}
+
+/* What others could start from. */
 static void check_mirror(recount_t *a, const kvat_t *vat)
 {
     which_t row = row_of_vat(vat);
@@ -277,6 +315,8 @@ static void check_vat(recount_t *a, const kvat_t *vat)
 {
     which_t row = row_of_vat(vat);
     check_mirror(a, vat);
+    check_checkpoint(a, vat);
+    check_divergence(a, vat);
     check_flight(a, vat);
     check_life(a, vat);
     for (const promise_t *promise = vat->decides; promise; promise = promise->decided_next)

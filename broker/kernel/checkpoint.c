@@ -31,7 +31,7 @@ bool checkpoint_chain_at(const kernel_t *k, const kvat_t *vat, uint64_t d, hash_
 /* ---- the log's beginning ---- */
 
 /* Rows up to here are needed by nobody. */
-static uint64_t superfluous(const kernel_t *k, const kvat_t *vat)
+uint64_t superfluous(const kernel_t *k, const kvat_t *vat)
 {
     const row_vat_t *row = &vat->row;
     uint64_t d = row->oldest < row->applied ? row->oldest : row->applied;
@@ -185,7 +185,7 @@ static void sleep_if_idle(kernel_t *k, kvat_t *vat, uint64_t d)
 {
     const row_vat_t *row = &vat->row;
     bool idle = d == row->applied && row->applied == row->assigned && !vat->queue.head && !vat->ship;
-    if (!idle || row->state != VAT_RUNNING || row->moving) return;
+    if (!idle || row->state != VAT_RUNNING || row->moving || vat->ship) return;
     msg_sleep_t msg = {vat->id, row->inc, row->pgen, row->run};
     vat->attached = vat->asked = false;
     send_host(k, row->host, TAG_sleep, &msg);

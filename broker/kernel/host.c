@@ -29,10 +29,10 @@ static void attached(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, uint64_t
     bool behind = last < vat->row.applied; /* it fetches what it lacks */
     vat->fetched = behind ? 0 : UINT64_MAX;
     if (!behind) send_live(k, vat, vat->row.applied + 1);
-    if (move_attached(k, vat)) return;
+    bool arrived = move_attached(k, vat);
     if (vat->baggage)
         baggage_go(k, vat, !behind);
-    else
+    else if (!arrived)
         ship_attached(k, vat);
 }
 

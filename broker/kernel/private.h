@@ -420,6 +420,7 @@ void on_checkpoint(kernel_t *k, uint32_t from, const msg_checkpoint_t *msg);
 bool checkpoint_agrees(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, hash_t chain);
 bool checkpoint_chain_at(const kernel_t *k, const kvat_t *vat, uint64_t d, hash_t *ret);
 void checkpoint_is(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain);
+uint64_t superfluous(const kernel_t *k, const kvat_t *vat);
 void checkpoint_look(kernel_t *k, kvat_t *vat);
 void checkpoint_applied(kernel_t *k, kvat_t *vat);
 void trim_some(kernel_t *k);

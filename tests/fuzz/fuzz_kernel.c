@@ -68,7 +68,7 @@ static void check_effects(world_t *w, const effects_t *effects)
         if (effect->frame) check_frame(w, blob_bin(effect->frame));
         if (effect->kind != EFFECT_ROWS) continue;
         const row_t *vat = rowset_find(&w->rows, ROW_vat, effect->vat.n, 0);
-        must(vat && effect->first > vat->body.vat.safe && effect->first <= effect->last);
+        must(vat && effect->first && effect->first <= effect->last); /* those trimmed meanwhile do not come */
         must(effect->last <= effect->applied && effect->last - effect->first < FETCH_ROWS_MAX);
     }
 }
@@ -415,7 +415,47 @@ static void attach(world_t *w)
     if (how == 13) msg.last = vat->applied / 2;
     if (how == 14) msg.last = vat->assigned + roll(w, 2);
     if (how == 15) msg.pgen += roll(w, 2), msg.last = vat->applied;
+    unsigned more = roll(w, 16);
+    msg.checkpoint = more < 10 ? vat->checkpoint : more < 13 ? vat->safe : roll(w, 40);
+    if (more > 10) msg.last = msg.checkpoint, msg.chain = hash_at(vat->checkpoint_chain);
+    if (more == 14) msg.acked = vat->applied + roll(w, 2);
+    msg.heap = more == 11 || roll(w, 32) == 31;
+    if (more == 15) msg.note = text_of("it took the older one");
     host_says(w, vat->host, TAG_attach, &msg);
+}
+
+/* A checkpoint where the vat stands, or somewhere else, and perhaps it would like to sleep. */
+static void checkpoint(world_t *w)
+{
+    const row_vat_t *vat = vat_row(w);
+    if (!vat) return;
+    unsigned how = roll(w, 16);
+    msg_checkpoint_t msg = {.vat = {(uint32_t)vat->vat},
+                            .inc = vat->inc,
+                            .pgen = vat->pgen,
+                            .run = vat->run,
+                            .d = vat->applied,
+                            .chain = hash_at(vat->chain),
+                            .oldest = roll(w, 2) ? vat->checkpoint : vat->applied,
+                            .asleep = roll(w, 4) == 3,
+                            .bytes = 4096};
+    if (how == 15) msg.chain.b[0] ^= 1;
+    if (how == 14) msg.d += roll(w, 3);
+    if (how == 13) msg.oldest = roll(w, 20);
+    if (how == 12) msg.run--;
+    host_says(w, vat->host, TAG_checkpoint, &msg);
+}
+
+/* What a host keeps without a worker: some of it, and what was never there. */
+static void guests(world_t *w)
+{
+    uint8_t rows[4 * 12] = {0};
+    for (unsigned i = 0; i < 4; i++) {
+        rows[12 * i + 3] = (uint8_t)roll(w, VATS);
+        rows[12 * i + 11] = (uint8_t)roll(w, 3);
+    }
+    msg_guests_t msg = {{rows, sizeof rows - roll(w, 13)}};
+    host_says(w, 1 + roll(w, HOSTS), TAG_guests, &msg);
 }
 
 static void bend(world_t *w, msg_result_t *msg)
@@ -428,7 +468,10 @@ static void bend(world_t *w, msg_result_t *msg)
     case 4: msg->d -= 1; break;
     case 5: msg->chain.b[0] ^= 1; break;
     case 6: msg->delivery_hash.b[0] ^= 1; break;
-    case 7: msg->outcome = 5000 + byte(w), msg->reason = text_of(roll(w, 2) ? "" : "why"); break;
+    case 7:
+        msg->outcome = roll(w, 2) ? ERR_VAT_LIMIT_COMPUTE + roll(w, 5) : 5000 + byte(w);
+        msg->reason = text_of(roll(w, 2) ? "" : "why");
+        break;
     case 8: msg->calls.len /= 2; break;
     default: msg->d = 0; break;
     }
@@ -520,11 +563,12 @@ static void lost(world_t *w)
 {
     const row_vat_t *vat = vat_row(w);
     if (!vat) return;
+    unsigned far = roll(w, 6); /* mostly of the row that is next */
     msg_lost_t msg = {.vat = {(uint32_t)vat->vat},
                       .inc = vat->inc,
                       .pgen = vat->pgen,
                       .run = vat->run - roll(w, 2),
-                      .d = vat->applied + roll(w, 4),
+                      .d = vat->applied + (far > 3 ? 1 : far),
                       .error = roll(w, 2) ? ERR_VAT_CRASHED : byte(w)};
     msg_diverged_t diverged = {msg.vat, msg.inc, msg.pgen, msg.run, msg.d, 0, {0}};
     if (roll(w, 2))
@@ -556,6 +600,7 @@ static void first_cluster(world_t *w)
                                 .bundle = text_of("b1-0"),
                                 .parameters = {(const uint8_t *)"#{}", 3},
                                 .dialect = how & 1,
+                                .poison = how / 40 % 3,
                                 .globals = text_of(i ? "" : "fetch setTimeout"),
                                 .hosts = text_of(i ? "" : "localhost"),
                                 .window = how % 5};
@@ -605,13 +650,16 @@ static void launch(world_t *w)
 
 static void client_asks(world_t *w)
 {
-    unsigned what = roll(w, 5);
-    if (what == 0) {
+    unsigned what = roll(w, 6);
+    if (what == 5) {
+        msg_log_get_t msg = {request(w), {roll(w, VATS)}, roll(w, 9), roll(w, 9)};
+        client_says(w, TAG_log_get, &msg);
+    } else if (what == 0) {
         client_says(w, TAG_await, &(msg_await_t){request(w), any(w)});
     } else if (what == 1) {
         client_says(w, TAG_quiet, &(msg_quiet_t){request(w), {roll(w, 3)}});
     } else if (what == 2) {
-        msg_list_t msg = {.request = request(w), .what = roll(w, 11)};
+        msg_list_t msg = {.request = request(w), .what = roll(w, 12)};
         msg.ended = roll(w, 2);
         msg.kref = any(w);
         client_says(w, TAG_list, &msg);
@@ -737,6 +785,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             launch(&w);
         else if (what < 5)
             attach(&w);
+        else if (what < 8)
+            checkpoint(&w);
         else if (what < 44)
             result(&w);
         else if (what < 50)
@@ -749,8 +799,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fetch(&w);
         else if (what < 60) {
             unsigned which = roll(&w, 8);
-            if (which < 3)
+            if (which < 2)
                 strange(&w);
+            else if (which < 3)
+                guests(&w);
             else if (which < 4)
                 lost(&w);
             else if (which < 6)

@@ -236,8 +236,34 @@ Test(memory, k31_x1_numbers)
     EXPECT("K31  vat v1: delivery 4 in flight, should be 3");
     alice->log->row.d--;
     alice->row.safe = 9;
-    EXPECT("X1  vat v1: safe is 9, should be at most applied, 2");
+    EXPECT("X1  vat v1: safe is 9, should be at most applied, 2",
+           "X13  vat v1: safe, oldest, checkpoint, assigned are 9, 0, 0, 3, should be in that order");
     alice->row.safe = 0;
+}
+
+Test(memory, x13_x14_x15_k58_what_a_vat_starts_from)
+{
+    kvat_t *alice = vat_find(k, 1);
+    alice->row.checkpoint = 4;
+    EXPECT("X13  vat v1: safe, oldest, checkpoint, assigned are 0, 0, 4, 3, should be in that order");
+    alice->row.checkpoint = 2;
+    EXPECT(NULL);
+    alice->checkpoint_chain.b[0] = 1;
+    EXPECT("X2  vat v1: the chain of its checkpoint at applied, 2, should be that of the log");
+    alice->checkpoint_chain = alice->chain;
+    alice->row.oldest = 1;
+    EXPECT("X14  vat v1: its log begins behind 0, should be trimmed up to 1");
+    alice->row.oldest = alice->row.checkpoint = 0;
+    alice->row.skips = 3;
+    EXPECT("X1  vat v1: given up from 3 on, should be at most applied, 2");
+    alice->row.skips = 0;
+    divergence_t divergence = {.row = {.vat = 1, .d = 2}};
+    alice->divergence = &divergence;
+    EXPECT("X15  vat v1: delivery 2 diverged, should be applied, and the vat in quarantine");
+    alice->divergence = NULL;
+    alice->log->row.attempts = POISON_ATTEMPTS;
+    EXPECT("K58  vat v1: delivery 3 cost 3 workers, should be given up by then");
+    alice->log->row.attempts = 0;
 }
 
 Test(memory, k48_requests)

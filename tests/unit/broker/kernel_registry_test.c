@@ -202,7 +202,7 @@ Test(registry, objects_by_owner_holder_and_cluster)
         bad[i].what = OBJECTS;
         cr_expect_eq(failed(rig_ask(rig, TAG_list, &bad[i])), errs[i]);
     }
-    bad[0] = (msg_list_t){.request = rig_id(rig), .what = 11};
+    bad[0] = (msg_list_t){.request = rig_id(rig), .what = 99};
     cr_expect_eq(failed(rig_ask(rig, TAG_list, &bad[0])), ERR_BAD_VALUE);
 }
 
