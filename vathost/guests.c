@@ -360,7 +360,8 @@ static void add_kept(void *context, vat_t vat, uint64_t pgen)
     kept_t *kept = context;
     uint8_t row[12];
     const guest_t *guest = map_get(&kept->guests->guests, vat.n);
-    if (guest && guest->pgen == pgen && guest->worker) return; /* that one says ATTACH */
+    const worker_t *worker = guest && guest->pgen == pgen ? guest->worker : NULL;
+    if (worker && !worker->sleep_ms) return; /* that one says ATTACH */
     for (size_t i = 0; i < 4; i++) row[i] = (uint8_t)(vat.n >> (24 - 8 * i));
     for (size_t i = 0; i < 8; i++) row[4 + i] = (uint8_t)(pgen >> (56 - 8 * i));
     if (kept->rows.len + sizeof row > GUESTS_BYTES_MAX) say_kept(kept->guests, &kept->rows);

@@ -175,6 +175,20 @@ class FullDisk(Host):
         self.assertIn("disk_has_room", self.log())
         self.assertSound()
 
+    def test_one_that_is_new_waits_for_room(self):
+        self.up()
+        self.launch()
+        self.assertEqual(1, self.count())
+        self.fill()
+        file = self.yard.cluster({"late": COUNTER}, name="late.json")
+        child = self.yard.start("cluster", "launch", file)
+        time.sleep(3)
+        self.empty()
+        self.assertEqual(0, child.wait(60), child.stderr.read())
+        self.assertEqual(1, self.count("late"))
+        self.assertEqual(2, self.count())
+        self.assertSound()
+
     def log(self):
         with open(os.path.join(self.yard.home, "host-1.log"), encoding="utf-8") as file:
             return file.read()

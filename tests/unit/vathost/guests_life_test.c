@@ -281,6 +281,8 @@ Test(guests_life, the_broker_hears_of_databases_without_a_worker)
     cr_expect_neq(heard.tag, TAG_guests, "there is none: vat 3 has a worker");
     attached_to(5);
     told_to_sleep(5);
+    guests_session(guests, kernel);
+    cr_expect(kept_holds(3, 1), "it may be too late for it to say ATTACH");
     guests_ended(guests, token, ASLEEP, 9);
     touch("vat-8.1.db");
     touch("vat-8.2.db");
