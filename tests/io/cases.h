@@ -5,7 +5,8 @@
  *   G2  from there the script goes on, without a fault, to the same end as without any;
  *   G3  a full disk stops nothing: the step is tried again, and all of them get done;
  *   G4  a sync that fails ends the process in the same moment;
- *   G5  a flipped bit that is read is an error, or is not data. */
+ *   G5  a flipped bit that is read is an error, or is not data;
+ *   G6  memory that runs out ends the process, by must() or by an error, or does no harm. */
 #pragma once
 #include "tests/io/shim.h"
 #include "wire/base/err.h"

@@ -15,8 +15,8 @@
 
 enum { FILES_MAX = 12, FILE_BYTES_MAX = 2 << 20, SECTOR = 512, FULL_FOR = 7, NAME_MAX_BYTES = 200 };
 
-const char *const fault_names[FAULTS] = {"none", "kill",  "power", "read", "write",
-                                         "full", "short", "sync",  "open", "flip"};
+const char *const fault_names[FAULTS] = {"none",  "kill", "power", "read", "write", "full",
+                                         "short", "sync", "open",  "flip", "memory"};
 
 /* What is on disk of one file. */
 typedef struct {
@@ -43,13 +43,14 @@ static char dir[128];
 
 /* ---- what is asked ---- */
 
-typedef enum { OP_READ, OP_WRITE, OP_CUT, OP_SYNC, OP_OPEN, OP_SIZE, OP_DELETE } op_t;
+typedef enum { OP_READ, OP_WRITE, OP_CUT, OP_SYNC, OP_OPEN, OP_SIZE, OP_DELETE, OP_ALLOC } op_t;
 
 static bool can_happen(fault_t fault, op_t op)
 {
     switch (fault) {
     case FAULT_KILL:
-    case FAULT_POWER: return op != OP_READ && op != OP_SIZE; /* between those nothing changes */
+    case FAULT_POWER:
+        return op != OP_READ && op != OP_SIZE && op != OP_ALLOC; /* between those nothing changes */
     case FAULT_READ:
     case FAULT_FLIP: return op == OP_READ;
     case FAULT_WRITE: return op == OP_WRITE || op == OP_CUT;
@@ -57,8 +58,15 @@ static bool can_happen(fault_t fault, op_t op)
     case FAULT_SHORT: return op == OP_WRITE;
     case FAULT_SYNC: return op == OP_SYNC;
     case FAULT_OPEN: return op == OP_OPEN || op == OP_DELETE || op == OP_SIZE;
+    case FAULT_MEMORY: return op == OP_ALLOC;
     default: return false;
     }
+}
+
+static uint64_t lasts(void)
+{
+    if (disk->fault == FAULT_MEMORY) return disk->n % 2 ? UINT64_MAX - disk->n : 1;
+    return disk->fault == FAULT_FULL || disk->fault == FAULT_SHORT ? FULL_FOR : 1;
 }
 
 /* Whether it is to fail now. */
@@ -66,8 +74,7 @@ static bool fails(op_t op)
 {
     if (!can_happen(disk->fault, op)) return false;
     uint64_t at = disk->seen++;
-    uint64_t for_ops = disk->fault == FAULT_FULL || disk->fault == FAULT_SHORT ? FULL_FOR : 1;
-    if (at < disk->n || at >= disk->n + for_ops) return false;
+    if (at < disk->n || at >= disk->n + lasts()) return false;
     disk->happened = true;
     if (disk->fault == FAULT_KILL || disk->fault == FAULT_POWER) _exit(0);
     return true;
@@ -417,6 +424,46 @@ int __wrap_fsync(int fd)
     return 0;
 }
 
+/* ---- memory ---- */
+
+#define WRAP(type, name, parameters, arguments)                                  \
+    type __real_##name parameters;                                               \
+    type __wrap_##name parameters;                                               \
+    type __wrap_##name parameters                                                \
+    {                                                                            \
+        if (disk && disk->fault == FAULT_MEMORY && fails(OP_ALLOC)) return NULL; \
+        return __real_##name arguments;                                          \
+    }
+
+WRAP(void *, malloc, (size_t len), (len))
+WRAP(void *, calloc, (size_t count, size_t len), (count, len))
+WRAP(void *, realloc, (void *at, size_t len), (at, len))
+WRAP(void *, reallocarray, (void *at, size_t count, size_t len), (at, count, len))
+WRAP(void *, aligned_alloc, (size_t align, size_t len), (align, len))
+
+static sqlite3_mem_methods sqlite_memory;
+
+static void *sqlite_malloc(int len)
+{
+    if (disk->fault == FAULT_MEMORY && fails(OP_ALLOC)) return NULL;
+    return sqlite_memory.xMalloc(len);
+}
+
+static void *sqlite_realloc(void *at, int len)
+{
+    if (disk->fault == FAULT_MEMORY && fails(OP_ALLOC)) return NULL;
+    return sqlite_memory.xRealloc(at, len);
+}
+
+static void wrap_sqlite(void)
+{
+    must(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &sqlite_memory) == SQLITE_OK);
+    sqlite3_mem_methods ours = sqlite_memory;
+    ours.xMalloc = sqlite_malloc;
+    ours.xRealloc = sqlite_realloc;
+    must(sqlite3_config(SQLITE_CONFIG_MALLOC, &ours) == SQLITE_OK);
+}
+
 void *shim_shared(size_t size)
 {
     void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -440,6 +487,7 @@ void shim_start(const char *folder)
     };
     snprintf(dir, sizeof dir, "%s", folder);
     disk = shim_shared(sizeof *disk);
+    wrap_sqlite();
     sqlite3_vfs *system = sqlite3_vfs_find(NULL);
     must(system);
     vfs.szOsFile = (int)sizeof(shim_file_t) + system->szOsFile;

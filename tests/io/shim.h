@@ -5,7 +5,8 @@
  *       that the parent can go on where it ended;
  *   F2  of each file it is known what was synced. When the power goes, every sector of 512 bytes that was
  *       not synced is there or is as it was before, each on its own; so is the length, and a file that was
- *       deleted without a sync. */
+ *       deleted without a sync;
+ *   F3  our own code's allocations are wrapped by the linker, SQLite's are its own. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,15 +14,16 @@
 
 typedef enum {
     FAULT_NONE,
-    FAULT_KILL,  /* the process ends there, before the operation */
-    FAULT_POWER, /* the same, and shim_power() forgets what was not synced */
-    FAULT_READ,  /* EIO while reading */
-    FAULT_WRITE, /* EIO while writing or cutting off */
-    FAULT_FULL,  /* no space, for a few operations */
-    FAULT_SHORT, /* half of it was written, then no space */
-    FAULT_SYNC,  /* EIO while syncing */
-    FAULT_OPEN,  /* EIO while opening, deleting, asking for the size */
-    FAULT_FLIP,  /* a bit of what was read is another */
+    FAULT_KILL,   /* the process ends there, before the operation */
+    FAULT_POWER,  /* the same, and shim_power() forgets what was not synced */
+    FAULT_READ,   /* EIO while reading */
+    FAULT_WRITE,  /* EIO while writing or cutting off */
+    FAULT_FULL,   /* no space, for a few operations */
+    FAULT_SHORT,  /* half of it was written, then no space */
+    FAULT_SYNC,   /* EIO while syncing */
+    FAULT_OPEN,   /* EIO while opening, deleting, asking for the size */
+    FAULT_FLIP,   /* a bit of what was read is another */
+    FAULT_MEMORY, /* no memory: once, or (when N is odd) from there on; for us and for SQLite */
     FAULTS
 } fault_t;
 

@@ -218,3 +218,4 @@ Test(io, a_write_is_short) { run(FAULT_SHORT); }
 Test(io, a_sync_fails) { run(FAULT_SYNC); }
 Test(io, a_file_cannot_be_opened_or_deleted) { run(FAULT_OPEN); }
 Test(io, a_bit_that_is_read_is_another) { run(FAULT_FLIP); }
+Test(io, memory_runs_out) { run(FAULT_MEMORY); }
