@@ -216,8 +216,9 @@ static int write_page(file_t *self, const void *at, int64_t offset)
     return plain_write(&self->base, page, PAGE_BYTES, offset);
 }
 
-/* Pages that are free when they would be written first are left out by SQLite, and a later one makes
- * the file longer: what would be a hole gets sums. Synced, so that it stays so whatever else is lost. */
+/* SQLite leaves out the page that its locks are on, at 1 GiB, and may leave out pages that are free when
+ * they would be written first; a later one makes the file longer. What would be a hole gets sums. Synced, so
+ * that it stays so whatever else is lost. */
 static int fill_gap(file_t *self, int64_t offset)
 {
     if (self->size >= offset) return SQLITE_OK;
