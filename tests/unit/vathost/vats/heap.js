@@ -332,7 +332,13 @@ export const buildRootObject = () => {
     settle: value => kit.resolve(value),
     export: () => Far('exported', { self: () => step }),
     fill: count => { held.set(`filled ${held.size}`, Array.from({ length: count }, (_, i) => ({ i }))); },
-    parse: depth => JSON.parse('['.repeat(depth) + ']'.repeat(depth)).length,
+    nestRegExp: depth => {
+      try {
+        return RegExp('('.repeat(depth) + ')'.repeat(depth)).source.length;
+      } catch (e) {
+        return e.message;
+      }
+    },
     spin: count => { let n = 0; for (let i = 0; i < count; i += 1) n += i; return n; },
     nest: (depth, kind) => {
       let it = null;
