@@ -184,8 +184,8 @@ static void quarantine_fork(kernel_t *k, kvat_t *vat, uint64_t d)
 static void sleep_if_idle(kernel_t *k, kvat_t *vat, uint64_t d)
 {
     const row_vat_t *row = &vat->row;
-    bool idle = d == row->applied && row->applied == row->assigned && !vat->queue.head && !vat->ship;
-    if (!idle || row->state != VAT_RUNNING || row->moving || vat->ship) return;
+    bool idle = d == row->applied && row->applied == row->assigned && !vat->queue.head;
+    if (!idle || row->state != VAT_RUNNING || row->moving || vat->ship || vat->makes) return;
     msg_sleep_t msg = {vat->id, row->inc, row->pgen, row->run};
     vat->attached = vat->asked = false;
     send_host(k, row->host, TAG_sleep, &msg);
@@ -213,6 +213,7 @@ void on_checkpoint(kernel_t *k, uint32_t from, const msg_checkpoint_t *msg)
     touch(k, &vat->head);
     checkpoint_look(k, vat);
     if (news) event_checkpoint(k, vat);
+    makes_look(k, vat);
     if (msg->asleep) sleep_if_idle(k, vat, msg->d);
 }
 

@@ -366,6 +366,7 @@ void on_client(kernel_t *k, uint32_t client, const msg_t *msg)
     case TAG_audit: on_audit(k, client, &msg->body.audit); return;
     case TAG_move: on_move(k, client, &msg->body.move); return;
     case TAG_host_change: on_host_change(k, client, &msg->body.host_change); return;
+    case TAG_checkpoint_make: on_checkpoint_make(k, client, &msg->body.checkpoint_make); return;
     case TAG_backup: on_backup(k, client, &msg->body.backup); return;
     case TAG_log_get: on_log_get(k, client, &msg->body.log_get); return;
     case TAG_list: on_list(k, client, &msg->body.list); return;

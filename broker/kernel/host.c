@@ -29,10 +29,10 @@ static void attached(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, uint64_t
     bool behind = last < vat->row.applied; /* it fetches what it lacks */
     vat->fetched = behind ? 0 : UINT64_MAX;
     if (!behind) send_live(k, vat, vat->row.applied + 1);
-    bool arrived = move_attached(k, vat);
+    move_attached(k, vat);
     if (vat->baggage)
         baggage_go(k, vat, !behind);
-    else if (!arrived)
+    else if (!behind)
         ship_attached(k, vat);
 }
 
@@ -93,6 +93,7 @@ static void on_fetch(kernel_t *k, uint32_t from, const msg_fetch_t *msg)
     if (msg->first > vat->row.applied) {
         vat->fetched = UINT64_MAX;
         send_live(k, vat, msg->first);
+        ship_attached(k, vat);
         return;
     }
     uint64_t count = msg->count < FETCH_ROWS_MAX ? msg->count : FETCH_ROWS_MAX;

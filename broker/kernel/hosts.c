@@ -35,11 +35,14 @@ static void refuse(kernel_t *k, uint32_t to, err_t err, msg_tag_t tag, const cha
     effect_add(k, EFFECT_HOST, to)->frame = frame;
 }
 
-static void detach_all(kernel_t *k, uint64_t host)
+/* No worker there is known. BACK: the host said HELLO, and goes on. */
+static void detach_all(kernel_t *k, uint64_t host, bool back)
 {
     for (size_t i = 0; i < k->vats.room; i++) {
         kvat_t *vat = map_cell(&k->vats, i);
-        if (vat && vat->row.host == host) vat->attached = vat->asked = false;
+        if (!vat || vat->row.host != host) continue;
+        vat->attached = vat->asked = false;
+        if (!back) makes_fail(k, vat, false, ERR_NO_HOST, "its host went away");
     }
 }
 
@@ -82,7 +85,7 @@ static void host_up(kernel_t *k, khost_t *host, const msg_hello_t *msg)
     host->instance = msg->instance;
     draw(k, &host->session, sizeof host->session);
     if (!host->session) host->session = 1;
-    detach_all(k, host->row.host);
+    detach_all(k, host->row.host, true);
 
     uint64_t proto = msg->proto_max < PROTO_MAX ? msg->proto_max : PROTO_MAX;
     msg_welcome_t welcome = {proto, msg->nonce, epoch, kernel_id(k), {(uint32_t)host->row.host},
@@ -126,7 +129,7 @@ static void host_down(kernel_t *k, khost_t *host, const char *event, text_t why)
     host->connected = false;
     host->session = 0;
     host->gone_us = k->now_us;
-    detach_all(k, host->row.host);
+    detach_all(k, host->row.host, false);
     event_life(k, event, NULL, host, why);
     k->hosts_check = true;
 }

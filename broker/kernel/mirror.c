@@ -50,24 +50,30 @@ static bool leaving(const kvat_t *vat)
     return vat->row.moving && vat->row.moving != vat->row.host;
 }
 
+/* A copy is to come, once. */
+static bool awaited(const kvat_t *vat) { return vat->ship || leaving(vat) || makes_ship(vat); }
+
 /* Nothing of a vat in quarantine is: a copy that its host makes now may be of the other history. */
 static bool wanted(const kvat_t *vat)
 {
-    return vat->row.state != VAT_QUARANTINED && (vat->row.mirror || vat->ship || leaving(vat));
+    return vat->row.state != VAT_QUARANTINED && (vat->row.mirror || awaited(vat));
 }
 
-/* Has VAT ship a copy: at once, or when its worker is there. */
+/* Has VAT make a checkpoint, and ship a copy when one is wanted: now, or when a worker is there that has run
+ * what is applied. */
 void ship_ask(kernel_t *k, kvat_t *vat)
 {
     vat_push(k, vat);
-    if (!vat->attached) return;
-    msg_checkpoint_ask_t ask = {vat->id, vat->row.inc, vat->row.pgen, vat->row.run, 1};
-    send_host(k, vat->row.host, TAG_checkpoint_ask, &ask);
+    if (vat->attached && vat->fetched == UINT64_MAX) ship_attached(k, vat);
 }
 
-void ship_attached(kernel_t *k, kvat_t *vat)
+/* A worker is there that has run what is applied. */
+void ship_attached(kernel_t *k, const kvat_t *vat)
 {
-    if (vat->ship || leaving(vat)) ship_ask(k, vat);
+    bool ship = awaited(vat);
+    if (!ship && !vat->makes) return;
+    msg_checkpoint_ask_t ask = {vat->id, vat->row.inc, vat->row.pgen, vat->row.run, ship};
+    send_host(k, vat->row.host, TAG_checkpoint_ask, &ask);
 }
 
 /* ---- it comes ---- */
@@ -84,6 +90,16 @@ static void file_may_go(kernel_t *k, uint32_t host, const msg_checkpoint_ready_t
     send_host(k, host, TAG_checkpoint_get, &get);
 }
 
+/* What waited for a copy of VAT goes on. */
+static void copy_here(kernel_t *k, kvat_t *vat)
+{
+    if (vat->ship) k->hosts_check = true;
+    vat->ship = false;
+    makes_look(k, vat);
+    move_mirrored(k, vat);
+    checkpoint_look(k, vat);
+}
+
 void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
@@ -95,12 +111,11 @@ void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
     bool older = vat->mirror && msg->d < vat->mirror->row.d;
     bool fits = msg->d && msg->d >= vat->row.safe && msg->d <= vat->row.assigned && !older &&
                 msg->total && msg->total <= CHECKPOINT_FILE_BYTES_MAX;
-    if (vat->mirror) {
-        copy_t have = mirror_copy(vat->mirror);
-        if (same_copy(&have, &copy)) fits = false;
-    }
-    if (!wanted(vat) || !fits) {
+    copy_t have = vat->mirror ? mirror_copy(vat->mirror) : (copy_t){0};
+    bool same = vat->mirror && same_copy(&have, &copy); /* nothing happened since */
+    if (!wanted(vat) || !fits || same) {
         file_may_go(k, from, msg);
+        if (same) copy_here(k, vat);
         return;
     }
     effect_t *effect = effect_add(k, EFFECT_PULL, from);
@@ -110,6 +125,9 @@ void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
 
 static void discard(kernel_t *k, vat_t vat, copy_t copy)
 {
+    const kvat_t *it = vat_find(k, vat.n);
+    copy_t named = it && it->mirror ? mirror_copy(it->mirror) : (copy_t){0};
+    if (it && it->mirror && same_copy(&named, &copy)) return; /* its row names it */
     effect_t *effect = effect_add(k, EFFECT_DISCARD, 0);
     effect->vat = vat;
     effect->copy = copy;
@@ -154,7 +172,6 @@ void on_mirrored(kernel_t *k, const input_t *input)
     }
     mirror_t *mirror = vat->mirror;
     copy_t before = mirror ? mirror_copy(mirror) : *copy;
-    if (!same_copy(&before, copy)) discard(k, vat->id, before);
     if (!mirror) {
         mirror = vat->mirror = take(sizeof *mirror);
         mirror->head.table = ROW_mirror;
@@ -165,13 +182,11 @@ void on_mirrored(kernel_t *k, const input_t *input)
     mirror->hash = copy->hash;
     mirror->unsure = copy->d > vat->row.applied;
     touch(k, &mirror->head);
+    if (!same_copy(&before, copy)) discard(k, vat->id, before);
 
     msg_checkpoint_get_t got = {vat->id, copy->pgen, copy->d, copy->bytes};
     send_host(k, vat->row.host, TAG_checkpoint_get, &got);
-    if (vat->ship) k->hosts_check = true;
-    vat->ship = false;
-    move_mirrored(k, vat);
-    checkpoint_look(k, vat);
+    copy_here(k, vat);
 }
 
 static void backup_ends(kernel_t *k, err_t err, const char *why);
@@ -185,8 +200,10 @@ void on_unmirrored(kernel_t *k, const input_t *input)
     if (vat->row.pgen != input->copy.pgen) return;
     bool shipping = vat->ship;
     vat->ship = false;
+    makes_fail(k, vat, true, input->err, "");
     if (leaving(vat)) move_fail(k, vat, ERR_MOVE_FAILED, err_text(input->err));
     if (shipping && k->backup.here) backup_ends(k, ERR_BACKUP_FAILED, err_text(input->err));
+    checkpoint_look(k, vat);
 }
 
 /* ---- the log reaches back to it ---- */
@@ -194,7 +211,7 @@ void on_unmirrored(kernel_t *k, const input_t *input)
 /* Lowers MOST, the last row that may be deleted of what VAT's log begins with. False: none may, for now. */
 bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most)
 {
-    if (vat->ship || leaving(vat))
+    if (awaited(vat))
         return false; /* a copy is on its way, of nobody knows which delivery */
     bool kept = vat->row.mirror || k->backup.here || vat->row.moving;
     if (!kept) return true;

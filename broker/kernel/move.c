@@ -37,6 +37,7 @@ static void place(kernel_t *k, kvat_t *vat, khost_t *to)
     static const hash_t none;
     checkpoint_is(k, vat, vat->mirror ? vat->mirror->row.d : 0, vat->mirror ? vat->mirror->chain : none);
     touch(k, &vat->head);
+    checkpoint_look(k, vat);
     k->hosts_check = true;
     event_life(k, "vat-moved", vat, to, from ? from->row.name : (text_t){0});
     vat_ready(k, vat);
@@ -69,14 +70,13 @@ void move_fail(kernel_t *k, kvat_t *vat, err_t err, const char *why)
     if (vat_alive(vat)) checkpoint_look(k, vat);
 }
 
-/* A worker of VAT attached. True: it is where it was moved to. */
-bool move_attached(kernel_t *k, kvat_t *vat)
+/* A worker of VAT attached: when it was moved, it is where it was moved to. */
+void move_attached(kernel_t *k, kvat_t *vat)
 {
     id128_t id;
-    if (!arriving(vat)) return false;
+    if (!arriving(vat)) return;
     if (request_take(k, vat, &id)) reply_done(k, vat->move_client, id);
     checkpoint_look(k, vat);
-    return true;
 }
 
 /* ---- moving ---- */
@@ -143,6 +143,11 @@ void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg)
     if (request_repeated(k, client, msg->request)) return;
     if (!(vat = vat_asked(k, client, msg->request, msg->vat))) return;
     khost_t *from = host_find(k, vat->row.host);
+    if (vat->row.moving && !arriving(vat) && msg->host.n == vat->row.host) {
+        move_fail(k, vat, ERR_MOVE_FAILED, "it is to stay where it is");
+        reply_done(k, client, msg->request);
+        return;
+    }
     khost_t *to = msg->host.n ? host_find(k, msg->host.n) : host_roomiest(k, from);
     if (!msg->host.n && !to && revivable(vat)) to = from;
     const char *why = "";

@@ -389,16 +389,23 @@ bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most);
 void mirror_trimmed(kernel_t *k, kvat_t *vat);
 void mirror_applied(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain);
 void ship_ask(kernel_t *k, kvat_t *vat);
-void ship_attached(kernel_t *k, kvat_t *vat);
+void ship_attached(kernel_t *k, const kvat_t *vat);
 void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg);
 void on_backed_up(kernel_t *k, const input_t *input);
 void backup_goes_on(kernel_t *k);
+
+/* ---- make.c: checkpoints that a client waits for ---- */
+void on_checkpoint_make(kernel_t *k, uint32_t client, const msg_checkpoint_make_t *msg);
+bool makes_ship(const kvat_t *vat);
+void makes_look(kernel_t *k, kvat_t *vat);
+void makes_fail(kernel_t *k, kvat_t *vat, bool shipped, err_t err, const char *why);
+void makes_free(kvat_t *vat);
 
 /* ---- move.c: vats that move, or are brought back ---- */
 void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg);
 bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to);
 void move_mirrored(kernel_t *k, kvat_t *vat);
-bool move_attached(kernel_t *k, kvat_t *vat);
+void move_attached(kernel_t *k, kvat_t *vat);
 void move_fail(kernel_t *k, kvat_t *vat, err_t err, const char *why);
 const char *vats_drain(kernel_t *k, khost_t *host);
 void vats_bring_back(kernel_t *k, khost_t *host);

@@ -204,6 +204,7 @@ struct kvat {
     mirror_t *mirror;         /* NULL: the broker has no copy of it */
     divergence_t *divergence; /* NULL: it never diverged */
     blob_t *move_request;     /* id of the MOVE that waits; NULL: nobody's */
+    struct make *makes;       /* CHECKPOINT_MAKEs that wait */
     uint32_t move_client;     /* who it came from */
     blob_t *name, *reason, *bundle, *first_bundle, *globals, *hosts;
     kcluster_t *cluster; /* NULL when it is gone */

@@ -48,6 +48,7 @@ void vat_free(kvat_t *vat)
     free(vat->divergence);
     free(vat->mirror);
     blob_destroy(&vat->move_request);
+    makes_free(vat);
     free(vat->clean);
     blob_destroy(&vat->name);
     blob_destroy(&vat->reason);
@@ -97,7 +98,7 @@ static uint64_t or_default(uint64_t value, uint64_t otherwise) { return value ? 
 /* The host starts a worker, unless one runs. */
 void vat_push(kernel_t *k, kvat_t *vat)
 {
-    bool waits = vat->log || vat->queue.head || vat->ship || vat->row.moving;
+    bool waits = vat->log || vat->queue.head || vat->ship || vat->makes || vat->row.moving;
     khost_t *host = host_find(k, vat->row.host);
     if (!waits || vat->attached || vat->asked || !host || !host->connected) return;
     if (vat->row.state != VAT_STARTING && vat->row.state != VAT_RUNNING) return;
@@ -157,6 +158,7 @@ void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why)
     vat->attached = false;
     touch(k, &vat->head);
     move_fail(k, vat, ERR_MOVE_FAILED, why);
+    makes_fail(k, vat, false, error, why);
     serial_next(k, vat->cluster);
     event_life(k, "vat-quarantine", vat, NULL, vat->row.reason);
 }
@@ -286,6 +288,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     touch(k, &vat->head);
     vat->ship = false;
     move_fail(k, vat, ERR_VAT_TERMINATED, "");
+    makes_fail(k, vat, false, ERR_VAT_TERMINATED, "");
     mirror_drop(k, vat);
 
     end_promises(k, vat, cause);

@@ -697,6 +697,9 @@ msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat)
                               .bytes = 4096};
 }
 
+/* Of the same delivery the same file. */
+static uint8_t file_number(const worker_t *worker) { return (uint8_t)(worker->vat * 7 + worker->pgen); }
+
 void rig_ready(rig_t *self, uint32_t vat)
 {
     const worker_t *worker = worker_of(self, vat);
@@ -705,7 +708,7 @@ void rig_ready(rig_t *self, uint32_t vat)
                                   .pgen = worker->pgen,
                                   .d = worker->checkpoint,
                                   .chain = worker->checkpoint_chain,
-                                  .hash = {{(uint8_t)vat, (uint8_t)worker->checkpoint, (uint8_t)++self->ids}},
+                                  .hash = {{(uint8_t)vat, (uint8_t)worker->checkpoint, file_number(worker)}},
                                   .total = 1000 + worker->checkpoint};
     rig_from_host(self, worker->host, TAG_checkpoint_ready, &msg);
 }

@@ -408,6 +408,86 @@ Test(move, a_vat_in_quarantine_is_brought_back_from_its_copy)
     cr_expect(is(1, "running"));
 }
 
+/* ---- checkpoints that a client waits for ---- */
+
+static const msg_t *make(uint32_t client, uint32_t vat, uint64_t ship)
+{
+    msg_checkpoint_make_t msg = {rig_id(rig), {vat}, ship};
+    rig_ask_from(rig, client, TAG_checkpoint_make, &msg);
+    return rig_reply(rig, client);
+}
+
+Test(move, a_checkpoint_is_made_when_it_is_asked_for)
+{
+    runs(1, 3);
+    cr_expect_null(make(1, 1, 0));
+    cr_expect_eq(rig_told(rig, TAG_checkpoint_ask)->body.checkpoint_ask.ship, 0);
+    cr_expect_null(make(2, 1, 1));
+    cr_expect_eq(rig_told(rig, TAG_checkpoint_ask)->body.checkpoint_ask.ship, 1);
+    rig_ready(rig, 1);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_null(rig_reply(rig, 2));
+    rig_pulled(rig);
+    expect_done(rig_reply(rig, 2));
+    expect_done(make(1, 1, 1));
+    runs(1, 2);
+    msg_checkpoint_make_t msg = {rig_id(rig), {1}, 1};
+    cr_expect_null(rig_ask(rig, TAG_checkpoint_make, &msg));
+    rig_ask_from(rig, 3, TAG_checkpoint_make, &msg);
+    rig_ready(rig, 1);
+    rig_unpulled(rig, ERR_STORE_FULL);
+    cr_expect_null(rig_reply(rig, 1), "client 3 asked last");
+    expect_failed(rig_reply(rig, 3), ERR_STORE_FULL, "");
+    expect_failed(rig_ask(rig, TAG_checkpoint_make, &msg), ERR_STORE_FULL, "");
+}
+
+Test(move, a_checkpoint_that_cannot_be_made)
+{
+    expect_failed(make(1, 77, 0), ERR_VAT_UNKNOWN, "");
+    runs(1, 1);
+    cr_expect_null(make(1, 1, 0));
+    rig_host_gone(rig, 1);
+    expect_failed(rig_reply(rig, 1), ERR_NO_HOST, "its host went away");
+    expect_failed(make(1, 1, 0), ERR_NO_HOST, "its host is away");
+    rig_restart(rig, true);
+    msg_checkpoint_make_t msg = {rig_id(rig), {1}, 0};
+    cr_expect_null(rig_ask(rig, TAG_checkpoint_make, &msg));
+    rig_restart(rig, false);
+    cr_expect_null(rig_ask(rig, TAG_checkpoint_make, &msg), "asked again, it is waited for again");
+    msg_kill_t kill = {rig_id(rig), {1}, text_of("enough")};
+    rig_ask_from(rig, 2, TAG_kill, &kill);
+    expect_failed(rig_reply(rig, 1), ERR_VAT_TERMINATED, "");
+}
+
+/* The copy is here already, and nothing happened since. */
+Test(move, a_vat_that_is_mirrored_moves_with_the_copy_that_is_here)
+{
+    runs(1, 3);
+    cr_expect_null(make(1, 1, 1));
+    ships(1);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    cr_expect_eq(rig_pulls(rig), 0);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_eq(host_of(1), 2);
+    runs(1, 1);
+}
+
+/* A move may be called back. */
+Test(move, a_vat_is_told_to_stay)
+{
+    runs(1, 1);
+    cr_expect_null(move(1, 2));
+    msg_move_t stay = {rig_id(rig), {1}, {1}};
+    rig_ask_from(rig, 2, TAG_move, &stay);
+    expect_done(rig_reply(rig, 2));
+    expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, "it is to stay where it is");
+    rig_ready(rig, 1);
+    cr_expect_eq(rig_pulls(rig), 0);
+    cr_expect_eq(host_of(1), 1);
+}
+
 /* ---- backups ---- */
 
 static const msg_t *backup(uint32_t client)
