@@ -18,7 +18,9 @@ typedef struct {
     const char *name;
     const char *bundle;                       /* file with the bundle: JSON text */
     uint64_t dialect;                         /* 0 SwingSet, 1 ocap-kernel */
-    uint64_t computrons, wall_ms, heap_bytes; /* heap: beyond the golden snapshot; 0: no limit */
+    /* 0: no limit. HEAP_BYTES: what may live, beyond the golden snapshot, when a crank is over; while it
+     * runs the machine may take twice that. */
+    uint64_t computrons, wall_ms, heap_bytes;
     const char *globals; /* names from global.def, separated by spaces; NULL or "": none */
 } xs_options_t;
 
