@@ -103,7 +103,8 @@ void worker_ran(worker_t *self, size_t len, bool upgrade)
     self->active_ms = now_ms();
     if (!may_save(self)) return;
     /* A replay across an upgrade needs its bundle again, and there is none for a restart on baggage. */
-    if (upgrade || self->ship_due || self->rows >= or_default(self->start.every_rows, CHECKPOINT_ROWS_DEFAULT) ||
+    if (upgrade || self->ship_due ||
+        self->rows >= or_default(self->start.every_rows, CHECKPOINT_ROWS_DEFAULT) ||
         self->bytes >= or_default(self->start.every_bytes, CHECKPOINT_BYTES_DEFAULT))
         checkpoint(self);
 }

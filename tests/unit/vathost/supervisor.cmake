@@ -3,7 +3,10 @@ vatyard_unit_test(supervisor_hostile_test supervisor_hostile_test.c vat_support)
 vatyard_unit_test(supervisor_upgrade_test supervisor_upgrade_test.c vat_support)
 vatyard_unit_test(clist_test clist_test.c vat_support)
 vatyard_unit_test(vatdb_test vatdb_test.c vat_support host_store)
-vatyard_unit_test(worker_test worker_test.c vat_support host_worker)
+foreach(test worker_test worker_checkpoint_test)
+  vatyard_unit_test(${test} ${test}.c vat_support host_worker host_store wire_pages)
+  target_sources(${test} PRIVATE worker_rig.c)
+endforeach()
 vatyard_unit_test(host_io_test host_io_test.c host_io)
 
 # Guests without processes.

@@ -1,158 +1,14 @@
 /* The worker's loop over a real socket, with a script for an engine: the test is vathost and broker
  * in one, says what they say, and looks at every frame that comes back. */
+#include "tests/unit/vathost/worker_rig.h"
+
 #include <criterion/criterion.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "tests/support/calls.h"
-#include "tests/support/memstore.h"
-#include "tests/support/script_engine.h"
-#include "vathost/worker.h"
 #include "wire/base/hash.h"
-#include "wire/frames/frames.h"
-
-static const vat_t vat = {3};
-
-typedef struct {
-    int fd, worker_fd;
-    pthread_t thread;
-    script_t *script;
-    worker_exit_t exit;
-    frames_t in;
-    msg_t msg;
-    id128_t nonce;
-} rig_t;
-
-static err_t make_engine(void *context, const msg_start_t *start, engine_t **ret)
-{
-    cr_assert_eq(start->vat.n, vat.n);
-    *ret = script_engine_new(((rig_t *)context)->script, NULL);
-    return ERR_OK;
-}
-
-static err_t make_store(void *context, const msg_start_t *start, vatstore_t **ret)
-{
-    (void)context, (void)start;
-    *ret = memstore_new();
-    return ERR_OK;
-}
-
-static void *work(void *context)
-{
-    rig_t *rig = context;
-    const worker_ports_t ports = {rig, make_engine, make_store};
-    rig->exit = worker_run(rig->worker_fd, &ports);
-    close(rig->worker_fd);
-    return NULL;
-}
-
-static void say(rig_t *rig, msg_tag_t tag, const void *body)
-{
-    uint8_t head[FRAME_HEAD_BYTES];
-    buf_t frame = buf_of(FRAME_BYTES_MAX);
-    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
-    frames_head(frame.len, head);
-    cr_assert_eq(send(rig->fd, head, sizeof head, MSG_NOSIGNAL), (ssize_t)sizeof head);
-    cr_assert_eq(send(rig->fd, frame.at, frame.len, MSG_NOSIGNAL), (ssize_t)frame.len);
-    buf_clear(&frame);
-}
-
-static bool is_about_checkpoints(msg_tag_t tag)
-{
-    return tag == TAG_checkpoint_begun || tag == TAG_checkpoint || tag == TAG_checkpoint_file;
-}
-
-/* Waits for the next frame and insists on its tag. Those about checkpoints are passed over where none
- * is asked for. */
-static const msg_body_t *hear(rig_t *rig, msg_tag_t tag)
-{
-    bin_t frame;
-    do {
-        if (rig->msg.tag) msg_clear(&rig->msg);
-        rig->msg.tag = 0;
-        while (frames_next(&rig->in, &frame) != FRAMES_ONE)
-            cr_assert_gt(frames_read(&rig->in, rig->fd), 0);
-        cr_assert_eq(msg_decode(frame, &rig->msg), ERR_OK);
-    } while (is_about_checkpoints(rig->msg.tag) && !is_about_checkpoints(tag));
-    cr_assert_eq(rig->msg.tag, tag, "heard %s", message_find(rig->msg.tag)->name);
-    return &rig->msg.body;
-}
-
-static const msg_body_t *start(rig_t *rig)
-{
-    msg_start_t msg = {.vat = vat, .inc = 1, .pgen = 1};
-    say(rig, TAG_start, &msg);
-    const msg_body_t *body = hear(rig, TAG_attach);
-    rig->nonce = body->attach.nonce;
-    return body;
-}
-
-static void attached(rig_t *rig, uint64_t run, uint64_t applied)
-{
-    msg_attached_t msg = {vat, 1, 1, run, rig->nonce, applied, 0};
-    say(rig, TAG_attached, &msg);
-}
-
-static void deliver(rig_t *rig, uint64_t run, uint64_t d, uint64_t applied, uint64_t verdict,
-                    hash_t expect)
-{
-    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
-    msg_deliver_message_t message = {.target = kref_root(vat),
-                                     .methargs = {{(const uint8_t *)"#[\"x\",[]]", 9}, {NULL, 0}}};
-    cr_assert_eq(msg_encode(TAG_deliver_message, &message, &frame), ERR_OK);
-    msg_deliver_t msg = {.vat = vat,
-                         .inc = 1,
-                         .pgen = 1,
-                         .run = run,
-                         .d = d,
-                         .applied = applied,
-                         .verdict = verdict,
-                         .expect = expect,
-                         .delivery = {frame.at, frame.len}};
-    say(rig, TAG_deliver, &msg);
-    buf_clear(&frame);
-}
-
-static void live(rig_t *rig, uint64_t run, uint64_t d, uint64_t applied)
-{
-    deliver(rig, run, d, applied, 0, (hash_t){{0}});
-}
-
-static rig_t *rig_new(script_t *script)
-{
-    rig_t *rig = calloc(1, sizeof *rig);
-    int pair[2];
-    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    rig->fd = pair[0];
-    rig->worker_fd = pair[1];
-    rig->script = script;
-    cr_assert_eq(pthread_create(&rig->thread, NULL, work, rig), 0);
-    return rig;
-}
-
-/* Closes our end and gives what the worker exits with. Nothing may be left unheard but what is about
- * checkpoints. */
-static worker_exit_t rig_end(rig_t *rig)
-{
-    bin_t frame;
-    shutdown(rig->fd, SHUT_WR);
-    pthread_join(rig->thread, NULL);
-    while (frames_read(&rig->in, rig->fd) > 0) {
-    }
-    while (frames_next(&rig->in, &frame) == FRAMES_ONE)
-        cr_expect(is_about_checkpoints(msg_peek(frame)), "an unexpected frame, tag %d",
-                  (int)msg_peek(frame));
-    if (rig->msg.tag) msg_clear(&rig->msg);
-    frames_clear(&rig->in);
-    close(rig->fd);
-    worker_exit_t code = rig->exit;
-    free(rig);
-    return code;
-}
 
 static void sends(void *context, const vdelivery_t *delivery, const engine_host_t *host,
                   engine_report_t *ret)
@@ -438,36 +294,11 @@ Test(worker, it_tells_the_names_it_knows_in_pages)
 
 /* ---- upgrades ---- */
 
-static void upgrade_row(rig_t *rig, uint64_t run, uint64_t d, uint64_t verdict, hash_t expect)
-{
-    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
-    msg_deliver_upgrade_t upgrade = {.bundle = text_of("b1-new"),
-                                     .parameters = {{(const uint8_t *)"#{}", 3}, {NULL, 0}}};
-    cr_assert_eq(msg_encode(TAG_deliver_upgrade, &upgrade, &frame), ERR_OK);
-    msg_deliver_t msg = {.vat = vat,
-                         .inc = 2,
-                         .pgen = 1,
-                         .run = run,
-                         .d = d,
-                         .applied = d - 1,
-                         .verdict = verdict,
-                         .expect = expect,
-                         .delivery = {frame.at, frame.len}};
-    say(rig, TAG_deliver, &msg);
-    buf_clear(&frame);
-}
-
 static void wants(rig_t *rig)
 {
     const msg_bundle_want_t *want = &hear(rig, TAG_bundle_want)->bundle_want;
     cr_expect_eq(want->vat.n, vat.n);
     cr_expect(want->bundle.len == 6 && memcmp(want->bundle.at, "b1-new", 6) == 0);
-}
-
-static void file(rig_t *rig, const char *path)
-{
-    msg_bundle_file_t msg = {text_of("b1-new"), text_of(path)};
-    say(rig, TAG_bundle_file, &msg);
 }
 
 Test(worker, an_upgrade_asks_for_its_file_and_everything_waits_behind_it)
