@@ -108,6 +108,7 @@ void checkpoint_is(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain)
     vat->row.checkpoint = vat->row.oldest = d;
     vat->checkpoint_chain = vat->oldest_chain = chain;
     touch(k, &vat->head);
+    checkpoint_look(k, vat);
 }
 
 /* It cannot start from anything newer than it says, whatever was reported before. */

@@ -17,7 +17,9 @@ static const struct {
 /* The next of names separated by spaces, from *AT on. */
 bool word_next(text_t words, size_t *at, text_t *ret)
 {
+    *ret = (text_t){0};
     while (*at < words.len && words.at[*at] == ' ') ++*at;
+    if (*at == words.len) return false;
     size_t begin = *at;
     while (*at < words.len && words.at[*at] != ' ') ++*at;
     *ret = (text_t){words.at + begin, *at - begin};
