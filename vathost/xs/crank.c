@@ -242,11 +242,14 @@ static void report_abort(xs_engine_t *self, engine_report_t *ret)
 }
 
 /* What lives when nothing runs follows from the vat alone, and not from when garbage was collected: so the limit is
- * looked at here. A replay has been through it. */
-static bool heap_is_full(const xs_engine_t *self)
+ * looked at here. A replay has been through it. Deliveries that run none of the vat's code, and may be what makes
+ * room, go through. */
+static bool heap_is_full(const xs_engine_t *self, const vdelivery_t *delivery)
 {
     uint64_t limit = self->used_base + self->heap_bytes;
-    if (!self->heap_bytes || self->is_replay || platform_used(self->machine) <= limit) return false;
+    if (!self->heap_bytes || self->is_replay) return false;
+    if (delivery->tag == TAG_deliver_reap || refs_kind(delivery->tag)) return false;
+    if (platform_used(self->machine) <= limit) return false;
     platform_collect(self->machine);
     return platform_used(self->machine) > limit;
 }
@@ -261,7 +264,8 @@ void crank_run(xs_engine_t *self, const vdelivery_t *delivery, engine_report_t *
     }
     xsEndMetering(machine);
     platform_stack_given_back(machine);
-    if (!machine->abortStatus && heap_is_full(self)) machine->abortStatus = xsNotEnoughMemoryExit;
+    if (!machine->abortStatus && heap_is_full(self, delivery))
+        machine->abortStatus = xsNotEnoughMemoryExit;
     if (machine->abortStatus) {
         report_abort(self, ret);
     } else if (self->failed) {

@@ -16,8 +16,8 @@ enum {
 typedef struct {
     vat_t vat;
     const char *name;
-    const char *bundle;                       /* file with the bundle: JSON text */
-    uint64_t dialect;                         /* 0 SwingSet, 1 ocap-kernel */
+    const char *bundle; /* file with the bundle: JSON text */
+    uint64_t dialect;   /* 0 SwingSet, 1 ocap-kernel */
     /* 0: no limit. HEAP_BYTES: what may live, beyond the golden snapshot, when a crank is over; while it
      * runs the machine may take twice that. */
     uint64_t computrons, wall_ms, heap_bytes;

@@ -211,6 +211,19 @@ Test(xs_save, a_replay_does_not_fail_where_the_heap_is_full)
     cr_expect_eq(xs_vat_call(again, "#[\"fill\",[5000]]")->outcome, ERR_VAT_LIMIT_HEAP);
 }
 
+Test(xs_save, what_runs_none_of_the_vats_code_may_find_the_heap_full)
+{
+    AUTO(xs_vat) vat = started("heap.json", (xs_options_t){0});
+    AUTO(xs_vat) less = xs_vat_new("heap.json", (xs_options_t){.heap_bytes = 4 << 20});
+    buf_t saved;
+    fine(xs_vat_call(vat, "#[\"fill\",[50000]]"));
+    save(vat, &saved);
+    cr_assert_eq(load(less, &saved), ERR_OK);
+    fine(xs_vat_refs(less, TAG_deliver_retire_imports, "o-50"));
+    cr_expect_eq(xs_vat_call(less, "#[\"spin\",[1]]")->outcome, ERR_VAT_LIMIT_HEAP);
+    buf_clear(&saved);
+}
+
 Test(xs_save, computing_has_the_limit_that_it_had)
 {
     AUTO(xs_vat) measured = started("heap.json", (xs_options_t){0});
