@@ -9,10 +9,11 @@ usage: campaign.py [--labels] [--only LABEL,...] [--kills N] [--minutes M] [--se
   --minutes M    random kills for so long
   --seed S       what is random; printed, for the next time
   --pace S       seconds between operations of a client, in the mean (0: as fast as it goes)
-  --without A,B  what does not go on beside: step, journal, guest, mortal, audit, move, copy, drain
+  --without A,B  what does not go on beside: step, journal, guest, mortal, audit, move, copy, drain, backup
   --keep         keep the folder of a run that was right, too
 
-VATYARD_BIN says where the programs are. A run that fails keeps its folder and says how to run it again."""
+VATYARD_BIN says where the programs are. A run that fails keeps its folder and says how to run it again.
+SIGTERM: no more kills; the end, and the verdict."""
 
 import argparse
 import os
@@ -30,7 +31,8 @@ from workload import Workload
 STUCK = 90.0  # seconds without anything ended
 
 # Labels that the workload need not reach, and why.
-EXCUSED = {}
+UNREADABLE = "wants a heap in a database that its engine cannot read; the worker's own tests have it"
+EXCUSED = {"worker_heap_older": UNREADABLE, "worker_went_back": UNREADABLE, "worker_emptied": UNREADABLE}
 
 
 class Campaign:
@@ -66,6 +68,11 @@ class Campaign:
     def recovered(self, seconds=60):
         return self.work.until(lambda: not self.killer.open_pings, seconds, self.each)
 
+    def enough(self):
+        """No more random kills; the end, and the verdict."""
+        self.options.kills = 0
+        self.options.minutes = 0
+
     # -- phases
 
     def begin(self):
@@ -94,20 +101,24 @@ class Campaign:
     def labels(self, names):
         for name in names:
             begin = time.monotonic()
+            if name in EXCUSED and not self.cluster.board.passed(name):
+                self.not_reached.append(name)
+                continue
             if not self.label(name):
                 self.not_reached.append(name)
                 self.say(f"{name}: nobody passed there")
             elif self.options.verbose:
                 self.say(f"{name}: {time.monotonic() - begin:.2f} s")
 
-    def kills(self, count, seconds):
-        end = time.monotonic() + seconds
-        first = self.killer.kills
-        while self.killer.kills - first < count and time.monotonic() < end:
+    def kills(self):
+        begin, first = time.monotonic(), self.killer.kills
+        while (self.options.kills or self.options.minutes) and (
+                not self.options.kills or self.killer.kills - first < self.options.kills) and (
+                not self.options.minutes or time.monotonic() - begin < self.options.minutes * 60):
             self.killer.random()
             if self.rng.random() < 0.5:
                 self.go_on(self.rng.random() * 0.15)
-            if self.rng.random() < 0.5 and not self.recovered():
+            if self.rng.random() < 0.3 and not self.recovered():
                 raise RuntimeError("no recovery")
             if self.rng.random() < 0.05:
                 self.rng.choice(self.work.clients).die()
@@ -140,8 +151,7 @@ class Campaign:
             self.begin()
             if options.labels or options.only:
                 self.labels(options.only.split(",") if options.only else rows)
-            if options.kills or options.minutes:
-                self.kills(options.kills or 10**9, options.minutes * 60 if options.minutes else 10**9)
+            self.kills()
             self.recovered()
             self.end()
         except (RuntimeError, KeyboardInterrupt) as why:
@@ -200,8 +210,8 @@ def parse(argv):
 
 def main():
     options = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     campaign = Campaign(options)
+    signal.signal(signal.SIGTERM, lambda *_: campaign.enough())
     right = False
     try:
         right = campaign.run()

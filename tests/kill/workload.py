@@ -4,6 +4,7 @@ that remembers, and clusters that come, get new code and go. Everything that a c
 import hashlib
 import json
 import os
+import shutil
 import time
 
 from session import Session, Tasks, body, frames, root, value_of
@@ -35,7 +36,8 @@ JOURNALS = ("bank0", "bank1", "mint", "sink", "desk")
 STATES = tuple(name for name in VATS if name not in ("boss", "heap"))
 KINDS = (("transfer", 6), ("token", 4), ("chain", 3), ("churn", 2), ("note", 5), ("weigh", 0.1))
 # What goes on beside, and how many seconds apart at least.
-BESIDE = {"step": 0.03, "journal": 0.2, "guest": 2.0, "mortal": 20.0, "audit": 1.5, "move": 1.0, "copy": 0.7, "drain": 10.0}
+BESIDE = {"step": 0.03, "journal": 0.2, "guest": 2.0, "mortal": 20.0, "audit": 1.5, "move": 1.0, "copy": 0.7, "drain": 10.0,
+          "backup": 12.0}
 ERR_NO_HOST, ERR_REF_UNKNOWN = 3002, 4101
 LIST_VATS, LIST_HOSTS = 0, 2
 DRAIN, UNDRAIN = 1, 2
@@ -334,12 +336,15 @@ class Workload:
     def _move(self):
         """A vat goes to the other host, or stays where it is when that is away."""
         vat = self.rng.choice(list(self.names))
+        self.history.write("do", what=f"move {vat}")
         got, fields = yield self.operator.ask("move", vat=vat, host=0)
         self.tally(f"move {got}", fields)
 
     def _copy(self):
         vat = self.rng.choice(list(self.names))
-        got, fields = yield self.operator.ask("checkpoint_make", vat=vat, ship=self.rng.randrange(2))
+        ship = self.rng.randrange(2)
+        self.history.write("do", what=f"checkpoint {vat}, ship {ship}")
+        got, fields = yield self.operator.ask("checkpoint_make", vat=vat, ship=ship)
         self.tally(f"checkpoint {got}", fields)
 
     def _drain(self):
@@ -349,6 +354,13 @@ class Workload:
         self.tally(f"drain {got}", fields)
         got, fields = yield self.operator.ask("host_change", host=host, what=UNDRAIN)
         self.tally(f"undrain {got}", fields)
+
+    def _backup(self):
+        path = f"{self.control}.backup{self.done.get('backup done', 0)}"
+        shutil.rmtree(path, ignore_errors=True)
+        got, fields = yield self.operator.ask("backup", path=path)
+        self.tally(f"backup {got}", fields)
+        shutil.rmtree(path, ignore_errors=True)
 
     def tally(self, what, fields):
         why = f": {fields['what']} {fields['why']}" if "error" in fields else ""
