@@ -45,15 +45,20 @@ def name_of(pid):
     return stat[stat.index("(") + 1 : stat.rindex(")")]
 
 
+def files_of(pid):
+    """Paths of what a process has open."""
+    try:
+        return [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
+    except OSError:
+        return []
+
+
 def vat_of(pid):
     """The vat that a worker runs, by the database it has open; 0 while it has none."""
-    try:
-        for fd in os.listdir(f"/proc/{pid}/fd"):
-            found = re.search(r"/vat-(\d+)[.\d]*\.db", os.readlink(f"/proc/{pid}/fd/{fd}"))
-            if found:
-                return int(found.group(1))
-    except OSError:
-        pass
+    for path in files_of(pid):
+        found = re.search(r"/vat-(\d+)[.\d]*\.db", path)
+        if found:
+            return int(found.group(1))
     return 0
 
 
@@ -64,6 +69,7 @@ class Process:
         self.cluster, self.name, self.argv = cluster, name, argv
         self.child, self.starts, self.absent_until = None, 0, 0.0
         self.asked = False  # to end in order
+        self.state = ""
         self.log = os.path.join(cluster.yard.dir, f"{name}.log")
 
     def start(self):
@@ -129,8 +135,15 @@ class Cluster:
                              capture_output=True, text=True, timeout=20).stdout.strip()
         with open(f"{self.yard.home}/broker/hosts.allow", "a", encoding="ascii") as file:
             file.write(f"{key} host-{n}\n")
-        return Process(self, f"host-{n}", [program, "--state", state, "--name", f"host-{n}", "--broker", self.listen,
+        host = Process(self, f"host-{n}", [program, "--state", state, "--name", f"host-{n}", "--broker", self.listen,
                                            "--server-key", ""])
+        host.state = state
+        return host
+
+    def end_of(self, host, seconds=10):
+        """Waits until nobody has a database of HOST open any more: its zygote and workers end with it, a moment later."""
+        return wait_for(lambda: not any(path.startswith(host.state) for pid in self.yard.processes("vatworker")
+                                        for path in files_of(pid)), seconds)
 
     @property
     def processes(self):

@@ -4,6 +4,8 @@ import signal
 import statistics
 import time
 
+from damage import checkpoints, damage, newest_of
+
 WEIGHTS = (("worker", 40), ("label", 25), ("host", 10), ("broker", 13), ("zygote", 4), ("agent", 2), ("several", 5), ("all", 1))
 # What to do so that a label is passed; every process passes the labels of its work by itself.
 STARTS = {
@@ -28,7 +30,10 @@ STARTS = {
     "copy": ("broker_stepped_ready", "broker_stepped_mirrored", "broker_sends_ask", "broker_sends_get",
              "vathost_took_copy", "vathost_tells_ready", "vathost_copy_fetched"),
     "drain": ("broker_stepped_change",),
-    "orderly": ("vathost_asked_last",),
+    "orderly": ("vathost_asked_last", "worker_ends"),
+    "backup": ("broker_backup_begun", "broker_backup_copied", "broker_backup_whole", "broker_backup_named"),
+    "older": ("worker_heap_older", "worker_went_back"),
+    "young": ("worker_emptied",),
     "audit": ("broker_stepped_names", "worker_said_names"),
 }
 OF_LABEL = {label: kind for kind, labels in STARTS.items() for label in labels}
@@ -152,12 +157,44 @@ class Killer:
             self.count("host", 1, [f"{host.name}, and not back soon"])
         if kind == "large":
             self.work.large()
-        elif kind in ("guest", "mortal", "audit", "move", "copy", "drain"):
+        elif kind in ("guest", "mortal", "audit", "move", "copy", "drain", "backup"):
             self.work.hurry(kind)
+        elif kind == "older":
+            self.damage()
+        elif kind == "young":
+            self.young()
         elif kind == "orderly":
             self.cluster.stop(self.rng.choice(self.cluster.hosts))
         elif kind:
             self.now(kind, watched=False)
+
+    # -- heaps that cannot be read
+
+    def damage(self, vat=0, wanted=2):
+        """A host is killed, and the newest heap of a vat there (VAT, or any with WANTED heaps) is damaged before it is back."""
+        there = [(host, list(self.cluster.workers(host).values())) for host in self.cluster.hosts if host.child]
+        there = [(host, vats) for host, vats in there if vat in vats or (not vat and vats)]
+        if not there:
+            return False
+        host, vats = self.rng.choice(there)
+        host.absent_until = time.monotonic() + 1
+        self.cluster.kill(host.pid)
+        self.count("host", 1, [f"{host.name}, a heap is damaged"])
+        host.child.wait()
+        self.cluster.end_of(host)
+        for each in self.rng.sample(vats, len(vats)):
+            path = newest_of(host.state, each) if each and vat in (0, each) else ""
+            if path and checkpoints(path) == wanted:
+                damage(path)
+                self.history.write("kill", n=self.kills, kind="damage", what=[path])
+                return True
+        return False
+
+    def young(self):
+        """A vat with one checkpoint and all of its log."""
+        def damage_it(vat):
+            return self.damage(vat, 1)
+        self.work.young(damage_it)
 
     # -- figures
 

@@ -374,6 +374,22 @@ class Workload:
     def large(self):
         self.tasks.start(self._weigh(self.operator))
 
+    def young(self, damage):
+        """A vat that has made its first checkpoint: DAMAGE(vat) makes that unreadable; then it is used again."""
+        def task():
+            self.guests += 1
+            name = f"young{self.guests}"
+            code = yield from self.store(bundle(os.path.join(CODE, "guest.js")))
+            got, fields = yield from self.launch(name, [("young", code, {"version": 1}, {"every_rows": 4, "reap_deliveries": 1000})], 0)
+            if got != "launched":
+                return self.finding(f"launch of {name}: {fields}")
+            for n in range(1, 4):
+                yield from self.call(self.operator, "guest", [1, n, n], fields["root"], "bump", [])
+            damage(fields["bootstrap"])
+            yield from self.call(self.operator, "guest", [1, 4, 4], fields["root"], "bump", [])
+            yield self.operator.ask("cluster_rm", cluster=fields["cluster"])
+        self.tasks.start(task())
+
     def beside(self, kind, every):
         """Starts a task of KIND unless one runs, and not more often than that."""
         now = time.monotonic()
