@@ -6,14 +6,14 @@ import time
 
 from damage import checkpoints, damage, newest_of
 
-WEIGHTS = (("worker", 40), ("label", 25), ("host", 10), ("broker", 13), ("zygote", 4), ("agent", 2), ("several", 5), ("all", 1))
+WEIGHTS = (("worker", 40), ("label", 25), ("host", 10), ("broker", 13), ("zygote", 4), ("agent", 2), ("several", 10), ("all", 1))
 # What to do so that a label is passed; every process passes the labels of its work by itself.
 STARTS = {
     "broker": ("broker_locked", "broker_loaded", "broker_recovered", "broker_open", "broker_stepped_hello",
                "broker_sends_welcome", "broker_stepped_attach", "broker_sends_attached", "broker_sends_vat_new",
                "vathost_took_vat_new", "vathost_took_attached", "vathost_said_hello", "vathost_welcomed",
                "vathost_session_new", "vathost_session_saved", "worker_said_again"),
-    "host": ("vathost_locked", "vathost_crew", "zygote_golden", "vathost_starts_worker"),
+    "host": ("worker_ends", "vathost_locked", "vathost_crew", "zygote_golden", "vathost_starts_worker"),
     "absence": ("broker_stepped_gone",),
     "zygote": ("vathost_crew_gone",),
     "agent": ("agent_began", "broker_agent_started"),
@@ -30,7 +30,7 @@ STARTS = {
     "copy": ("broker_stepped_ready", "broker_stepped_mirrored", "broker_sends_ask", "broker_sends_get",
              "vathost_took_copy", "vathost_tells_ready", "vathost_copy_fetched"),
     "drain": ("broker_stepped_change",),
-    "orderly": ("vathost_asked_last", "worker_ends"),
+    "orderly": ("vathost_asked_last",),
     "backup": ("broker_backup_begun", "broker_backup_copied", "broker_backup_whole", "broker_backup_named"),
     "older": ("worker_heap_older", "worker_went_back"),
     "young": ("worker_emptied",),
@@ -81,7 +81,7 @@ class Killer:
             found = cluster.agents()
             return [("agent", found[0], 0)] if found else []
         if kind == "several":
-            kinds = self.rng.choices(("worker", "worker", "host", "broker", "zygote"), k=self.rng.randrange(2, 5))
+            kinds = self.rng.choices(("worker", "worker", "worker", "host", "broker", "zygote"), k=self.rng.randrange(2, 6))
             return [victim for each in kinds for victim in self.victims(each)]
         if kind == "all":
             return [(process.name, process.pid, 0) for process in cluster.processes[1:]] + [

@@ -408,7 +408,7 @@ class Workload:
             return
         for kind, every in BESIDE.items():
             if kind not in self.without:
-                self.beside(kind, max(every, self.pace))
+                self.beside(kind, every * max(1.0, self.pace / PACE))
         for session in self.clients:
             while session.client.greeted and len(session.futures) < self.width:
                 if self.pace and time.monotonic() < self.next_at.get(session, 0):
@@ -465,4 +465,5 @@ class Workload:
         self.history.write("reference", digests=digests)
 
 
+PACE = 0.05  # seconds between two operations of a client, in the mean
 OP = object()  # stands for the operation's own name among its arguments
