@@ -18,6 +18,7 @@ export const buildRootObject = (_vatPowers, _parameters, baggage) => {
     make: (from, to) => {
       for (let i = from; i < to; i += 1) counters.init(i, makeCounter(`counter ${i}`));
     },
+    incr: i => counters.get(i).incr(),
     hold: (from, to) => {
       for (let i = from; i < to; i += 1) held.set(`key ${i}`, { i, text: `the text of entry ${i}`, list: [i, `${i * 7}`, i * 0.5] });
     },
