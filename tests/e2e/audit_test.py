@@ -91,6 +91,13 @@ class Audit(YardTest):
             changed = subprocess.run([tool, self.db, statement], capture_output=True, text=True, check=True)
             self.assertGreater(int(changed.stdout), 0, statement)
 
+    def flip(self, at):
+        with open(self.db, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 16]))
+
     def refused(self, *expected):
         """A broker does not start and says the first finding; the offline audit says them all."""
         state = os.path.dirname(self.db)
@@ -137,6 +144,21 @@ class Audit(YardTest):
                     "UPDATE counter SET value = 2 WHERE name = 'next_vat'")
         self.refused(("K3", "object ko2.1: exported by v2, should be by its owner v0 (0: nobody)"),
                      ("K45", "vat v3: the last number given is 2, should be at least its own"))
+
+        # A bit of a page that a start reads: the first one, and the root of a table.
+        db = sqlite3.connect(f"file:{self.db}?immutable=1", uri=True)
+        (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'vat'").fetchone()
+        db.close()
+        for page in (1, root):
+            self.flip((page - 1) * 4096 + 4000)
+            broker = self.yard.start("--state", os.path.dirname(self.db), program="vatbroker")
+            err = broker.communicate(timeout=30)[1]
+            self.assertEqual(DAMAGED, broker.returncode, err)
+            self.assertIn(f"page {page} of {self.db}", err)
+            result = self.yard.ctl("db", "audit", "--state", self.yard.home)
+            self.assertExit(DAMAGED, result)
+            self.assertIn("E5005", result.err)
+            shutil.copy(self.saved, self.db)
 
         # Whole again, it starts, and nothing was lost.
         self.assertExit(0, self.yard.ctl("db", "audit", "--state", self.yard.home))
