@@ -89,6 +89,28 @@ class Disk(YardTest):
         self.end()
 
 
+    def test_a_start_without_room(self):
+        """A broker that was killed on a full disk starts, waits for room, and everything is there."""
+        self.begin()
+        before = self.incr()
+        self.leave(0)
+        self.yard.kill(self.yard.processes())
+        self.assertTrue(self.yard.gone())
+        broker = self.yard.start("--state", self.state, program="vatbroker")
+        self.assertIn("ready", broker.stdout.readline())
+        endpoint = dict(self.yard.env, VATYARD_ENDPOINT=f"ipc://{self.state}/control.sock")
+        pin = self.yard.start("pin", "ko1.0", env=endpoint)
+        self.assertFalse(wait_for(lambda: pin.poll() is not None, 3), "nothing is answered that is not durable")
+        os.unlink(self.filler)
+        self.assertEqual(pin.wait(20), 0)
+        broker.terminate()
+        self.assertIn("disk_full", broker.communicate(timeout=20)[1])
+        self.yard.ok("up")
+        self.broker = list(self.yard.processes("vatbroker"))
+        self.assertEqual(self.incr(), before + 1)
+        self.end()
+
+
 def enter():
     """Starts this program again where it may mount; or says that it cannot."""
     for flags in ("-m", "-rm"):
