@@ -387,7 +387,7 @@ static bool load_request(kernel_t *k, const row_request_t *row)
     request->id = id;
     request->row.seq = row->seq;
     if (row->reply.len) request->reply = blob_new(row->reply.at, row->reply.len);
-    request_add(k, request);
+    request_load(k, request);
     return true;
 }
 
@@ -501,6 +501,7 @@ err_t kernel_loaded(kernel_t *k, const uint8_t entropy[32])
         touch(k, &k->counters[COUNTER_kernel_lo].head);
     }
     count_up(k, COUNTER_epoch);
+    requests_loaded(k);
     link_holds(k);
     link_deciders(k);
     bool good = true;

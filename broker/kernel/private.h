@@ -323,7 +323,9 @@ void reply_done(kernel_t *k, uint32_t client, id128_t request);
 bool request_repeated(kernel_t *k, uint32_t client, id128_t id);
 request_t *request_find(const kernel_t *k, id128_t id);
 void request_pending(kernel_t *k, id128_t id);
-void request_add(kernel_t *k, request_t *request);
+void request_load(kernel_t *k, request_t *request);
+/* All of them are here: their order of age is made. */
+void requests_loaded(kernel_t *k);
 void request_free(request_t *request);
 
 /* ---- list.c ---- */

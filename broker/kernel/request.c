@@ -19,20 +19,50 @@ request_t *request_find(const kernel_t *k, id128_t id)
     return at;
 }
 
-/* Puts REQUEST, whose id and seq are set, into the index and behind the youngest. */
-void request_add(kernel_t *k, request_t *request)
+static void request_index(kernel_t *k, request_t *request)
 {
     request->same = map_get(&k->requests, fold(request->id));
     map_put(&k->requests, fold(request->id), request);
     if (request->row.seq > k->next_request) k->next_request = request->row.seq;
-
-    request_t **at = &k->request_head;
-    if (k->request_tail && k->request_tail->row.seq < request->row.seq) at = &k->request_tail->next;
-    while (*at && (*at)->row.seq < request->row.seq) at = &(*at)->next;
-    request->next = *at;
-    *at = request;
-    if (!request->next) k->request_tail = request;
     k->request_count++;
+}
+
+/* Puts REQUEST, whose id and seq are set, into the index and behind the youngest. */
+static void request_add(kernel_t *k, request_t *request)
+{
+    request_index(k, request);
+    if (k->request_tail)
+        k->request_tail->next = request;
+    else
+        k->request_head = request;
+    k->request_tail = request;
+}
+
+/* Rows come in the order of their ids, which are random. */
+void request_load(kernel_t *k, request_t *request)
+{
+    request_index(k, request);
+    request->next = k->request_head;
+    k->request_head = request;
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const request_t *const *left = a, *const *right = b;
+    return (*left)->row.seq < (*right)->row.seq ? -1 : (*left)->row.seq > (*right)->row.seq;
+}
+
+void requests_loaded(kernel_t *k)
+{
+    size_t count = 0;
+    request_t **all = take((k->request_count + 1) * sizeof *all);
+    for (request_t *request = k->request_head; request; request = request->next)
+        all[count++] = request;
+    qsort(all, count, sizeof(request_t *), by_age);
+    for (size_t i = 0; i < count; i++) all[i]->next = i + 1 < count ? all[i + 1] : NULL;
+    k->request_head = count ? all[0] : NULL;
+    k->request_tail = count ? all[count - 1] : NULL;
+    free(all);
 }
 
 void request_free(request_t *request)

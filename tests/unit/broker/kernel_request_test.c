@@ -373,3 +373,34 @@ Test(request, console_lines_of_any_level_and_source)
     cr_expect_eq(rig_counter(rig, "vats"), 2);
     buf_clear(&lines);
 }
+
+/* Rows come in the order of their ids, which says nothing of their age; each is put in its place at a cost that
+ * does not grow with their number. */
+Test(request, records_are_loaded_in_any_order, .timeout = 30)
+{
+    enum { PRIME = 99991 }; /* so that n * 7919 % PRIME is every number once */
+    static const uint8_t entropy[32] = {1};
+    kernel_t *kernel = kernel_new();
+    buf_t done = buf_of(64);
+    cr_assert_eq(msg_encode(TAG_done, &(msg_done_t){{{0}}}, &done), ERR_OK);
+    for (uint32_t n = 0; n < PRIME; n++) {
+        id128_t id = numbered(n);
+        row_t row = {.table = ROW_request};
+        row.body.request = (row_request_t){.id = {id.b, sizeof id.b},
+                                           .seq = 1 + (uint64_t)n * 7919 % PRIME,
+                                           .reply = {done.at, done.len}};
+        cr_assert_eq(kernel_load(kernel, &row), ERR_OK);
+    }
+    cr_assert_eq(kernel_loaded(kernel, entropy), ERR_OK);
+
+    rows_gone = 0;
+    for (uint32_t n = 0; n < REQUESTS_KEPT_MAX - PRIME + 1; n++)
+        kill_directly(kernel, numbered(PRIME + n));
+    kernel_flush(kernel, count_row, NULL);
+    cr_expect_eq(rows_gone, 1);
+    kill_directly(kernel, numbered(0)); /* whose seq was 1: it is forgotten, and so done again */
+    kernel_flush(kernel, count_row, NULL);
+    cr_expect_eq(rows_gone, 2);
+    kernel_destroy(&kernel);
+    buf_clear(&done);
+}
