@@ -176,7 +176,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_kill: worker_kill(self, worker); return;
     case FAULT_checkpoint: worker_checkpoint(self, worker); return;
     case FAULT_sleep: worker_sleepy(self, worker); return;
-    case FAULT_damage: worker_damage(self, worker); return;
+    case FAULT_damage: worker_damage(self, worker, once_in(chance, 2)); return;
     case FAULT_regress: worker_regress(self, worker); return;
     case FAULT_host: host_restart(self, worker->host, chance); return;
     case FAULT_loss: do_lose(self, roll(chance, self->config.hosts), chance); return;

@@ -281,7 +281,7 @@ void worker_remove(worker_t *worker);
 void worker_kill(sim_t *self, worker_t *worker);
 void worker_checkpoint(sim_t *self, worker_t *worker);
 void worker_sleepy(sim_t *self, worker_t *worker);
-void worker_damage(sim_t *self, worker_t *worker);
+void worker_damage(sim_t *self, worker_t *worker, bool both);
 void worker_regress(sim_t *self, worker_t *worker);
 
 /* copies.c */

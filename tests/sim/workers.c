@@ -240,12 +240,18 @@ void worker_sleepy(sim_t *self, worker_t *worker)
     report(self, worker, true);
 }
 
-/* The newest heap on its disk cannot be read any more. */
-void worker_damage(sim_t *self, worker_t *worker)
+/* The newest heap on its disk cannot be read any more; nor can the one before, when the log has all: a vat
+ * that has nothing but its baggage is no model vat. */
+void worker_damage(sim_t *self, worker_t *worker, bool both)
 {
-    checkpoint_t older;
+    checkpoint_t newest, older;
+    const row_vat_t *row = vat_row(self, worker->number);
     if (!worker->store || worker->opened == OPENED_OLDER) return;
-    if (worker->store->read(worker->store, CHECKPOINT_OLDER, &older) || !older.d) return;
+    if (worker->store->read(worker->store, CHECKPOINT_NEWEST, &newest) || !newest.d) return;
+    if (worker->store->read(worker->store, CHECKPOINT_OLDER, &older)) return;
+    both = both && row && row->safe == 0 && worker->store->oldest(worker->store) == 0;
+    if (!both && !older.d) return;
+    if (both && older.d) memstore_damage(worker->store, CHECKPOINT_OLDER);
     sim_log(self, "the newest heap of v%u is damaged", worker->number);
     memstore_damage(worker->store, CHECKPOINT_NEWEST);
     worker_kill(self, worker);
@@ -305,6 +311,17 @@ static void on_vat_new(sim_t *self, unsigned host, const msg_vat_new_t *msg)
 static void on_attached(sim_t *self, worker_t *worker, const msg_attached_t *msg)
 {
     if (worker->attached || !id_same(msg->nonce, worker->nonce)) return;
+    if (worker->opened == OPENED_HEAPLESS) {
+        enum { FROM_NOTHING = 1 };
+        if (msg->again != FROM_NOTHING)
+            sim_fail(self, "C4", "v%u has no heap, and is not told to begin again", worker->number);
+        if (supervisor_empty(worker->supervisor)) sim_fail(self, "C4", "it cannot begin again");
+        forget_results(worker, UINT64_MAX);
+        worker->applied = 0;
+        worker->opened = OPENED_NOTHING;
+    } else if (msg->again) {
+        sim_fail(self, "C4", "v%u has a heap, and is told to begin again", worker->number);
+    }
     worker->attached = true;
     worker->run = msg->run;
     if (msg->applied > worker->applied) worker->applied = msg->applied;
