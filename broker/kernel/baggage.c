@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 /* ---- what is in flight goes back ---- */
 
@@ -203,7 +204,7 @@ uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg)
     if (vat->row.safe == 0) {
         checkpoint_is(k, vat, 0, (hash_t){{0}});
         tell(k, vat, d, "it runs its log again from the beginning");
-        return ATTACHED_FROM_NOTHING;
+        return PLANTED(heap_taken_for_whole) ? ATTACHED_GO_ON : ATTACHED_FROM_NOTHING;
     }
     if (msg->last != d || !stands_on(vat, d)) {
         char why[160];

@@ -9,6 +9,7 @@
 
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
+#include "wire/base/planted.h"
 
 /* ---- chains ---- */
 
@@ -34,7 +35,8 @@ bool checkpoint_chain_at(const kernel_t *k, const kvat_t *vat, uint64_t d, hash_
 uint64_t superfluous(const kernel_t *k, const kvat_t *vat)
 {
     const row_vat_t *row = &vat->row;
-    uint64_t d = row->oldest < row->applied ? row->oldest : row->applied;
+    uint64_t oldest = PLANTED(trims_to_newest) ? row->checkpoint : row->oldest;
+    uint64_t d = oldest < row->applied || PLANTED(trims_unapplied) ? oldest : row->applied;
     return mirror_lets_trim(k, vat, &d) && d > row->safe ? d : row->safe;
 }
 
@@ -134,7 +136,7 @@ bool checkpoint_agrees(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, hash_t
 {
     char why[200];
     const row_vat_t *row = &vat->row;
-    if (msg->last < row->safe || msg->checkpoint < row->safe) {
+    if (!PLANTED(regress_unnoticed) && (msg->last < row->safe || msg->checkpoint < row->safe)) {
         uint64_t d = msg->last < row->safe ? msg->last : msg->checkpoint;
         snprintf(why, sizeof why,
                  "its host has the vat's state as of delivery %" PRIu64
@@ -186,9 +188,10 @@ static void sleep_if_idle(kernel_t *k, kvat_t *vat, uint64_t d)
 {
     const row_vat_t *row = &vat->row;
     bool idle = d == row->applied && row->applied == row->assigned && !vat->queue.head;
+    if (PLANTED(sleeps_with_work)) idle = true;
     if (!idle || row->state != VAT_RUNNING || row->moving || vat->ship || vat->makes) return;
     msg_sleep_t msg = {vat->id, row->inc, row->pgen, row->run};
-    vat->attached = vat->asked = false;
+    if (!PLANTED(sleeper_not_woken)) vat->attached = vat->asked = false;
     send_host(k, row->host, TAG_sleep, &msg);
 }
 

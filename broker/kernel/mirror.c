@@ -8,6 +8,7 @@
 
 #include "broker/kernel/private.h"
 #include "wire/base/hash.h"
+#include "wire/base/planted.h"
 
 /* Vats that ship at a time for a backup: each takes its host a moment, and the broker a file. */
 enum { BACKUP_SHIPS_MAX = 16 };
@@ -182,7 +183,8 @@ void on_mirrored(kernel_t *k, const input_t *input)
     mirror->hash = copy->hash;
     mirror->unsure = copy->d > vat->row.applied;
     touch(k, &mirror->head);
-    if (!same_copy(&before, copy)) discard(k, vat->id, before);
+    if (!same_copy(&before, copy))
+        discard(k, vat->id, PLANTED(wrong_copy_discarded) ? *copy : before);
 
     msg_checkpoint_get_t got = {vat->id, copy->pgen, copy->d, copy->bytes};
     send_host(k, vat->row.host, TAG_checkpoint_get, &got);
@@ -215,6 +217,7 @@ bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most)
         return false; /* a copy is on its way, of nobody knows which delivery */
     bool kept = vat->row.mirror || k->backup.here || vat->row.moving;
     if (!kept) return true;
+    if (PLANTED(trims_past_mirror)) return true;
     uint64_t d = vat->mirror ? vat->mirror->row.d : vat->row.safe;
     if (d < *most) *most = d;
     return true;

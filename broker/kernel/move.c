@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 /* Vats of one host that move at a time while it is drained. */
 enum { DRAIN_MOVES_MAX = 16 };
@@ -25,7 +26,7 @@ static void place(kernel_t *k, kvat_t *vat, khost_t *to)
     must(placeable(vat));
     khost_t *from = host_find(k, vat->row.host);
     msg_vat_end_t end = {vat->id, vat->row.inc, vat->row.pgen};
-    send_host(k, vat->row.host, TAG_vat_end, &end);
+    if (!PLANTED(old_place_untold)) send_host(k, vat->row.host, TAG_vat_end, &end);
     vat_counted(k, vat, false);
     vat->row.host = to->row.host;
     vat->row.pgen++;
@@ -35,7 +36,8 @@ static void place(kernel_t *k, kvat_t *vat, khost_t *to)
 
     /* What the old place could start from says nothing about the new one. */
     static const hash_t none;
-    checkpoint_is(k, vat, vat->mirror ? vat->mirror->row.d : 0, vat->mirror ? vat->mirror->chain : none);
+    checkpoint_is(k, vat, vat->mirror ? vat->mirror->row.d : 0,
+                  vat->mirror ? vat->mirror->chain : none);
     touch(k, &vat->head);
     checkpoint_look(k, vat);
     k->hosts_check = true;
@@ -217,6 +219,7 @@ static void bring_back(kernel_t *k, kvat_t *vat, khost_t *gone)
 void vats_bring_back(kernel_t *k, khost_t *host)
 {
     size_t count;
+    if (PLANTED(lost_vats_stay)) return;
     uint64_t *vats = map_sorted(&k->vats, &count);
     for (size_t i = 0; i < count; i++) {
         kvat_t *vat = vat_find(k, vats[i]);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/private.h"
+#include "wire/base/planted.h"
 
 /* ---- what deliveries in flight mention ---- */
 
@@ -72,6 +73,7 @@ void held_again(kernel_t *k, held_t *held, uint64_t d, bool forgot)
 {
     uint64_t next = mentioned_behind(k, held->vat, kref_of(held->row.kref), d);
     if (!next) return;
+    if (PLANTED(let_go_is_not_given)) return;
     if (forgot) held->row.since_d = next;
     held->row.raised_d = next;
     touch(k, &held->head);
@@ -141,10 +143,10 @@ static void give_up(kernel_t *k, kvat_t *vat, log_t *log, const msg_result_t *ms
     cause_t cause = log_cause(vat, log);
     kref_t result = result_of(log);
     crank_said(k, vat, log, msg);
-    log_applied(k, vat, msg, LOG_FAILED);
+    log_applied(k, vat, msg, PLANTED(given_up_runs_again) ? LOG_OK : LOG_FAILED);
     engine_ended(k, vat, here);
-    give_back(k, vat, log);
-    if (!kref_none(result)) {
+    if (!PLANTED(given_up_gives)) give_back(k, vat, log);
+    if (!kref_none(result) && !PLANTED(given_up_unanswered)) {
         AUTO(value) why = value_error(k, "CRANK_FAILED", "the delivery was given up: ", text_of(err_text(error)));
         promise_settle(k, promise_find(k, result), true, why, cause);
     }

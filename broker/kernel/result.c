@@ -223,7 +223,8 @@ static void repeated(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
 void on_result(kernel_t *k, host_t from, const msg_result_t *msg)
 {
     kvat_t *vat = vat_speaker(k, from.n, msg->vat, msg->pgen, msg->run);
-    if (!vat || msg->d == 0 || msg->d > vat->row.applied + 1) return;
+    if (!vat || msg->d == 0) return;
+    if (msg->d > vat->row.applied + 1 && !PLANTED(gap_accepted)) return;
     if (msg->d <= vat->row.applied && !(PLANTED(result_applied_again) && vat->log)) {
         repeated(k, vat, msg);
         return;

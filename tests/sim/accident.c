@@ -111,6 +111,11 @@ static void do_move(sim_t *self, unsigned vat, unsigned host, chance_t *chance)
     if (started(self, vat)) client_ask(self, TAG_move, &move, REQUEST_OTHER);
 }
 
+static void do_checkpoint(sim_t *self, unsigned vat, chance_t *chance)
+{
+    msg_checkpoint_make_t make = {client_request(self), {vat}, roll(chance, 2)};
+    if (started(self, vat)) client_ask(self, TAG_checkpoint_make, &make, REQUEST_OTHER);
+}
 
 /* One at most, and not the last that vats may go to. */
 static void do_lose(sim_t *self, unsigned host, chance_t *chance)
@@ -180,6 +185,7 @@ void accident(sim_t *self, chance_t *chance)
     case FAULT_regress: worker_regress(self, worker); return;
     case FAULT_host: host_restart(self, worker->host, chance); return;
     case FAULT_loss: do_lose(self, roll(chance, self->config.hosts), chance); return;
+    case FAULT_mirror: do_checkpoint(self, vat, chance); return;
     case FAULT_move: do_move(self, vat, roll(chance, self->config.hosts), chance); return;
 
     case FAULT_broker: broker_restart(self, chance); return;

@@ -25,6 +25,10 @@ static void store_row(void *context, const row_t *row)
                    : row->table == ROW_vat ? row->body.vat.vat
                                            : 0;
     if (vat <= VATS_MAX) self->touched[vat] = true;
+    if (row->table == ROW_mirror && !row->gone) {
+        const vat_config_t *role = self->roles[row->body.mirror.vat];
+        if (role && role->mirror) self->mirrored[row->body.mirror.vat] = true;
+    }
     if (row->table != ROW_vat || row->gone) return;
     must(vat <= VATS_MAX);
     if (vat > self->top) self->top = (unsigned)vat;

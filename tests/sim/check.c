@@ -22,6 +22,9 @@ void check_vats(sim_t *self)
                      row->reason.at);
         if (row->state == STATE_TERMINATED && !self->over[v])
             sim_fail(self, "L2", "v%u ended, and nobody said so", v);
+        if (row->state == STATE_TERMINATED && row->error == ERR_VAT_NOT_MIRRORED &&
+            self->mirrored[v])
+            sim_fail(self, "C5", "v%u was copied, and is not brought back", v);
         bool ends = self->roles[v]->rude || self->lied[v];
         if (row->state == STATE_TERMINATED && row->error == ERR_VAT_ILLEGAL && !ends)
             sim_fail(self, "L3", "v%u, which is honest, ended: %.*s", v, (int)row->reason.len,

@@ -161,8 +161,8 @@ static bool may_forge(sim_t *self, unsigned host, unsigned vat, bin_t frame)
         return false;
     const msg_result_t *result = &msg.body.result;
     const row_vat_t *row = vat_row(self, vat);
-    bool next = row && row->state < 2 && result->d == row->applied + 1 &&
-                result->run == row->run && result->pgen == row->pgen;
+    bool next = row && row->state < 2 && result->d == row->applied + 1 && result->run == row->run &&
+                result->pgen == row->pgen;
     msg_clear(&msg);
     return next && self->hosts[host].routed == self->hosts[host].session &&
            self->workers[host][vat].attached;

@@ -74,8 +74,8 @@ typedef struct {
     uint64_t rows, every; /* run since the checkpoint; and how many until the next */
     id128_t nonce;
     bool mirror, owes; /* owes: a copy that was asked for when there was nothing to copy */
-    bool guest;  /* its host was told of it, and not of its end */
-    bool broken; /* its bundle does not start */
+    bool guest;        /* its host was told of it, and not of its end */
+    bool broken;       /* its bundle does not start */
     bool attached, ended;
     kept_t kept[KEPT_MAX];
     unsigned kept_count;
@@ -172,6 +172,8 @@ struct sim {
     kept_copy_t copies[COPIES_MAX];             /* at the broker */
     unsigned copy_count;
     pull_t pulls[VATS_MAX + 1];
+    bool mirrored[VATS_MAX +
+                  1]; /* the broker had a copy of this vat, whose checkpoints are all copied */
     uint64_t copied;
     vatstore_t *backups[HOSTS_MAX][VATS_MAX + 1]; /* what somebody kept of a host's disk */
     worker_t workers[HOSTS_MAX][VATS_MAX + 1];    /* by vat number */

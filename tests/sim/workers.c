@@ -8,6 +8,7 @@
 #include "tests/sim/own.h"
 #include "tests/support/memstore.h"
 #include "wire/base/must.h"
+#include "wire/base/planted.h"
 
 /* ---- workers ---- */
 
@@ -100,7 +101,7 @@ void worker_attach(sim_t *self, worker_t *worker)
 static void write_kept(const worker_t *worker, buf_t *ret)
 {
     *ret = buf_of(1 << 20);
-    for (unsigned i = 0; i < worker->kept_count; i++) {
+    for (unsigned i = 0; i < worker->kept_count && !PLANTED(results_not_saved); i++) {
         bin_t frame = blob_bin(worker->kept[i].frame);
         must(!buf_add(ret, &worker->kept[i].d, sizeof worker->kept[i].d));
         must(!buf_add(ret, &frame.len, sizeof frame.len));
@@ -209,7 +210,7 @@ static void save(sim_t *self, worker_t *worker)
     if (err) sim_fail(self, "C1", "v%u makes no checkpoint: %s", worker->number, err_name(err));
     sim_log(self, "v%u: checkpoint at %" PRIu64, worker->number,
             supervisor_last(worker->supervisor));
-    worker->saved_chain = supervisor_chain(worker->supervisor);
+    if (!PLANTED(reports_old_chain)) worker->saved_chain = supervisor_chain(worker->supervisor);
     worker->opened = OPENED_NEWEST;
     worker->rows = 0;
 }
@@ -373,6 +374,7 @@ static void keep_result(sim_t *self, worker_t *worker, const crank_t *crank)
         sim_fail(self, "D2", "v%u keeps %u results that nobody applies", worker->number, KEPT_MAX);
     worker->kept[worker->kept_count++] = (kept_t){crank->d, sim_encode(self, TAG_result, &result)};
     tell_result(self, worker, &worker->kept[worker->kept_count - 1]);
+    if (PLANTED(forgets_what_it_said)) forget_results(worker, UINT64_MAX);
 }
 
 static void lose(sim_t *self, worker_t *worker, uint64_t d)
@@ -416,7 +418,7 @@ static void on_deliver(sim_t *self, worker_t *worker, const msg_deliver_t *deliv
             if (worker->kept[i].d == deliver->d) tell_result(self, worker, &worker->kept[i]);
         return;
     }
-    if (deliver->d != last + 1 || worker->ended) return;
+    if ((deliver->d != last + 1 && !PLANTED(gap_run)) || worker->ended) return;
     if (deliver->verdict == 0 && self->lose[worker->number]) {
         self->lose[worker->number]--;
         lose(self, worker, deliver->d);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "wire/base/must.h"
+#include "wire/base/planted.h"
 #include "wire/base/own.h"
 
 typedef struct entry entry_t;
@@ -175,7 +176,8 @@ err_t clist_load(clist_t *self)
     if (!err)
         err = load_counter(self, "import_promise", IMPORT_PROMISE_FIRST, &next->import_promise);
     if (!err) err = load_counter(self, "export_object", 1, &next->export_object);
-    if (!err) err = load_counter(self, "export_promise", 1, &next->export_promise);
+    if (!err && !PLANTED(sup_counter_forgotten))
+        err = load_counter(self, "export_promise", 1, &next->export_promise);
     if (!err) err = load_counter(self, "abandoned", 0, &next->abandoned);
     return err;
 }
