@@ -269,6 +269,12 @@ static bool crank_runs(const kcluster_t *cluster)
     return false;
 }
 
+/* Would VAT, which has a crank in flight and is in quarantine, run it beside another's of its serial cluster? */
+bool serial_elsewhere(const kvat_t *vat)
+{
+    return vat->cluster && vat->cluster->row.serial && vat->log && crank_runs(vat->cluster);
+}
+
 /* What a vat would take next: GC and reap come before the queue, unless they may wait. */
 typedef enum { NEXT_GC, NEXT_REAP, NEXT_HEAD, NEXT_NOTHING } next_t;
 

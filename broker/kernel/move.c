@@ -99,7 +99,7 @@ void move_mirrored(kernel_t *k, kvat_t *vat)
 static bool revivable(const kvat_t *vat)
 {
     err_t error = (err_t)vat->row.error;
-    return vat->row.state == VAT_QUARANTINED && placeable(vat) &&
+    return vat->row.state == VAT_QUARANTINED && placeable(vat) && !serial_elsewhere(vat) &&
            (error == ERR_VAT_REGRESSED || error == ERR_VAT_FORKED || error == ERR_HEAP_LOST);
 }
 

@@ -267,6 +267,7 @@ void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body);
 void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry);
 uint64_t stamp(const kernel_t *k, const kvat_t *vat);
 void assign_all(kernel_t *k);
+bool serial_elsewhere(const kvat_t *vat);
 void serial_next(kernel_t *k, kcluster_t *cluster);
 void deliver(kernel_t *k, const kvat_t *vat, const log_t *log);
 

@@ -171,6 +171,8 @@ static bool may_forge(sim_t *self, unsigned host, unsigned vat, bin_t frame)
 /* The vat must end by it. */
 static void tell_lie(sim_t *self, unsigned host, unsigned vat, blob_t *lie, bool diverged)
 {
+    const row_vat_t *before = vat_row(self, vat);
+    uint64_t d = before ? before->applied + 1 : 1;
     sim_log(self, "v%u lies", vat);
     self->lied[vat] = true;
     self->diverged[vat] = diverged;
@@ -179,7 +181,8 @@ static void tell_lie(sim_t *self, unsigned host, unsigned vat, blob_t *lie, bool
     broker_commit(self);
     self->liar = 0;
     const row_vat_t *row = vat_row(self, vat);
-    if (diverged && row && row->state == 3) return;
+    bool applied = row && row->applied >= d;
+    if (diverged && !applied) return; /* in quarantine, or brought back from a copy already */
     if (row && row->state != 2) sim_fail(self, "L1", "a lie of v%u is taken for a crank", vat);
 }
 
