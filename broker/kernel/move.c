@@ -107,7 +107,7 @@ static bool revivable(const kvat_t *vat)
 static err_t against(const kvat_t *vat, const khost_t *from, const khost_t *to, const char **why)
 {
     *why = "";
-    if (vat->row.moving) *why = "it is being moved";
+    if (vat->row.moving && !arriving(vat)) *why = "it is being moved";
     if (vat->row.state == VAT_STARTING) *why = "it is starting";
     if (**why) return ERR_VAT_BUSY;
     if (!to) *why = "no other host is ready that has the same engine";
@@ -159,6 +159,7 @@ void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg)
         why = "it is in quarantine";
     }
     if (!err) {
+        move_fail(k, vat, ERR_MOVE_FAILED, "it is moved on");
         /* The answer may come within this step. */
         request_pending(k, msg->request);
         vat->move_client = client;

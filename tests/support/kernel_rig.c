@@ -53,7 +53,7 @@ struct rig {
     effects_t effects;
     uint64_t steps;
     uint64_t host_loss_us;
-    bool adopts;
+    bool adopts, deaf;
     file_t *files, *pulls;
     size_t file_count, pull_count;
 };
@@ -291,6 +291,7 @@ static void on_host_effect(rig_t *self, const effect_t *effect)
 {
     letter_t *letter = letter_new(self, effect);
     self->frames[letter->msg.tag & 255]++;
+    if (self->deaf) return;
     switch (letter->msg.tag) {
     case TAG_vat_new: on_new(self, letter); return;
     case TAG_sleep: on_sleep(self, &letter->msg.body.sleep); return;
@@ -843,6 +844,8 @@ void rig_restart(rig_t *self, bool replay)
     }
     free(vats);
 }
+
+void rig_hosts_deaf(rig_t *self, bool deaf) { self->deaf = deaf; }
 
 void rig_adopt(rig_t *self)
 {

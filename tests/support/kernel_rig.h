@@ -104,6 +104,8 @@ void rig_pulled_as(rig_t *self, hash_t chain);
 void rig_unpulled(rig_t *self, err_t err);
 /* The shell's answer to EFFECT_BACKUP, of which rig_host_frames(rig, 0) says how many there were. */
 void rig_backed_up(rig_t *self, err_t err);
+/* Hosts do nothing about what they are told, from now on or no more. */
+void rig_hosts_deaf(rig_t *self, bool deaf);
 /* What the host was told last by VAT_END, VAT_NEW, ...: how many frames of TAG so far. */
 size_t rig_host_frames(const rig_t *self, msg_tag_t tag);
 size_t rig_rows(const rig_t *self, row_table_t table);

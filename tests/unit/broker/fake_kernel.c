@@ -8,6 +8,8 @@
 unsigned fake_inputs[INPUT_BACKED_UP + 1], fake_watched;
 uint64_t fake_wake_us = UINT64_MAX;
 bool fake_damaged;
+size_t fake_copy_count;
+fake_copy_t fake_copies[FAKE_COPIES_MAX];
 const char *fake_globals = "";
 char fake_name[NAME_BYTES_MAX + 1];
 
@@ -223,5 +225,6 @@ bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret)
 
 void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context)
 {
-    (void)self, (void)visit, (void)context;
+    (void)self;
+    for (size_t i = 0; i < fake_copy_count; i++) visit(context, fake_copies[i].vat, &fake_copies[i].copy);
 }

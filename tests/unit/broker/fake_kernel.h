@@ -21,3 +21,12 @@ extern const char *fake_globals;
 
 /* What kernel_watched() was told last. */
 extern unsigned fake_watched;
+
+/* What kernel_copies() visits. */
+enum { FAKE_COPIES_MAX = 8 };
+typedef struct {
+    vat_t vat;
+    copy_t copy;
+} fake_copy_t;
+extern fake_copy_t fake_copies[FAKE_COPIES_MAX];
+extern size_t fake_copy_count;

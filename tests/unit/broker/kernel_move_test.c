@@ -474,6 +474,26 @@ Test(move, a_vat_that_is_mirrored_moves_with_the_copy_that_is_here)
     runs(1, 1);
 }
 
+/* The new host went away before a worker of it attached: the vat moves on. */
+Test(move, a_vat_that_never_arrives_moves_on)
+{
+    runs(1, 3);
+    cr_expect_null(move(1, 2));
+    rig_ready(rig, 1);
+    rig_hosts_deaf(rig, true);
+    rig_pulled(rig);
+    cr_expect_eq(host_of(1), 2);
+    cr_expect_null(rig_reply(rig, 1));
+    rig_hosts_deaf(rig, false);
+    rig_host_gone(rig, 2);
+    msg_move_t on = {rig_id(rig), {1}, {1}};
+    rig_ask_from(rig, 2, TAG_move, &on);
+    expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, "it is moved on");
+    expect_done(rig_reply(rig, 2));
+    cr_expect_eq(host_of(1), 1);
+    runs(1, 2);
+}
+
 /* A move may be called back. */
 Test(move, a_vat_is_told_to_stay)
 {
