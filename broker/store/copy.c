@@ -10,15 +10,16 @@
 #include "wire/base/must.h"
 
 struct store_copy {
-    sqlite3 *db;
+    sqlite3 *db, *source;
     sqlite3_backup *backup;
     char why[256], path[PATH_BYTES_MAX + 16];
 };
 
 static err_t failed(store_copy_t *self, int rc)
 {
-    pages_why(self->db, rc, self->why, sizeof self->why);
-    return pages_err(self->db, rc);
+    err_t err = pages_err(self->db, rc);
+    pages_why(err == ERR_STORE_DAMAGED ? self->source : self->db, rc, self->why, sizeof self->why);
+    return err;
 }
 
 err_t store_copy_new(store_t *store, const char *path, store_copy_t **ret)
@@ -26,6 +27,7 @@ err_t store_copy_new(store_t *store, const char *path, store_copy_t **ret)
     store_copy_t *self = calloc(1, sizeof *self);
     must(self);
     *ret = self;
+    self->source = store->db;
     snprintf(self->path, sizeof self->path, "%s", path);
     int rc = pages_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &self->db);
     if (rc != SQLITE_OK) return failed(self, rc);

@@ -242,12 +242,6 @@ err_t store_log_last(store_t *self, vat_t vat, uint64_t *ret)
     return err;
 }
 
-err_t store_copy(store_t *self, const char *path)
-{
-    int rc = pages_copy(self->db, path);
-    return rc == SQLITE_OK ? ERR_OK : store_failed(self, rc);
-}
-
 void store_room(const store_t *self, uint64_t *ret_free, uint64_t *ret_total)
 {
     struct statvfs disk;

@@ -47,12 +47,6 @@ gate_t store_gate(store_t *self);
  * as if there were plenty. */
 void store_room(const store_t *self, uint64_t *ret_free, uint64_t *ret_total);
 
-/* Makes PATH, which must not exist, a consistent copy of everything that is on disk now: whole, synced,
- * mode 0600; store_open() opens it. A record that waits for room is not in it. It takes as long as
- * reading and writing the database once. Fails with STORE, STORE_FULL, STORE_DAMAGED; then there is no
- * PATH. */
-CHECKED err_t store_copy(store_t *self, const char *path);
-
 /* ---- a copy ---- */
 
 /* A copy of the whole database in a file of its own, made piece by piece while the store is in use. */

@@ -379,35 +379,81 @@ Test(store, a_value_of_the_wrong_type_is_damage)
     store_destroy(&store);
 }
 
-Test(store, a_copy_of_a_store_in_use_is_what_was_durable)
+static void commit_log_row(store_t *store, record_t *record, uint64_t d)
+{
+    static uint8_t body[40000]; /* some pages of its own */
+    record_begin(record, 1);
+    row_t row = log_row(1, d);
+    memset(body, (int)d, sizeof body);
+    row.body.log.delivery = (bin_t){body, sizeof body};
+    record_add(record, &row);
+    commit(store, record);
+}
+
+/* What is committed while it is made is in it too, and it has sums of its own. */
+Test(store, a_copy_of_a_store_in_use_is_what_was_durable_at_its_end)
 {
     store_t *store = open_store(0);
+    store_copy_t *copy = NULL;
     record_t record = {.seq = 0};
-    record_begin(&record, 1);
-    row_t row = log_row(1, 1);
-    record_add(&record, &row);
-    commit(store, &record);
-    char copy[128];
-    snprintf(copy, sizeof copy, "%s/copy.db", dir);
-    cr_assert_eq(store_copy(store, copy), ERR_OK, "%s", store_why(store));
-    cr_expect_neq(store_copy(store, copy), ERR_OK, "what is there stays");
-    record_begin(&record, 1);
-    row = log_row(1, 2);
-    record_add(&record, &row);
-    commit(store, &record);
+    char name[128];
+    bool whole = false;
+    for (uint64_t d = 1; d <= 5; d++) commit_log_row(store, &record, d);
+    snprintf(name, sizeof name, "%s/copy.db", dir);
+    cr_assert_eq(store_copy_new(store, name, &copy), ERR_OK, "%s", store_copy_why(copy));
+    for (uint64_t d = 6; !whole; d++) {
+        cr_assert_eq(store_copy_step(copy, 20, &whole), ERR_OK, "%s", store_copy_why(copy));
+        if (!whole && d <= 8) commit_log_row(store, &record, d);
+    }
+    store_copy_destroy(&copy);
+    commit_log_row(store, &record, 9);
     record_clear(&record);
     store_destroy(&store);
 
-    cr_assert_eq(rename(copy, path), 0);
+    cr_assert_eq(rename(name, path), 0);
     store = open_store(0);
     uint64_t seq = 0, last = 0;
     hash_t chain;
     gate_t gate = store_gate(store);
     gate.last(gate.self, &seq, &chain);
-    cr_expect_eq(seq, 1);
     cr_assert_eq(store_log_last(store, (vat_t){1}, &last), ERR_OK);
-    cr_expect_eq(last, 1);
+    cr_expect_eq(seq, 8);
+    cr_expect_eq(last, 8);
     store_destroy(&store);
+    sqlite3 *db = NULL;
+    cr_assert_eq(pages_open(path, SQLITE_OPEN_READWRITE, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "PRAGMA integrity_check", NULL, NULL, NULL), SQLITE_OK);
+    cr_expect(pages_summed(db));
+    sqlite3_close(db);
+}
+
+/* A backup reads what nobody else does, and says which page it is. */
+Test(store, a_copy_of_a_damaged_store_is_refused)
+{
+    store_t *store = open_store(0);
+    record_t record = {.seq = 0};
+    for (uint64_t d = 1; d <= 5; d++) commit_log_row(store, &record, d);
+    record_clear(&record);
+    store_destroy(&store);
+    FILE *file = fopen(path, "r+b");
+    cr_assert_eq(fseek(file, -2000, SEEK_END), 0);
+    int byte = fgetc(file);
+    cr_assert_eq(fseek(file, -2000, SEEK_END), 0);
+    fputc(byte ^ 1, file);
+    fclose(file);
+
+    store = open_store(0);
+    store_copy_t *copy = NULL;
+    char name[128];
+    bool whole = false;
+    snprintf(name, sizeof name, "%s/copy.db", dir);
+    cr_assert_eq(store_copy_new(store, name, &copy), ERR_OK);
+    cr_expect_eq(store_copy_step(copy, 1000, &whole), ERR_STORE_DAMAGED);
+    cr_expect(strstr(store_copy_why(copy), "page "), "%s", store_copy_why(copy));
+    cr_expect_not(whole);
+    store_copy_destroy(&copy);
+    store_destroy(&store);
+    unlink(name);
 }
 
 Test(store, the_database_is_private)
