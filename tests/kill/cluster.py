@@ -117,7 +117,8 @@ class Cluster:
         self.broker = Process(self, "broker", [
             os.path.join(BIN, "vatbroker"), "--state", f"{home}/broker", "--listen", self.listen,
             "--control", f"ipc://{self.control}", *extra])
-        os.makedirs(f"{home}/broker", mode=0o700)
+        self.broker_state = f"{home}/broker"
+        os.makedirs(self.broker_state, mode=0o700)
         self.hosts = [self._host(n + 1) for n in range(hosts)]
         self.broker.start()
         if not wait_for(lambda: os.path.exists(f"{home}/broker/broker.pub"), 20):
@@ -176,6 +177,17 @@ class Cluster:
 
     def agents(self):
         return [pid for pid in children(self.broker.pid) if name_of(pid) == "vatagent"]
+
+    def kill_all(self):
+        """Everything, at once; nothing is started again before the next tend()."""
+        for process in self.processes:
+            self.kill(process.pid)
+        for process in self.processes:
+            if process.child:
+                process.child.wait()
+                process.child = None
+        if not wait_for(lambda: not self.yard.processes(), 20):
+            raise RuntimeError(f"still there: {self.yard.processes()}")
 
     def stop(self, process):
         """An orderly end, and a new start."""

@@ -362,6 +362,12 @@ class Workload:
         self.tally(f"backup {got}", fields)
         shutil.rmtree(path, ignore_errors=True)
 
+    def rest_and_backup(self, path):
+        yield self.operator.ask("quiet", cluster=0)
+        got, fields = yield self.operator.ask("backup", path=path)
+        if got != "done":
+            self.finding(f"backup of a cluster at rest: {fields}")
+
     def tally(self, what, fields):
         why = f": {fields['what']} {fields['why']}" if "error" in fields else ""
         self.done[what] = self.done.get(what, 0) + 1
