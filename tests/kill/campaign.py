@@ -145,7 +145,7 @@ class Campaign:
             self.killer.random()
             if self.rng.random() < 0.5:
                 self.go_on(self.rng.random() * 0.1)
-            if self.rng.random() < 0.3 and not self.recovered():
+            if self.rng.random() < 0.2 and not self.recovered():
                 raise RuntimeError("no recovery")
             if self.rng.random() < 0.05:
                 self.rng.choice(self.work.clients).die()

@@ -41,11 +41,15 @@ def newest_of(folder, vat):
 
 
 def checkpoints(path):
-    """How many heaps are in it; nobody else may have it open. To close it moves its log into it: pages want their sums again."""
+    """How many of its heaps its vat could start from, where the newest is not to be read: 1 or 2; 0 of a copy that came from another host and
+    had no checkpoint here. Nobody else may have it open. To close it moves its log into it: pages want their sums again."""
     with contextlib.closing(sqlite3.connect(path)) as db:
-        count = db.execute("SELECT count(*) FROM checkpoint WHERE length(heap) > 0").fetchone()[0]
+        rows = db.execute("SELECT d, oldest FROM checkpoint WHERE length(heap) > 0 ORDER BY d DESC").fetchall()
+        (pgen,) = db.execute("SELECT value FROM meta WHERE name = CAST('pgen' AS BLOB)").fetchone()
     seal(path)
-    return count
+    if not rows or f".{struct.unpack('<Q', pgen)[0]}.db" not in path:
+        return 0
+    return len(rows) if len(rows) == 1 or rows[0][1] == rows[1][0] else 0
 
 
 def damage(path):

@@ -6,7 +6,7 @@ import time
 
 from damage import checkpoints, damage, newest_of
 
-WEIGHTS = (("worker", 40), ("label", 25), ("host", 10), ("broker", 13), ("zygote", 4), ("agent", 2), ("several", 10), ("all", 1))
+WEIGHTS = (("worker", 40), ("label", 25), ("host", 10), ("broker", 13), ("zygote", 4), ("agent", 2), ("several", 15), ("all", 1))
 # What to do so that a label is passed; every process passes the labels of its work by itself.
 STARTS = {
     "broker": ("broker_locked", "broker_loaded", "broker_recovered", "broker_open", "broker_stepped_hello",
