@@ -58,29 +58,30 @@ c_code {
 #define BUG_worker_not_attached_again 18
 #define BUG_replay_not_compared 19
 #define BUG_sent_from_applied 20
+#define BUG_went_back_forgotten 21
 /* placements */
-#define BUG_old_host_not_fenced 21
-#define BUG_old_host_attached 22
-#define BUG_flip_below_safe 23
-#define BUG_flip_keeps_reported 24
-#define BUG_flip_not_trimmed 25
-#define BUG_copy_taken_again 26
-#define BUG_copy_without_results 27
-#define BUG_old_database_used 28
-#define BUG_copy_keeps_generations 29
-#define BUG_ship_asked_once 30
-#define BUG_moved_asleep 31
+#define BUG_old_host_not_fenced 22
+#define BUG_old_host_attached 23
+#define BUG_flip_below_safe 24
+#define BUG_flip_keeps_reported 25
+#define BUG_flip_not_trimmed 26
+#define BUG_copy_taken_again 27
+#define BUG_copy_without_results 28
+#define BUG_old_database_used 29
+#define BUG_copy_keeps_generations 30
+#define BUG_ship_asked_once 31
+#define BUG_moved_asleep 32
 /* poison */
-#define BUG_verdict_forgotten 32
-#define BUG_attempts_forgotten 33
-#define BUG_lost_of_another_run 34
-#define BUG_lost_not_answered 35
+#define BUG_verdict_forgotten 33
+#define BUG_attempts_forgotten 34
+#define BUG_lost_of_another_run 35
+#define BUG_lost_not_answered 36
 /* sleep */
-#define BUG_sleep_before_applied 36
-#define BUG_sleep_with_rows 37
-#define BUG_wake_forgotten 38
-#define BUG_sleep_of_another_run 39
-#define BUG_sleep_while_moving 40
+#define BUG_sleep_before_applied 37
+#define BUG_sleep_with_rows 38
+#define BUG_wake_forgotten 39
+#define BUG_sleep_of_another_run 40
+#define BUG_sleep_while_moving 41
 
 #define BUG(name) (MUTANT == BUG_##name)
 
@@ -111,6 +112,7 @@ bool bs[2];                   /* a session of this host stands */
 byte db[2];                   /* pgen+1 of the file, 0: there is none */
 byte ck[2], cv[2], cf[2], ca[2];     /* newest checkpoint: number, history, failed, acked */
 byte ck0[2], cv0[2], cf0[2], ca0[2]; /* the one before */
+bool heapless[2];             /* no heap of them can be read */
 /* ---- hosts: memory ---- */
 bool hs[2];                   /* the host believes that its session stands */
 byte guest[2];                /* pgen+1 of the vat as the host knows it, 0: unknown */
@@ -125,6 +127,7 @@ byte last[2], wv[2], wf[2], acked[2];
 /* ---- frames ---- */
 byte at_ck[2];                /* ATTACH: the checkpoint it names */
 byte answer[2];               /* ATTACHED: its run */
+bool afresh[2];                /* ATTACHED: begin with nothing */
 byte down[RUNS], downv[RUNS], downf[RUNS]; /* DELIVER: rows, contents, to be skipped */
 byte up[RUNS], upv[RUNS], upf[RUNS];       /* RESULT: rows, history up to there, failed */
 byte told[RUNS];              /* highest `applied` in frames of the run */
@@ -273,6 +276,7 @@ inline attach(x)
        (last[x] > assigned || acked[x] > applied) -> quarantine()
     :: !BUG(attach_chain_unchecked) && last[x] <= applied &&
        (!SAME(wv[x], av, last[x]) || !SAME(wf[x], af, last[x])) -> quarantine()
+    :: heapless[x] && safe > 0 -> quarantined = true /* baggage.c, heap_lost(): what follows is left out */
     :: else ->
         assert(runno < RUNS - 1);
         if
@@ -284,6 +288,13 @@ inline attach(x)
         runno++;
         attached = true;
         asleep = false;
+        afresh[x] = heapless[x];
+        if
+        :: BUG(went_back_forgotten) || BUG(flip_keeps_reported) -> skip /* the flip alone would be mended here */
+        :: heapless[x] -> reported = 0
+        :: at_ck[x] < reported -> reported = at_ck[x]
+        :: else
+        fi;
         answer[x] = runno;
         down[runno] = (BUG(sent_from_applied) -> BEYOND(applied, assigned) : BEYOND(safe, assigned));
         downv[runno] = rv;
@@ -297,7 +308,8 @@ inline attach(x)
 inline vat_end(x)
 {
     bs[x] && hs[x] && guest[x] > 0 && !HERE(x) ->
-    guest[x] = 0; w[x] = DOWN; db[x] = 0; answer[x] = 0; wait[x] = false; dozes[x] = false; wake[x] = false;
+    guest[x] = 0; w[x] = DOWN; db[x] = 0; answer[x] = 0; afresh[x] = false; heapless[x] = false;
+    wait[x] = false; dozes[x] = false; wake[x] = false;
     last[x] = 0; wv[x] = 0; wf[x] = 0; acked[x] = 0; wrun[x] = 0; at_ck[x] = 0
 }
 
@@ -320,7 +332,7 @@ inline connect(x)
     lost_run[x] = 0;
     if
     :: w[x] != DOWN && !(BUG(old_attached_honoured) && answer[x]) ->
-        w[x] = ASKED; wrun[x] = 0; at_ck[x] = ck[x]; answer[x] = 0
+        w[x] = ASKED; wrun[x] = 0; at_ck[x] = ck[x]; answer[x] = 0; afresh[x] = false
     :: else
     fi
 }
@@ -427,7 +439,7 @@ inline checkpoint_asleep()
  * a later one is copied just as well. */
 inline mirrored(x)
 {
-    bs[x] && hs[x] && HERE(x) && db[x] == pgen + 1 && guest[x] == pgen + 1 && w[x] != DOWN &&
+    bs[x] && hs[x] && HERE(x) && db[x] == pgen + 1 && guest[x] == pgen + 1 && w[x] != DOWN && !heapless[x] &&
     (asked > pgen && ship == runno || MIRROR) && ck[x] > mirror ->
     mirror = ck[x]; mv = cv[x]; mf = cf[x];
     ma = (BUG(copy_without_results) -> ck[x] : ca[x]);
@@ -482,6 +494,7 @@ inline vat_placed(x)
     :: else ->
         db[x] = pgen + 1;
         ck[x] = mirror; cv[x] = mv; cf[x] = mf; ca[x] = ma;
+        heapless[x] = false;
         ck0[x] = (BUG(copy_keeps_generations) -> 0 : mirror); cv0[x] = mv; cf0[x] = mf; ca0[x] = ma
     fi;
     last[x] = ck[x]; wv[x] = cv[x]; wf[x] = cf[x]; acked[x] = ca[x]; at_ck[x] = 0
@@ -499,7 +512,7 @@ inline start(x)
 /* What a worker leaves when it dies: the checkpoint, and the results in it. */
 inline worker_dies(x)
 {
-    w[x] = DOWN; wrun[x] = 0; answer[x] = 0; at_ck[x] = 0;
+    w[x] = DOWN; wrun[x] = 0; answer[x] = 0; at_ck[x] = 0; afresh[x] = false;
     last[x] = ck[x]; wv[x] = cv[x]; wf[x] = cf[x]; acked[x] = ca[x]
 }
 
@@ -511,6 +524,14 @@ inline attached_told(x)
     wrun[x] = answer[x];
     answer[x] = 0;
     at_ck[x] = 0;
+    if
+    :: afresh[x] ->
+        afresh[x] = false; heapless[x] = false;
+        ck[x] = 0; cv[x] = 0; cf[x] = 0; ca[x] = 0;
+        ck0[x] = 0; cv0[x] = 0; cf0[x] = 0; ca0[x] = 0;
+        last[x] = 0; wv[x] = 0; wf[x] = 0; acked[x] = 0
+    :: else
+    fi;
     acked[x] = MAX(acked[x], told[wrun[x]]);
     up[wrun[x]] = up[wrun[x]] | BEYOND(acked[x], last[x]);
     upv[wrun[x]] = wv[x];
@@ -600,7 +621,7 @@ inline ack(x)
 /* worker_checkpoint.c, checkpoint(): one commit of the vat's database, then CHECKPOINT. */
 inline checkpoint(x)
 {
-    w[x] != DOWN && last[x] > ck[x] ->
+    w[x] != DOWN && last[x] > ck[x] && !heapless[x] ->
     ck0[x] = ck[x]; cv0[x] = cv[x]; cf0[x] = cf[x]; ca0[x] = ca[x];
     ck[x] = last[x]; cv[x] = wv[x]; cf[x] = wf[x];
     ca[x] = (BUG(checkpoint_without_results) -> MAX(acked[x], last[x]) : acked[x]);
@@ -633,10 +654,18 @@ inline worker_killed(x)
  * generation before. */
 inline heap_spoiled(x)
 {
-    !calm && spoils < SPOILS && w[x] == DOWN && db[x] > 0 && ck0[x] < ck[x] ->
+    !calm && spoils < SPOILS && w[x] == DOWN && db[x] > 0 && ck0[x] < ck[x] && !heapless[x] ->
     spoils++;
     ck[x] = ck0[x]; cv[x] = cv0[x]; cf[x] = cf0[x]; ca[x] = ca0[x];
     last[x] = ck[x]; wv[x] = cv[x]; wf[x] = cf[x]; acked[x] = ca[x]
+}
+
+/* Neither heap can be read. */
+inline heaps_lost(x)
+{
+    !calm && spoils < SPOILS && w[x] == DOWN && db[x] == pgen + 1 && HERE(x) && ck[x] > 0 && !heapless[x] ->
+    spoils++;
+    heapless[x] = true
 }
 
 inline host_dies(x)
@@ -741,6 +770,7 @@ inline host_step(x)
     :: d_step { checkpoint_early(x) }
     :: d_step { worker_killed(x) }
     :: d_step { heap_spoiled(x) }
+    :: d_step { heaps_lost(x) }
     :: d_step { host_killed(x) }
     :: d_step { link_lost(x) }
     :: d_step { host_saved(x) }
