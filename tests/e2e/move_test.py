@@ -2,6 +2,7 @@
 """Vats that move, hosts that are drained or gone for good, backups: what a vat has in its heap goes on, each
 message is answered once and in order, and whoever holds an object notices no more than a delay."""
 
+import json
 import os
 import shutil
 import threading
@@ -155,6 +156,32 @@ class Move(YardTest):
         gone = self.lose()
         self.yard.ok("host", "disavow", gone, "--yes")
         self.assertIn("no copy of the vat is elsewhere", self.yard.ok("ps", "-a", "--json").out)
+
+    def test_a_host_that_is_away_for_too_long(self):
+        """A standing disavow: the operator told the broker how long a host may be away."""
+        self.up(mirror=True)
+        caller = Caller(self.yard, self.root, stubborn=True)
+        self.assertTrue(caller.says(25), caller.error)
+        self.assertTrue(wait_for(lambda: self.inspect("mirrored") and self.inspect("log_from") > 1), self.inspect())
+        with open(os.path.join(self.yard.home, "broker.log"), encoding="utf-8") as file:
+            listen = next(row["hosts"] for row in map(json.loads, file) if row["type"] == "start")
+        broker = next(iter(self.yard.processes("vatbroker")))
+        words = command_line(broker)[1:-1]
+        words[words.index("--listen") + 1] = listen
+        del words[words.index("--ready-fd"):words.index("--ready-fd") + 2]
+        self.yard.kill([broker])
+        wait_for(lambda: broker not in self.yard.processes())
+        self.yard.start(*words, "--host-loss-after", "3", program="vatbroker")
+        self.assertTrue(caller.says(3), caller.error)
+        before = time.monotonic()
+        gone = self.lose()
+        moved = wait_for(lambda: self.row()["host_name"] != gone)
+        self.assertTrue(moved, self.inspect())
+        self.assertGreater(time.monotonic() - before, 2.5)
+        states = {row["name"]: row["state"] for row in self.yard.ok("host", "ls", "--json").json}
+        self.assertEqual("disavowed", states[gone])
+        self.assertTrue(caller.says(5), caller.error)
+        self.finish(caller)
 
     def inspect(self, key=None):
         row = self.yard.ok("inspect", "v1", "--json").json
