@@ -295,20 +295,20 @@ static void check_mirror(recount_t *a, const kvat_t *vat)
     which_t row = row_of_vat(vat);
     const mirror_t *mirror = vat->mirror;
     if (vat->row.moving && !host_find(a->k, vat->row.moving))
-        found(a, "X2", row, "moves to h%" PRIu64 ", should be a known host", vat->row.moving);
+        found(a, "X16", row, "moves to h%" PRIu64 ", should be a known host", vat->row.moving);
     if (vat->move_request && !vat->row.moving)
-        found(a, "X2", row, "a MOVE waits for it, and it does not move");
+        found(a, "X16", row, "a MOVE waits for it, and it does not move");
     if (!vat_alive(vat) && (mirror || vat->row.moving))
-        found(a, "X2", row, "ended, should neither move nor have a copy");
+        found(a, "X16", row, "ended, should neither move nor have a copy");
     if (!mirror) return;
     if (mirror->row.d < vat->row.safe || mirror->row.d > vat->row.assigned)
-        found(a, "X3", row, "its copy ends with %" PRIu64 ", should be between safe, %" PRIu64
+        found(a, "X17", row, "its copy ends with %" PRIu64 ", should be between safe, %" PRIu64
               ", and assigned, %" PRIu64, mirror->row.d, vat->row.safe, vat->row.assigned);
     if (mirror->row.pgen > vat->row.pgen)
-        found(a, "X3", row, "its copy is of placement %" PRIu64 ", should be at most %" PRIu64,
+        found(a, "X17", row, "its copy is of placement %" PRIu64 ", should be at most %" PRIu64,
               mirror->row.pgen, vat->row.pgen);
     if (hash_none(mirror->hash) || !mirror->row.bytes)
-        found(a, "X3", row, "its copy is of no file");
+        found(a, "X17", row, "its copy is of no file");
 }
 
 static void check_vat(recount_t *a, const kvat_t *vat)

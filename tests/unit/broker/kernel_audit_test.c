@@ -649,3 +649,44 @@ Test(audit, x1_numbers)
     set(ROW_vat, 2, 0, "safe", 3);
     EXPECT("not loaded");
 }
+
+static void mirrored(uint64_t of, uint64_t d, uint64_t pgen)
+{
+    ROW(mirror, .vat = of, .d = d, .pgen = pgen, .chain = {chain, 32}, .hash = {key, 32}, .bytes = 5);
+}
+
+static void with_copies(void)
+{
+    make();
+    mirrored(1, 3, 1);
+    mirrored(2, 1, 1);
+}
+
+Test(audit, x16_moves)
+{
+    set(ROW_vat, 2, 0, "moving", 7);
+    EXPECT("X16  vat v2: moves to h7, should be a known host");
+    set(ROW_vat, 3, 0, "moving", 1);
+    EXPECT("X16  vat v3: ended, should neither move nor have a copy");
+    row_at(ROW_vat, 2, 0)->body.vat.move_request = (bin_t){id, 16};
+    EXPECT("K48  vat v2: its MOVE should be among the requests that wait",
+           "X16  vat v2: a MOVE waits for it, and it does not move");
+    row_at(ROW_host, 1, 0)->body.host.request = (bin_t){id, 16};
+    EXPECT("K43  host h1: a HOST_CHANGE waits until it is drained, and it is not being drained",
+           "K48  host h1: its HOST_CHANGE should be among the requests that wait");
+}
+
+Test(audit, x17_copies)
+{
+    made = with_copies;
+    made();
+    set(ROW_mirror, 1, 0, "d", 5);
+    EXPECT("not loaded");
+    set(ROW_mirror, 2, 0, "pgen", 2);
+    EXPECT("X17  vat v2: its copy is of placement 2, should be at most 1");
+    set(ROW_mirror, 2, 0, "bytes", 0);
+    EXPECT("X17  vat v2: its copy is of no file");
+    mirrored(3, 1, 1);
+    EXPECT("X16  vat v3: ended, should neither move nor have a copy",
+           "X17  vat v3: its copy ends with 1, should be between safe, 2, and assigned, 2");
+}
