@@ -87,7 +87,7 @@ class Story(YardTest):
                 files = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
             except OSError:
                 continue
-            if any(re.search(rf"/vat-{number}\.db", file) for file in files):
+            if any(re.search(rf"/vat-{number}\.\d+\.db", file) for file in files):
                 return pid
         return None
 
