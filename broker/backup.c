@@ -39,15 +39,6 @@ backup_t *backup_new(const backup_options_t *options)
     return self;
 }
 
-void backup_destroy(backup_t **self_p)
-{
-    backup_t *self = *self_p;
-    if (!self) return;
-    store_copy_destroy(&self->copy);
-    free(self);
-    *self_p = NULL;
-}
-
 const char *backup_why(const backup_t *self) { return self->why; }
 
 bool backup_waiting(const backup_t *self) { return self->here; }
@@ -124,6 +115,16 @@ static void remove_part(const backup_t *self)
     rmdir(inner);
     remove_files(self->part);
     rmdir(self->part);
+}
+
+void backup_destroy(backup_t **self_p)
+{
+    backup_t *self = *self_p;
+    if (!self) return;
+    store_copy_destroy(&self->copy);
+    if (self->here) remove_part(self);
+    free(self);
+    *self_p = NULL;
 }
 
 /* ---- the pieces ---- */
