@@ -282,8 +282,10 @@ static void summary(const replay_t *self)
             "v%u/%" PRIu64 " gave another result than it did then; what came behind it was not run",
             self->vat.n, self->differs);
     } else {
-        say(cli, "%" PRIu64 " deliveries from %s, all as they were then", self->ran,
-            self->start ? "the broker's copy of a checkpoint" : "the vat's birth");
+        say(cli, "%" PRIu64 " %s run from %s, as %s then", self->ran,
+            self->ran == 1 ? "delivery" : "deliveries",
+            self->start ? "the broker's copy of a checkpoint" : "the vat's birth",
+            self->ran == 1 ? "it was" : "they were");
     }
 }
 

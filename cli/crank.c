@@ -5,6 +5,7 @@
 #include "cli/events.h"
 #include "cli/json.h"
 #include "cli/value.h"
+#include "wire/base/must.h"
 #include "wire/codec/codec.h"
 
 static json_t *kref_json(kref_t kref)
@@ -156,9 +157,14 @@ json_t *calls_json(bin_t calls)
 
 static void put_json(const json_t *value, FILE *out)
 {
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&text, &len);
 
-    if (text) put_safely(out, text_of(text));
+    must(memory);
+    json_print(value, memory);
+    fclose(memory);
+    put_safely(out, (text_t){text, len});
     free(text);
 }
 

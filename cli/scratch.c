@@ -75,8 +75,9 @@ static err_t hear(scratch_t *self, uint64_t end, fail_t *f)
 
 static err_t start(scratch_t *self, const char *bundle, fail_t *f)
 {
-    char program[PATH_MAX], number[16], path[PATH_MAX];
-    char *argv[] = {program, (char *)(uintptr_t) "--alone", number, path, NULL};
+    char program[PATH_MAX], number[16];
+    char *argv[] = {program, (char *)(uintptr_t) "--alone", number, (char *)(uintptr_t)bundle,
+                    NULL};
     int pair[2];
 
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
@@ -84,7 +85,6 @@ static err_t start(scratch_t *self, const char *bundle, fail_t *f)
     self->pipe = pipe_of(pair[0]);
     path_program("vatworker", program);
     snprintf(number, sizeof number, "%d", pair[1]);
-    snprintf(path, sizeof path, "%s", bundle);
     self->pid = process_start(argv, &(start_t){-1, STDERR_FILENO, pair[1], false, false}, f);
     close(pair[1]);
     return self->pid ? ERR_OK : f->err;

@@ -339,6 +339,7 @@ void hosts_go_on(kernel_t *k)
         if (host->row.state == HOST_DISAVOWED && host->vats) vats_bring_back(k, host);
     }
     free(hosts);
+    vats_adopt(k);
     backup_goes_on(k);
 }
 
@@ -361,13 +362,15 @@ uint64_t hosts_wake_us(const kernel_t *k)
         uint64_t at = host ? lost_us(k, host) : UINT64_MAX;
         if (at < first) first = at;
     }
-    return first;
+    uint64_t adopt = adopt_wake_us(k);
+    return adopt < first ? adopt : first;
 }
 
 /* Chores: those that were away for too long are gone for good. */
 void hosts_lose(kernel_t *k)
 {
     if (hosts_wake_us(k) > k->now_us) return;
+    vats_adopt(k);
     size_t count;
     uint64_t *hosts = map_sorted(&k->hosts, &count);
     for (size_t i = 0; i < count; i++) {

@@ -18,7 +18,10 @@ static bool placeable(const kvat_t *vat)
 }
 
 /* Moved, but no worker has said so. */
-static bool arriving(const kvat_t *vat) { return vat->row.moving && vat->row.moving == vat->row.host; }
+static bool arriving(const kvat_t *vat)
+{
+    return vat->row.moving && vat->row.moving == vat->row.host;
+}
 
 /* The flip. */
 static void place(kernel_t *k, kvat_t *vat, khost_t *to)
@@ -113,7 +116,8 @@ static err_t against(const kvat_t *vat, const khost_t *from, const khost_t *to, 
     if (!to) *why = "no other host is ready that has the same engine";
     if (to == from && !revivable(vat)) *why = "it stands there";
     if (to && !to->connected) *why = "that host is away";
-    if (to && to->row.state != HOST_USUAL) *why = "that host is drained, or in quarantine, or disavowed";
+    if (to && to->row.state != HOST_USUAL)
+        *why = "that host is drained, or in quarantine, or disavowed";
     if (**why) return ERR_MOVE_FAILED;
     if (!from || text_same(from->row.engine, to->row.engine)) return ERR_OK;
     *why = "its heap cannot be read there";
@@ -184,7 +188,8 @@ const char *vats_drain(kernel_t *k, khost_t *host)
     const char *stuck = NULL;
     uint64_t *vats = map_sorted(&k->vats, &count);
     for (size_t i = 0; i < count; i++)
-        moving += vat_find(k, vats[i])->row.host == host->row.host && vat_find(k, vats[i])->row.moving;
+        moving +=
+            vat_find(k, vats[i])->row.host == host->row.host && vat_find(k, vats[i])->row.moving;
     for (size_t i = 0; i < count && moving < DRAIN_MOVES_MAX; i++) {
         kvat_t *vat = vat_find(k, vats[i]);
         if (vat->row.host != host->row.host || !vat_alive(vat) || vat->row.moving) continue;
@@ -246,4 +251,53 @@ void kernel_adopt(kernel_t *k)
                       vat->mirror ? vat->mirror->chain : none);
         touch(k, &vat->head);
     }
+}
+
+/* Was a backup adopted, and has HOST not been here since? It may be gone with what the backup was made for. */
+static bool unseen(const kernel_t *k, const khost_t *host)
+{
+    uint64_t epoch = k->counters[COUNTER_epoch].value;
+    return !host->connected && epoch >= ADOPTED_EPOCHS &&
+           host->row.epoch < epoch / ADOPTED_EPOCHS * ADOPTED_EPOCHS;
+}
+
+/* Where VAT goes on because its host did not come back; NULL: nowhere, or there is no need. */
+static khost_t *adopter(const kernel_t *k, const kvat_t *vat)
+{
+    const khost_t *from = host_find(k, vat->row.host);
+    bool lives = vat->row.state == VAT_STARTING || vat->row.state == VAT_RUNNING;
+    if (!lives || !from || !unseen(k, from) || !placeable(vat)) return NULL;
+    return host_roomiest(k, from);
+}
+
+/* When vats of hosts that did not come back after a backup was adopted are placed on others; UINT64_MAX: there
+ * are none. Those that do come back get their own. */
+uint64_t adopt_wake_us(const kernel_t *k)
+{
+    enum { ADOPT_PATIENCE_US = 5 * 1000 * 1000 };
+    bool any = false;
+    if (k->counters[COUNTER_epoch].value < ADOPTED_EPOCHS || !k->began_us) return UINT64_MAX;
+    for (size_t i = 0; i < k->hosts.room && !any; i++) {
+        const khost_t *host = map_cell(&k->hosts, i);
+        any = host && host->vats && unseen(k, host);
+    }
+    for (size_t i = 0; i < k->vats.room && any; i++) {
+        const kvat_t *vat = map_cell(&k->vats, i);
+        if (vat && adopter(k, vat)) return time_after(k->began_us, ADOPT_PATIENCE_US);
+    }
+    return UINT64_MAX;
+}
+
+/* They go on from their copies, when it is time and another host is there. */
+void vats_adopt(kernel_t *k)
+{
+    if (adopt_wake_us(k) > k->now_us) return;
+    size_t count;
+    uint64_t *vats = map_sorted(&k->vats, &count);
+    for (size_t i = 0; i < count; i++) {
+        kvat_t *vat = vat_find(k, vats[i]);
+        khost_t *to = adopter(k, vat);
+        if (to) place(k, vat, to);
+    }
+    free(vats);
 }

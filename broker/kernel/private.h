@@ -412,6 +412,8 @@ void move_attached(kernel_t *k, kvat_t *vat);
 void move_fail(kernel_t *k, kvat_t *vat, err_t err, const char *why);
 const char *vats_drain(kernel_t *k, khost_t *host);
 void vats_bring_back(kernel_t *k, khost_t *host);
+void vats_adopt(kernel_t *k);
+uint64_t adopt_wake_us(const kernel_t *k);
 
 /* ---- poison.c: deliveries that their worker does not survive ---- */
 bool poison_result(kernel_t *k, kvat_t *vat, const msg_result_t *msg);

@@ -853,6 +853,13 @@ void rig_adopt(rig_t *self)
     rig_restart(self, true);
 }
 
+void rig_adopt_on(rig_t *self, unsigned n)
+{
+    for (unsigned m = 1; m < 8; m++)
+        if (m != n) self->hosts[m] = 0;
+    rig_adopt(self);
+}
+
 void rig_host_loss(rig_t *self, uint64_t after_us)
 {
     self->host_loss_us = after_us;

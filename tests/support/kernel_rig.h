@@ -74,6 +74,8 @@ void rig_restart(rig_t *self, bool replay);
 
 /* The same with fresh workers, of a backup that is adopted. */
 void rig_adopt(rig_t *self);
+/* And of all hosts only N comes back. */
+void rig_adopt_on(rig_t *self, unsigned n);
 void rig_host_loss(rig_t *self, uint64_t after_us);
 
 /* The agent: one starts when the kernel wants one, unless rig_agent_late(): then rig_agent_start() does it.

@@ -591,3 +591,20 @@ Test(move, an_adopted_backup_goes_on_from_its_copies)
     rig_restart(rig, true);
     runs(1, 1);
 }
+
+Test(move, vats_of_hosts_that_an_adopted_backup_does_not_see_again_go_on_elsewhere)
+{
+    cr_expect_null(backup(1));
+    rig_backed_up(rig, ERR_OK);
+    expect_done(rig_reply(rig, 1));
+    rig_adopt_on(rig, 1);
+    cr_expect_eq(host_of(2), 2, "it may come back yet");
+    rig_at(rig, UINT64_C(1800000000000));
+    cr_expect_eq(host_of(2), 1);
+    rig_run_dry(rig);
+    runs(2, 1);
+    cr_expect(is(1, "running") && is(2, "running") && is(3, "running"));
+    cr_expect_eq(rig_host(rig, 2), 2);
+    rig_run_dry(rig);
+    cr_expect_eq(host_of(2), 1, "which comes too late");
+}
