@@ -84,10 +84,10 @@ static bool same_copy(const copy_t *a, const copy_t *b)
     return a->pgen == b->pgen && a->d == b->d && hash_same(a->hash, b->hash);
 }
 
-/* The host need not keep the file. */
-static void file_may_go(kernel_t *k, uint32_t host, const msg_checkpoint_ready_t *msg)
+/* The host need not keep the file: it is here, or not wanted, or of no use. Only then it announces another. */
+static void file_may_go(kernel_t *k, uint64_t host, vat_t vat, const copy_t *copy)
 {
-    msg_checkpoint_get_t get = {msg->vat, msg->pgen, msg->d, msg->total};
+    msg_checkpoint_get_t get = {vat, copy->pgen, copy->d, copy->bytes};
     send_host(k, host, TAG_checkpoint_get, &get);
 }
 
@@ -104,18 +104,18 @@ static void copy_here(kernel_t *k, kvat_t *vat)
 void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
+    copy_t copy = {msg->pgen, msg->d, msg->total, msg->chain, msg->hash};
     if (!vat || !vat_alive(vat) || vat->row.host != from || vat->row.pgen != msg->pgen) {
-        file_may_go(k, from, msg); /* and the rest of it when its worker attaches */
+        file_may_go(k, from, msg->vat, &copy); /* and the rest of it when its worker attaches */
         return;
     }
-    copy_t copy = {msg->pgen, msg->d, msg->total, msg->chain, msg->hash};
     bool older = vat->mirror && msg->d < vat->mirror->row.d;
     bool fits = msg->d && msg->d >= vat->row.safe && msg->d <= vat->row.assigned && !older &&
                 msg->total && msg->total <= CHECKPOINT_FILE_BYTES_MAX;
     copy_t have = vat->mirror ? mirror_copy(vat->mirror) : (copy_t){0};
     bool same = vat->mirror && same_copy(&have, &copy); /* nothing happened since */
     if (!wanted(vat) || !fits || same) {
-        file_may_go(k, from, msg);
+        file_may_go(k, from, vat->id, &copy);
         if (same) copy_here(k, vat);
         return;
     }
@@ -158,6 +158,7 @@ void on_mirrored(kernel_t *k, const input_t *input)
 {
     kvat_t *vat = vat_find(k, input->vat.n);
     const copy_t *copy = &input->copy;
+    if (vat && vat->row.pgen == copy->pgen) file_may_go(k, vat->row.host, vat->id, copy);
     bool late = !vat || !vat_alive(vat) || vat->row.state == VAT_QUARANTINED ||
                 vat->row.pgen != copy->pgen || copy->d < vat->row.safe ||
                 copy->d > vat->row.assigned || (vat->mirror && copy->d < vat->mirror->row.d);
@@ -185,9 +186,6 @@ void on_mirrored(kernel_t *k, const input_t *input)
     touch(k, &mirror->head);
     if (!same_copy(&before, copy))
         discard(k, vat->id, PLANTED(wrong_copy_discarded) ? *copy : before);
-
-    msg_checkpoint_get_t got = {vat->id, copy->pgen, copy->d, copy->bytes};
-    send_host(k, vat->row.host, TAG_checkpoint_get, &got);
     copy_here(k, vat);
 }
 
@@ -200,6 +198,7 @@ void on_unmirrored(kernel_t *k, const input_t *input)
     copy_t here = vat->mirror ? mirror_copy(vat->mirror) : (copy_t){0};
     if (vat->mirror && same_copy(&here, &input->copy)) mirror_drop(k, vat);
     if (vat->row.pgen != input->copy.pgen) return;
+    file_may_go(k, vat->row.host, vat->id, &input->copy);
     bool shipping = vat->ship;
     vat->ship = false;
     makes_fail(k, vat, true, input->err, "");
