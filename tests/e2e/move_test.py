@@ -126,6 +126,29 @@ class Move(YardTest):
         self.yard.ok("move", "v1", here)
         self.finish(caller)
 
+    def test_a_vat_that_sleeps(self):
+        """It wakes to move, and to be backed up, and falls asleep again."""
+        self.up(sleepAfter=0.3)
+
+        def asleep():
+            return wait_for(lambda: not self.yard.workers())
+
+        for n in range(1, 13):
+            self.assertEqual(n, int(self.call("add", f'"t{n}"')))
+        self.assertTrue(asleep())
+        for _ in range(3):
+            before = self.row()["host_name"]
+            self.yard.ok("move", "v1")
+            self.assertNotEqual(before, self.row()["host_name"])
+            self.assertTrue(asleep())
+        self.yard.ok("host", "drain", self.row()["host_name"])
+        self.assertTrue(asleep())
+        backup = os.path.join(self.yard.dir, "backup")
+        self.yard.ok("db", "backup", backup)
+        self.assertTrue(asleep())
+        self.assertEqual([12, 12, []], self.call("told"))
+        self.assertSound()
+
     def lose(self):
         """The vat's host burns, with its disk."""
         name = self.row()["host_name"]
