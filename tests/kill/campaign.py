@@ -164,7 +164,7 @@ class Campaign:
             self.cluster.tend()
             self.killer.see_labels()
         if self.work.drain(120, each):
-            self.work.reference(60 + self.work.steps * 0.1, each)
+            self.work.reference(60 + self.work.steps, each)
             self.history.write("end")
         for text in self.cluster.surprises:
             self.work.finding(text)
