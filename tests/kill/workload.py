@@ -97,6 +97,8 @@ class Workload:
         """What nobody may see who kills processes from outside."""
         if event["type"] in ("vat-quarantine", "host-quarantine", "host-disavowed"):
             self.finding(f"{event['type']} of v{event['vat']} h{event['host']}: {event['text']}")
+        if event["type"] in ("vat-poison", "vat-exit") and event["vat"] in self.names:
+            self.finding(f"{event['type']} of {self.names[event['vat']]}: {event['text']}")
 
     # -- launch
 
