@@ -424,12 +424,41 @@ static void attach(world_t *w)
     host_says(w, vat->host, TAG_attach, &msg);
 }
 
+/* A worker that stands where the broker does; HEAPLESS: with a checkpoint just made that it cannot read. */
+static void attach_well(world_t *w, const row_vat_t *vat, bool heapless)
+{
+    msg_attach_t msg = {.vat = {(uint32_t)vat->vat},
+                        .inc = vat->inc,
+                        .pgen = vat->pgen,
+                        .nonce = {{1}},
+                        .checkpoint = vat->checkpoint <= vat->applied ? vat->checkpoint : vat->oldest,
+                        .heap = heapless,
+                        .last = vat->applied,
+                        .chain = hash_at(vat->chain)};
+    if (heapless || msg.checkpoint > msg.last) msg.checkpoint = msg.last;
+    input_t input = {.kind = INPUT_HOST, .from = (uint32_t)vat->host};
+    say(w, input, TAG_attach, &msg);
+}
+
+/* The row of VAT as it is when a worker speaks for it. */
+static const row_vat_t *attached(world_t *w, const row_vat_t *vat)
+{
+    uint64_t n = vat->vat;
+    if (w->runs[n % VATS_MAX] != vat->run || !vat->run) attach_well(w, vat, false);
+    const row_t *row = rowset_find(&w->rows, ROW_vat, n, 0);
+    return row ? &row->body.vat : NULL;
+}
+
 /* A checkpoint where the vat stands, or somewhere else, and perhaps it would like to sleep. */
 static void checkpoint(world_t *w)
 {
     const row_vat_t *vat = vat_row(w);
-    if (!vat) return;
+    if (!vat || !(vat = attached(w, vat))) return;
     unsigned how = roll(w, 16);
+    if (roll(w, 16) == 15) {
+        attach_well(w, vat, true);
+        return;
+    }
     msg_checkpoint_t msg = {.vat = {(uint32_t)vat->vat},
                             .inc = vat->inc,
                             .pgen = vat->pgen,
@@ -477,19 +506,6 @@ static void bend(world_t *w, msg_result_t *msg)
     }
 }
 
-/* A worker that stands where the broker does. */
-static void attach_well(world_t *w, const row_vat_t *vat)
-{
-    msg_attach_t msg = {.vat = {(uint32_t)vat->vat},
-                        .inc = vat->inc,
-                        .pgen = vat->pgen,
-                        .nonce = {{1}},
-                        .last = vat->applied,
-                        .chain = hash_at(vat->chain)};
-    input_t input = {.kind = INPUT_HOST, .from = (uint32_t)vat->host};
-    say(w, input, TAG_attach, &msg);
-}
-
 static void client_call(world_t *w)
 {
     mind_t m = {.w = w, .vat = 1 + roll(w, VATS), .objects = 9, .promises = 9};
@@ -520,12 +536,9 @@ static void result(world_t *w)
         client_call(w);
         return;
     }
-    uint64_t n = vat->vat;
-    if (w->runs[n % VATS_MAX] != vat->run || !vat->run) attach_well(w, vat);
-    const row_t *row = rowset_find(&w->rows, ROW_vat, n, 0);
-    const row_t *log = row ? rowset_find(&w->rows, ROW_log, n, row->body.vat.applied + 1) : NULL;
+    vat = attached(w, vat);
+    const row_t *log = vat ? rowset_find(&w->rows, ROW_log, vat->vat, vat->applied + 1) : NULL;
     if (!log) return;
-    vat = &row->body.vat;
     mind_t m = {.w = w,
                 .vat = (uint32_t)vat->vat,
                 .objects = vat->objects,
@@ -542,7 +555,9 @@ static void result(world_t *w)
                         .chain = hash_at(vat->chain),
                         .calls = {m.calls.at, m.calls.len}};
     uint64_t host = vat->host;
-    if (roll(w, 24) == 23) bend(w, &msg);
+    unsigned odd = roll(w, 24);
+    if (odd == 23) bend(w, &msg);
+    if (odd == 22) msg.outcome = ERR_VAT_LIMIT_COMPUTE + roll(w, 4), msg.calls.len = 0;
     host_says(w, host, TAG_result, &msg);
     if (roll(w, 24) == 23) host_says(w, host, TAG_result, &msg); /* once more */
     buf_clear(&m.calls);
@@ -561,17 +576,17 @@ static void fetch(world_t *w)
 
 static void lost(world_t *w)
 {
-    const row_vat_t *vat = vat_row(w);
-    if (!vat) return;
     unsigned far = roll(w, 6); /* mostly of the row that is next */
+    const row_vat_t *vat = far > 3 ? busy_vat(w) : vat_row(w);
+    if (!vat || !(vat = attached(w, vat))) return;
     msg_lost_t msg = {.vat = {(uint32_t)vat->vat},
                       .inc = vat->inc,
                       .pgen = vat->pgen,
-                      .run = vat->run - roll(w, 2),
+                      .run = vat->run - (roll(w, 8) == 7),
                       .d = vat->applied + (far > 3 ? 1 : far),
                       .error = roll(w, 2) ? ERR_VAT_CRASHED : byte(w)};
     msg_diverged_t diverged = {msg.vat, msg.inc, msg.pgen, msg.run, msg.d, 0, {0}};
-    if (roll(w, 2))
+    if (roll(w, 4))
         host_says(w, vat->host, TAG_lost, &msg);
     else
         host_says(w, vat->host, TAG_diverged, &diverged);
@@ -799,9 +814,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             fetch(&w);
         else if (what < 60) {
             unsigned which = roll(&w, 8);
-            if (which < 2)
+            if (which < 1)
                 strange(&w);
-            else if (which < 3)
+            else if (which < 2)
                 guests(&w);
             else if (which < 4)
                 lost(&w);
