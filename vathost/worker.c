@@ -28,7 +28,11 @@ void worker_fail(worker_t *self, const char *event, err_t err)
 {
     log_error(event, kv_num("vat", self->start.vat.n), kv_str("why", err_name(err)),
               kv_str("more", self->store ? self->store->why(self->store) : ""));
-    worker_end(self, err == ERR_STORE_FULL ? WORKER_FULL : WORKER_BROKEN);
+    switch (err) {
+    case ERR_STORE_FULL: worker_end(self, WORKER_FULL); break;
+    case ERR_STORE_DAMAGED: worker_end(self, WORKER_DAMAGED); break;
+    default: worker_end(self, WORKER_BROKEN);
+    }
 }
 
 static void write_all(worker_t *self, const void *bytes, size_t len)

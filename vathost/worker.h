@@ -35,6 +35,10 @@ typedef enum {
     WORKER_DIVERGED = 41,
     WORKER_ASLEEP = 42, /* SLEEP said so: its state is on the disk, and nothing is under way */
     WORKER_FULL = 43,   /* the disk is full: a new worker needs room, the vat did nothing wrong */
+
+    /* Not for the vathost: the process puts the database aside, and exits with WORKER_BROKEN. The next
+     * worker begins with nothing, and the broker says whether its log reaches back. */
+    WORKER_DAMAGED = 44,
 } worker_exit_t;
 
 /* Runs the vat that the START on the socket FD names, until it ends. Owns neither FD nor PORTS. */

@@ -85,10 +85,21 @@ static err_t open_store(void *context, const msg_start_t *start, vatstore_t **re
     return err;
 }
 
+/* Returns the exit code. */
+static int run_worker(forked_t *self)
+{
+    const worker_ports_t ports = {self, open_engine, open_store};
+    worker_exit_t code = worker_run(WORKER_FD, &ports);
+
+    if (code != WORKER_DAMAGED) return (int)code;
+    vatdb_set_aside(self->database);
+    log_error("database_set_aside", kv_str("file", self->database));
+    return WORKER_BROKEN;
+}
+
 static int become_worker(engine_t *golden, int fd, pid_t zygote)
 {
     static forked_t self;
-    const worker_ports_t ports = {&self, open_engine, open_store};
     const struct rlimit no_core = {0, 0};
     sigset_t none;
 
@@ -104,7 +115,7 @@ static int become_worker(engine_t *golden, int fd, pid_t zygote)
     sigprocmask(SIG_SETMASK, &none, NULL);
 
     self.golden = golden;
-    return (int)worker_run(WORKER_FD, &ports);
+    return run_worker(&self);
 }
 
 /* ---- the zygote ---- */

@@ -258,8 +258,7 @@ static uint64_t db_bytes(vatstore_t *port)
 static void db_destroy(vatstore_t **self_p)
 {
     vatdb_t *self = (vatdb_t *)*self_p;
-    for (int i = 0; i < SQL_COUNT; i++) sqlite3_finalize(self->statements[i]);
-    must(sqlite3_close(self->db) == SQLITE_OK);
+    vatdb_close(self);
     free(self);
     *self_p = NULL;
 }
@@ -272,6 +271,23 @@ void vatdb_delete(const char *path)
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
         snprintf(name, sizeof name, "%s%s", path, tails[i]);
         unlink(name);
+    }
+}
+
+void vatdb_set_aside(const char *path)
+{
+    /* A log without its file would be taken for a part of the next one; a file without its log is an
+     * older state, which the broker knows for one. */
+    static const char *const tails[] = {"-wal", ""};
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash + 1 - path) : 0;
+    char from[PATH_BYTES_MAX + 16], to[PATH_BYTES_MAX + 32];
+
+    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
+        snprintf(from, sizeof from, "%s%s", path, tails[i]);
+        snprintf(to, sizeof to, "%.*sdamaged-%s%s", folder, path, path + folder, tails[i]);
+        unlink(to);
+        (void)!rename(from, to);
     }
 }
 
@@ -316,16 +332,21 @@ static err_t meta_is(vatdb_t *self, const char *name, const void *at, size_t len
     return err;
 }
 
+int vatdb_make_tables(sqlite3 *db)
+{
+    char version[128];
+    snprintf(version, sizeof version, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+             APPLICATION_ID, FORMAT);
+    int rc = sqlite3_exec(db, setup, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_exec(db, tables, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? sqlite3_exec(db, version, NULL, NULL, NULL) : rc;
+}
+
 static err_t create(vatdb_t *self)
 {
     const vatdb_options_t *own = &self->options;
-    char version[128];
-
-    snprintf(version, sizeof version, "PRAGMA application_id = %d; PRAGMA user_version = %d",
-             APPLICATION_ID, FORMAT);
-    err_t err = vatdb_exec(self, "BEGIN IMMEDIATE");
-    if (!err) err = vatdb_exec(self, tables);
-    if (!err) err = vatdb_exec(self, version);
+    err_t err = vatdb_err(self, vatdb_make_tables(self->db));
     if (!err) err = prepare(self);
     if (!err) err = meta_put(self, "kernel", &own->kernel, sizeof own->kernel);
     if (!err) err = meta_put(self, "vat", &own->vat.n, sizeof own->vat.n);
@@ -366,9 +387,25 @@ static err_t look(vatdb_t *self)
                  (long long)format, APPLICATION_ID, FORMAT);
         return ERR_STORE_VERSION;
     }
+    if (fresh) return create(self);
     err = vatdb_exec(self, setup);
-    if (err) return err;
-    return fresh ? create(self) : recognize(self);
+    return err ? err : recognize(self);
+}
+
+static err_t open_file(vatdb_t *self, const char *path)
+{
+    int code = pages_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                          &self->db);
+    return code == SQLITE_OK ? look(self) : vatdb_err(self, code);
+}
+
+void vatdb_close(vatdb_t *self)
+{
+    for (int i = 0; i < SQL_COUNT; i++) sqlite3_finalize(self->statements[i]);
+    memset(self->statements, 0, sizeof self->statements);
+    self->lent = NULL;
+    must(sqlite3_close(self->db) == SQLITE_OK);
+    self->db = NULL;
 }
 
 static const vatstore_t members = {
@@ -406,9 +443,11 @@ err_t vatdb_open(const vatdb_options_t *options, vatstore_t **ret)
     *ret = &self->port;
 
     mode_t mask = umask(0077);
-    int code = pages_open(
-        options->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, &self->db);
-    err_t err = code == SQLITE_OK ? look(self) : vatdb_err(self, code);
+    err_t err = open_file(self, options->path);
+    if (!err && !vatdb_readable(self)) {
+        err = vatdb_rescue(self, options->path);
+        if (!err) err = open_file(self, options->path);
+    }
     umask(mask);
     return err;
 }

@@ -121,6 +121,17 @@ err_t vatdb_read(vatstore_t *port, generation_t which, checkpoint_t *ret)
     return ERR_OK;
 }
 
+bool vatdb_readable(vatdb_t *self)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code =
+        sqlite3_prepare_v2(self->db, "SELECT results, heap FROM checkpoint", -1, &stmt, NULL);
+    while (code == SQLITE_OK || code == SQLITE_ROW) code = sqlite3_step(stmt);
+    bool damaged = vatdb_err(self, code) == ERR_STORE_DAMAGED;
+    sqlite3_finalize(stmt);
+    return !damaged;
+}
+
 /* Everything that the undo rows know is taken away, and what was there put back. */
 static const char go_back[] =
     "BEGIN IMMEDIATE;"
@@ -163,7 +174,7 @@ err_t vatdb_empty(vatstore_t *port)
 
 /* ---- copies ---- */
 
-static bool put_in_place(const char *made, const char *path)
+bool vatdb_put_in_place(const char *made, const char *path)
 {
     char folder[PATH_BYTES_MAX + 1];
     snprintf(folder, sizeof folder, "%s", path);
@@ -187,7 +198,7 @@ err_t vatdb_copy(vatstore_t *port, const char *path)
     err_t err = vatdb_err(self, pages_copy(self->db, made));
     if (err) return err;
     FAILPOINT(worker_copy_written);
-    if (!put_in_place(made, path)) {
+    if (!vatdb_put_in_place(made, path)) {
         snprintf(self->why, sizeof self->why, "%s: %s", path, strerror(errno));
         return ERR_STORE;
     }

@@ -83,3 +83,19 @@ err_t vatdb_copy(vatstore_t *port, const char *path);
 
 /* Reads which checkpoints there are. */
 CHECKED err_t vatdb_look(vatdb_t *self);
+
+/* Whether the bytes of each checkpoint can be read from the disk; what an engine makes of them is not
+ * asked. */
+bool vatdb_readable(vatdb_t *self);
+
+/* Makes another file of it, with empty heaps where they cannot be read, and puts that in place of PATH;
+ * SELF is closed then. Fails with STORE_DAMAGED when more is damaged than that, or STORE*. */
+CHECKED err_t vatdb_rescue(vatdb_t *self, const char *path);
+
+/* Settings, tables and version in a new file, in a transaction that is left open. */
+int vatdb_make_tables(sqlite3 *db);
+
+/* Renames MADE to PATH, for good. */
+bool vatdb_put_in_place(const char *made, const char *path);
+
+void vatdb_close(vatdb_t *self);

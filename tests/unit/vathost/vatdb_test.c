@@ -1,5 +1,6 @@
 /* The vat's database through its port, on a real file: order, borrowed values, a crank undone. The
  * store in memory that other tests use must behave alike, so it takes the same tests. */
+#define _GNU_SOURCE /* memmem */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -453,4 +454,118 @@ Test(vatdb, a_copy_that_cannot_be_made_harms_nothing)
     store = crash(store, 1);
     expect_second(store);
     close_kind(store);
+}
+
+/* ---- a disk that does not keep what was written ---- */
+
+enum { HEAP_BYTES = 40000, PAGE = 4096 };
+
+/* The same as make(), with a heap that fills pages of its own. */
+static void make_large(vatstore_t *store, uint64_t d)
+{
+    static uint8_t heap[HEAP_BYTES];
+    memset(heap, 'A' + (int)d, sizeof heap);
+    const checkpoint_t made = {
+        .d = d, .acked = d - 1, .chain = {{(uint8_t)d}}, .heap = {heap, sizeof heap}};
+    cr_assert_eq(store->checkpoint(store, &made, false), ERR_OK, "%s", store->why(store));
+}
+
+static bool large(vatstore_t *store, generation_t which, uint64_t d)
+{
+    checkpoint_t at;
+    cr_assert_eq(store->read(store, which, &at), ERR_OK);
+    cr_assert_eq(at.d, d);
+    return at.heap.len == HEAP_BYTES && at.heap.at[0] == 'A' + d &&
+           at.heap.at[HEAP_BYTES - 1] == 'A' + d;
+}
+
+/* Flips a bit of a page that is full of LETTER, or of the first that has TEXT in it. */
+static void flip(uint8_t letter, const char *text)
+{
+    FILE *file = fopen(path, "r+");
+    uint8_t page[PAGE];
+    cr_assert(file);
+    for (long at = 0; fread(page, 1, PAGE, file) == PAGE; at += PAGE) {
+        if (text ? !memmem(page, PAGE, text, strlen(text))
+                 : page[99] != letter || page[999] != letter)
+            continue;
+        page[100] ^= 1;
+        fseek(file, at, SEEK_SET);
+        cr_assert_eq(fwrite(page, 1, PAGE, file), PAGE);
+        cr_assert_eq(fclose(file), 0);
+        return;
+    }
+    cr_assert(false, "no such page");
+}
+
+static vatstore_t *two_large(void)
+{
+    vatstore_t *store = open_kind(1);
+    first_state(store);
+    make_large(store, 5);
+    second_state(store);
+    make_large(store, 9);
+    vatstore_destroy(&store);
+    return store;
+}
+
+Test(vatdb, a_heap_whose_bytes_are_damaged_is_an_unreadable_one)
+{
+    vatstore_t *store = two_large();
+    flip('A' + 9, NULL);
+    for (int i = 0; i < 2; i++) {
+        store = open_file(1);
+        expect_second(store);
+        cr_expect(!large(store, CHECKPOINT_NEWEST, 9));
+        cr_expect(large(store, CHECKPOINT_OLDER, 5));
+        cr_expect_eq(store->oldest(store), 5);
+        if (i == 0) vatstore_destroy(&store);
+    }
+    cr_assert_eq(store->back(store), ERR_OK);
+    expect_first(store);
+    second_state(store);
+    make_large(store, 8);
+    store = crash(store, 1);
+    cr_expect(large(store, CHECKPOINT_NEWEST, 8) && large(store, CHECKPOINT_OLDER, 5));
+    close_kind(store);
+}
+
+Test(vatdb, the_older_heap_may_be_damaged_as_well)
+{
+    vatstore_t *store = two_large();
+    flip('A' + 5, NULL);
+    store = open_file(1);
+    cr_expect(large(store, CHECKPOINT_NEWEST, 9) && !large(store, CHECKPOINT_OLDER, 5));
+    make_large(store, 11);
+    store = crash(store, 1);
+    cr_expect(large(store, CHECKPOINT_NEWEST, 11) && large(store, CHECKPOINT_OLDER, 9));
+    vatstore_destroy(&store);
+
+    flip('A' + 9, NULL);
+    flip('A' + 11, NULL);
+    store = open_file(1);
+    expect_second(store);
+    cr_expect(!large(store, CHECKPOINT_NEWEST, 11) && !large(store, CHECKPOINT_OLDER, 9));
+    close_kind(store);
+}
+
+Test(vatdb, damage_of_anything_else_is_said)
+{
+    vatstore_t *store = two_large();
+    flip('A' + 9, NULL);
+    flip(0, "second again");
+    const vatdb_options_t options = {path, kernel, {3}, 1};
+    for (int i = 0; i < 2; i++) {
+        cr_expect_eq(vatdb_open(&options, &store), ERR_STORE_DAMAGED);
+        cr_expect_neq(*store->why(store), '\0');
+        vatstore_destroy(&store);
+    }
+    vatdb_set_aside(path);
+    store = open_file(1);
+    cr_expect(stands(store, CHECKPOINT_NEWEST, 0) && has(store, "kept", NULL));
+    close_kind(store);
+
+    char aside[80];
+    snprintf(aside, sizeof aside, "/tmp/damaged-%s", path + strlen("/tmp/"));
+    cr_expect_eq(unlink(aside), 0);
 }
