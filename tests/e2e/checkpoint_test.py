@@ -2,8 +2,11 @@
 """What a vat has in its heap only outlives its processes: closures, Maps, a generator half-way, a function that waits,
 a promise that it owes, objects that others hold. So it does when the newest checkpoint, or both, cannot be read."""
 
+import contextlib
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 
 from yard import BIN, VATS, YardTest, main, wait_for
@@ -75,6 +78,18 @@ class Checkpoint(YardTest):
                                f"UPDATE checkpoint SET heap = x'00ff' WHERE {where}"], capture_output=True, text=True)
         self.assertEqual(0, done.returncode, done.stderr)
         return int(done.stdout)
+
+    def flip(self, path, piece):
+        """Flips a bit in the file, where PIECE, or what PIECE() gives, stands. What is in its log is put there first."""
+        done = subprocess.run([os.path.join(BIN, "pages_sql"), path, "UPDATE meta SET value = value"], capture_output=True)
+        self.assertEqual(0, done.returncode, done.stderr)
+        if callable(piece):
+            piece = piece()
+        with open(path, "r+b") as file:
+            at = file.read().find(piece)
+            self.assertGreater(at, 0)
+            file.seek(at)
+            file.write(bytes([piece[0] ^ 1]))
 
     def logs(self):
         text = ""
@@ -150,6 +165,44 @@ class Checkpoint(YardTest):
         self.assertIn("the newest heap cannot be read", self.logs())
         self.steps(12)
         self.assertPays()
+
+    def test_a_byte_of_the_newest_heap_is_flipped_on_the_disk(self):
+        self.launch(snapshotEvery=5)
+        self.steps(12)
+        path = self.database()
+        self.yard.ok("down")
+
+        def piece():
+            with contextlib.closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as db:
+                (heap,), (older,) = db.execute("SELECT heap FROM checkpoint ORDER BY d DESC").fetchall()
+            with open(path, "rb") as file:
+                whole = file.read()
+            pieces = (heap[at : at + 64] for at in range(9000, len(heap), 64))
+            return next(found for found in pieces if whole.count(found) == 1 and found not in older)
+        self.flip(path, piece)
+        self.yard.ok("up", "--hosts", "2")
+        self.assertWhole()
+        self.assertIn("the newest heap cannot be read", self.logs())
+        self.steps(12)
+        self.assertPays()
+
+    def test_a_byte_of_its_store_is_flipped_on_the_disk(self):
+        """Nobody goes on from there; what the log has of it is all of it, or not enough."""
+        for every, states in ((5, {"quarantined"}), (1000, {"running"})):
+            self.launch(snapshotEvery=every)
+            self.steps(12)
+            path = self.database()
+            self.yard.ok("down")
+            self.flip(path, b"baggageID")
+            self.yard.ok("up", "--hosts", "2")
+            if "running" in states:
+                self.assertWhole()
+            else:
+                self.yard.start("call", "@boss", "step", "99")
+                self.assertTrue(wait_for(lambda: self.inspect()["state"] in states), self.inspect())
+            self.assertIn("damaged-vat-", " ".join(os.listdir(os.path.dirname(path))))
+            self.yard.ok("down")
+            shutil.rmtree(self.yard.home)
 
     def test_no_heap_can_be_read_and_the_log_reaches_back(self):
         self.launch(snapshotEvery="never")
