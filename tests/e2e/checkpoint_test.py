@@ -124,6 +124,18 @@ class Checkpoint(YardTest):
             self.assertEqual(deliveries, self.inspect()["checkpoint"])
         self.assertPays()
 
+    def test_checkpoints_when_asked(self):
+        self.launch(snapshotEvery="never", snapshotAfter="1h", snapshotBytes="1000Mi")
+        self.steps(3)
+        self.assertEqual(0, self.inspect()["checkpoint"])
+        self.yard.ok("checkpoint", "memory")
+        checkpoint = self.inspect()["checkpoint"]
+        self.assertEqual(self.inspect()["deliveries"], checkpoint)
+        self.yard.kill(self.yard.workers())
+        self.assertWhole()
+        self.assertEqual(checkpoint, self.inspect()["checkpoint"])
+        self.assertPays()
+
     def test_an_idle_vat_is_saved(self):
         self.launch(snapshotEvery="never", snapshotAfter="200ms")
         self.steps(2)
