@@ -92,8 +92,8 @@ static int run_worker(forked_t *self)
     worker_exit_t code = worker_run(WORKER_FD, &ports);
 
     if (code != WORKER_DAMAGED) return (int)code;
-    vatdb_set_aside(self->database);
-    log_error("database_set_aside", kv_str("file", self->database));
+    if (vatdb_set_aside(self->database))
+        log_error("database_set_aside", kv_str("file", self->database));
     return WORKER_BROKEN;
 }
 

@@ -274,7 +274,23 @@ void vatdb_delete(const char *path)
     }
 }
 
-void vatdb_set_aside(const char *path)
+/* Reads every page. */
+static bool is_damaged(const char *path)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *stmt = NULL;
+    bool damaged = false;
+    int rc = pages_open(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, &db);
+    if (rc == SQLITE_OK) rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+    if (rc == SQLITE_OK) rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) damaged = strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0;
+    damaged = damaged || pages_err(db, rc) == ERR_STORE_DAMAGED;
+    sqlite3_finalize(stmt);
+    must(sqlite3_close(db) == SQLITE_OK);
+    return damaged;
+}
+
+bool vatdb_set_aside(const char *path)
 {
     /* A log without its file would be taken for a part of the next one; a file without its log is an
      * older state, which the broker knows for one. */
@@ -283,12 +299,14 @@ void vatdb_set_aside(const char *path)
     int folder = slash ? (int)(slash + 1 - path) : 0;
     char from[PATH_BYTES_MAX + 16], to[PATH_BYTES_MAX + 32];
 
+    if (!is_damaged(path)) return false;
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++) {
         snprintf(from, sizeof from, "%s%s", path, tails[i]);
         snprintf(to, sizeof to, "%.*sdamaged-%s%s", folder, path, path + folder, tails[i]);
         unlink(to);
         (void)!rename(from, to);
     }
+    return true;
 }
 
 /* ---- opening ---- */
@@ -444,7 +462,8 @@ err_t vatdb_open(const vatdb_options_t *options, vatstore_t **ret)
 
     mode_t mask = umask(0077);
     err_t err = open_file(self, options->path);
-    if (!err && !vatdb_readable(self)) {
+    /* Twice: what is not the same the next time is no damage of the disk. */
+    if (!err && !vatdb_readable(self) && !vatdb_readable(self)) {
         err = vatdb_rescue(self, options->path);
         if (!err) err = open_file(self, options->path);
     }

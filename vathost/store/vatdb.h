@@ -24,8 +24,9 @@ typedef struct {
  * or of another format, STORE_DAMAGED. The caller owns *RET; vatstore_destroy() ends it. */
 CHECKED err_t vatdb_open(const vatdb_options_t *options, vatstore_t **ret);
 
-/* Renames the file PATH, which nobody has open, to damaged-NAME in its folder, and its log with it. */
-void vatdb_set_aside(const char *path);
+/* Renames the file PATH, which nobody has open, to damaged-NAME in its folder, and its log with it; unless
+ * all of it can be read after all, then false. */
+bool vatdb_set_aside(const char *path);
 
 /* Deletes the file PATH and the ones SQLite keeps beside it. Missing ones are no failure. */
 void vatdb_delete(const char *path);

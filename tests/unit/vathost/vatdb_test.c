@@ -560,9 +560,15 @@ Test(vatdb, damage_of_anything_else_is_said)
         cr_expect_neq(*store->why(store), '\0');
         vatstore_destroy(&store);
     }
-    vatdb_set_aside(path);
+    cr_expect(vatdb_set_aside(path));
     store = open_file(1);
     cr_expect(stands(store, CHECKPOINT_NEWEST, 0) && has(store, "kept", NULL));
+    first_state(store);
+    make(store, 5, false);
+    vatstore_destroy(&store);
+    cr_expect(!vatdb_set_aside(path), "there is nothing wrong with it");
+    store = open_file(1);
+    cr_expect(stands(store, CHECKPOINT_NEWEST, 5));
     close_kind(store);
 
     char aside[80];
