@@ -80,20 +80,23 @@ static err_t script_open(void)
 #define COUNTER ((kref_t){1099511627776})
 #define OTHER   ((kref_t){2199023255552})
 
-static const capdata_t inc = {{(const uint8_t *)"#[\"inc\",[]]", 11}, {NULL, 0}};
+#define INC                                                 \
+    {                                                       \
+        {(const uint8_t *)"#[\"inc\",[]]", 11}, { NULL, 0 } \
+    }
 
 static const struct {
     msg_tag_t tag;
     msg_body_t body;
 } requests[] = {
-    {TAG_call, {.call = {.request = {{1}}, .target = COUNTER, .methargs = inc}}},
+    {TAG_call, {.call = {.request = {{1}}, .target = COUNTER, .methargs = INC}}},
     {TAG_pin, {.pin = {.request = {{2}}, .kref = OTHER}}},
-    {TAG_call, {.call = {.request = {{3}}, .target = OTHER, .methargs = inc}}},
-    {TAG_call, {.call = {.request = {{4}}, .target = COUNTER, .methargs = inc, .no_result = 1}}},
+    {TAG_call, {.call = {.request = {{3}}, .target = OTHER, .methargs = INC}}},
+    {TAG_call, {.call = {.request = {{4}}, .target = COUNTER, .methargs = INC, .no_result = 1}}},
     {TAG_revoke, {.revoke = {.request = {{5}}, .kref = OTHER}}},
-    {TAG_call, {.call = {.request = {{6}}, .target = OTHER, .methargs = inc}}},
+    {TAG_call, {.call = {.request = {{6}}, .target = OTHER, .methargs = INC}}},
     {TAG_kill, {.kill = {.request = {{7}}, .vat = {2}, .reason = {"it is enough", 12}}}},
-    {TAG_call, {.call = {.request = {{8}}, .target = COUNTER, .methargs = inc}}},
+    {TAG_call, {.call = {.request = {{8}}, .target = COUNTER, .methargs = INC}}},
     {TAG_cluster_rm, {.cluster_rm = {.request = {{9}}, .cluster = {1}}}},
 };
 enum { STEPS = sizeof requests / sizeof *requests };
