@@ -97,13 +97,23 @@ static err_t copy_file(backup_t *self, const char *name)
     return err;
 }
 
-/* What a backup consists of, and nothing else. */
-static void remove_files(const char *path)
+/* What a backup consists of, and nothing else: PATH.part may be a directory that somebody else made. */
+static bool is_ours(const char *name)
+{
+    static const char *const names[] = {"kernel.db", "broker.key", "broker.pub", "hosts.allow", mark};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return strncmp(name, "kernel.db-", 10) == 0;
+}
+
+static bool is_copy(const char *name) { return name[0] == 'v' && name[1] >= '0' && name[1] <= '9'; }
+
+static void remove_files(const char *path, bool (*named)(const char *name))
 {
     DIR *dir = opendir(path);
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir));)
-        if (entry->d_name[0] != '.') unlinkat(dirfd(dir), entry->d_name, 0);
+        if (named(entry->d_name)) unlinkat(dirfd(dir), entry->d_name, 0);
     closedir(dir);
 }
 
@@ -111,9 +121,9 @@ static void remove_part(const backup_t *self)
 {
     char inner[sizeof self->part + TAIL];
     snprintf(inner, sizeof inner, "%s/checkpoints", self->part);
-    remove_files(inner);
+    remove_files(inner, is_copy);
     rmdir(inner);
-    remove_files(self->part);
+    remove_files(self->part, is_ours);
     rmdir(self->part);
 }
 

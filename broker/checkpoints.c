@@ -19,6 +19,7 @@
 enum {
     NAME_ROOM = 160, /* of a file */
     COPY_BYTES = 1024 * 1024,
+    STILL_MS = 60 * 1000, /* one that gives nothing for so long is in the way of the others */
 };
 
 typedef struct pull pull_t;
@@ -30,8 +31,11 @@ struct pull {
     int fd;               /* -1: nothing came yet */
     uint64_t have, asked; /* bytes that came, and that were asked for */
     hasher_t *hasher;     /* of what came */
+    uint64_t moved_ms;    /* when the last piece came, or the first was asked for */
     err_t err;            /* it cannot be had */
     bool over;            /* whole, or ERR: to be told */
+    bool follows;         /* and then this one is to be fetched */
+    copy_t next_copy;
 };
 
 struct checkpoints {
@@ -188,6 +192,43 @@ static pull_t **find(checkpoints_t *self, vat_t vat)
     return at;
 }
 
+static pull_t *pull_new(uint32_t host, vat_t vat, const copy_t *copy)
+{
+    pull_t *pull = calloc(1, sizeof *pull);
+    must(pull);
+    pull->host = host;
+    pull->vat = vat;
+    pull->copy = *copy;
+    pull->fd = -1;
+    return pull;
+}
+
+/* PULL is done with. What follows comes in its place. Returns where the list goes on. */
+static pull_t **pull_done(checkpoints_t *self, pull_t **at)
+{
+    pull_t *pull = *at, *after = pull->next;
+    *at = pull->follows ? pull_new(pull->host, pull->vat, &pull->next_copy) : after;
+    if (pull->follows) {
+        at = &(*at)->next;
+        *at = after;
+    }
+    pull_free(self, pull);
+    return at;
+}
+
+/* One that comes already is fetched to its end: else a vat whose checkpoints are more frequent than a
+ * copy takes would never have any. Its host keeps it, and the newest. */
+static bool waits_behind(pull_t *pull, uint32_t host, const copy_t *copy)
+{
+    bool comes = pull->over || (pull->host == host && pull->asked);
+    if (!comes || pull->copy.pgen != copy->pgen) return false;
+    if (copy->d < pull->copy.d || same_copy(&pull->copy, copy)) return true; /* said again */
+    if (pull->follows && copy->d < pull->next_copy.d) return true;
+    pull->follows = true;
+    pull->next_copy = *copy;
+    return true;
+}
+
 void checkpoints_pull(checkpoints_t *self, uint32_t host, vat_t vat, const copy_t *copy)
 {
     pull_t **at = find(self, vat), *pull = *at;
@@ -196,17 +237,13 @@ void checkpoints_pull(checkpoints_t *self, uint32_t host, vat_t vat, const copy_
         pull->asked = pull->have;
         return;
     }
+    if (pull && waits_behind(pull, host, copy)) return;
     if (pull) {
-        *at = pull->next;
-        pull_free(self, pull);
+        pull->follows = false;
+        pull_done(self, at);
         at = find(self, vat); /* the end of the list */
     }
-    pull = *at = calloc(1, sizeof *pull);
-    must(pull);
-    pull->host = host;
-    pull->vat = vat;
-    pull->copy = *copy;
-    pull->fd = -1;
+    *at = pull_new(host, vat, copy);
 }
 
 void checkpoints_host_gone(checkpoints_t *self, uint32_t host)
@@ -286,8 +323,7 @@ void checkpoints_part(checkpoints_t *self, uint32_t host, const msg_checkpoint_p
     if (!pull || pull->over || pull->host != host) return;
     if (part->pgen != pull->copy.pgen || part->d != pull->copy.d) return;
     if (part->total == 0) { /* it has a newer one, which it says itself */
-        *at = pull->next;
-        pull_free(self, pull);
+        pull_done(self, at);
         return;
     }
     if (part->offset != pull->have || pull->have >= pull->asked) return; /* asked for twice */
@@ -304,14 +340,22 @@ void checkpoints_part(checkpoints_t *self, uint32_t host, const msg_checkpoint_p
     FAILPOINT(broker_copy_piece);
     hasher_add(pull->hasher, part->data);
     pull->have += part->data.len;
+    pull->moved_ms = self->port.now_ms(self->port.self);
     if (pull->have == pull->copy.bytes) complete(self, pull);
 }
 
+/* Its host is there, and has not given a piece for long that it was asked for. */
+static bool stands_still(const pull_t *pull, uint64_t now_ms)
+{
+    return pull->asked > pull->have && now_ms - pull->moved_ms > STILL_MS;
+}
+
 /* As many pieces ahead as it may. */
-static bool ask(checkpoints_t *self, pull_t *pull)
+static bool ask(checkpoints_t *self, pull_t *pull, uint64_t now_ms)
 {
     const uint64_t ahead = (uint64_t)CHECKPOINT_PARTS_ASKED_MAX * BUNDLE_PART_BYTES_MAX;
     bool any = false;
+    if (pull->asked == pull->have) pull->moved_ms = now_ms;
     while (pull->asked < pull->copy.bytes && pull->asked - pull->have < ahead) {
         msg_checkpoint_get_t get = {pull->vat, pull->copy.pgen, pull->copy.d, pull->asked};
         self->port.ask(self->port.self, pull->host, &get);
@@ -325,18 +369,22 @@ bool checkpoints_turn(checkpoints_t *self)
 {
     bool any = false;
     unsigned active = 0;
+    uint64_t now_ms = self->port.now_ms(self->port.self);
     for (pull_t **at = &self->pulls; *at;) {
         pull_t *pull = *at;
+        if (pull->host && !pull->over && stands_still(pull, now_ms)) {
+            log_warn("checkpoint_still", kv_num("vat", pull->vat.n), kv_num("host", pull->host));
+            pull_over(pull, ERR_TIMED_OUT);
+        }
         if (pull->over) {
-            *at = pull->next;
             self->port.told(self->port.self, pull->vat, &pull->copy, pull->err);
-            pull_free(self, pull);
+            at = pull_done(self, at);
             any = true;
             continue;
         }
         if (pull->host && active < CHECKPOINTS_PULLED_MAX) {
             active++;
-            any = ask(self, pull) || any;
+            any = ask(self, pull, now_ms) || any;
         }
         at = &pull->next;
     }

@@ -5,7 +5,10 @@
  *   P2  a row names a file before the file is deleted that it named before, and a file is deleted only when
  *       no row names it any more: what a crash leaves over goes at the next start;
  *   P3  what is asked for and has not come is bounded, for each file and for all; when a host goes away, what
- *       came of its file is kept, and its next CHECKPOINT_READY goes on behind it.
+ *       came of its file is kept, and its next CHECKPOINT_READY goes on behind it. A host that is there and gives
+ *       nothing for long is not waited for: TIMED_OUT;
+ *   P4  a newer copy of a vat waits until the one that comes already is here: else a vat whose checkpoints are
+ *       more frequent than a copy takes would never have any.
  *
  * The kernel says what is to be fetched, and who may read what is here. */
 #pragma once
@@ -18,6 +21,7 @@ typedef struct {
     void *self;
     void (*ask)(void *self, uint32_t host, const msg_checkpoint_get_t *get);
     void (*told)(void *self, vat_t vat, const copy_t *copy, err_t err);
+    uint64_t (*now_ms)(void *self);
 } checkpoints_port_t;
 
 /* DIR is the broker's state directory, borrowed; DIR/checkpoints is made when it is missing. */
@@ -29,7 +33,7 @@ void checkpoints_destroy(checkpoints_t **self_p);
  * size: STORE_DAMAGED. */
 void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel);
 
-/* EFFECT_PULL, EFFECT_DISCARD. */
+/* EFFECT_PULL (P4), EFFECT_DISCARD. */
 void checkpoints_pull(checkpoints_t *self, uint32_t host, vat_t vat, const copy_t *copy);
 void checkpoints_discard(checkpoints_t *self, vat_t vat, const copy_t *copy);
 

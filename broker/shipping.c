@@ -25,10 +25,12 @@ static void told(void *context, vat_t vat, const copy_t *copy, err_t err)
     broker_input(self, &input, NULL);
 }
 
+static uint64_t clock_ms(void *context) { return broker_now_ms(context); }
+
 err_t shipping_open(broker_t *self)
 {
     char why[256];
-    err_t err = checkpoints_new(self->is.dir, &(checkpoints_port_t){self, ask, told}, &self->checkpoints, why);
+    err_t err = checkpoints_new(self->is.dir, &(checkpoints_port_t){self, ask, told, clock_ms}, &self->checkpoints, why);
     if (err) {
         snprintf(self->why, sizeof self->why, "%s", why);
         return err;

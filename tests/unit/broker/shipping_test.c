@@ -27,6 +27,13 @@ static size_t asked_count, told_count;
 static vat_t told_vat;
 static copy_t told_copy;
 static err_t told_err;
+static uint64_t now_ms;
+
+static uint64_t on_clock(void *self)
+{
+    (void)self;
+    return now_ms;
+}
 
 static void on_ask(void *self, uint32_t host, const msg_checkpoint_get_t *get)
 {
@@ -48,7 +55,7 @@ static void on_told(void *self, vat_t vat, const copy_t *copy, err_t err)
 static void open_checkpoints(void)
 {
     char why[256];
-    cr_assert_eq(checkpoints_new(dir, &(checkpoints_port_t){NULL, on_ask, on_told}, &checkpoints, why), ERR_OK);
+    cr_assert_eq(checkpoints_new(dir, &(checkpoints_port_t){NULL, on_ask, on_told, on_clock}, &checkpoints, why), ERR_OK);
 }
 
 static void set_up(void)
@@ -178,19 +185,86 @@ Test(shipping, what_came_is_kept_while_its_host_is_away)
     cr_expect_eq(told_err, ERR_OK);
 }
 
-Test(shipping, a_newer_copy_takes_the_place_of_one_under_way)
+/* A vat whose checkpoints are more frequent than a copy takes has one all the same. */
+Test(shipping, a_newer_copy_waits_for_the_one_that_comes)
 {
-    copy_t old = copy_of(41), newer = copy_of(42);
+    copy_t old = copy_of(41), newer = copy_of(42), newest = copy_of(43);
     checkpoints_pull(checkpoints, 3, (vat_t){7}, &old);
     checkpoints_turn(checkpoints);
     part_from(3, 7, &old, 0);
+    checkpoints_pull(checkpoints, 3, (vat_t){7}, &newer);
+    checkpoints_pull(checkpoints, 3, (vat_t){7}, &newest);
+    checkpoints_pull(checkpoints, 3, (vat_t){7}, &newer);
+    checkpoints_pull(checkpoints, 3, (vat_t){8}, &old);
+    for (uint64_t offset = PART; offset < BYTES; offset += PART) {
+        cr_expect_eq(told_count, 0);
+        checkpoints_turn(checkpoints);
+        part_from(3, 7, &old, offset);
+    }
+    asked_count = 0;
+    checkpoints_turn(checkpoints);
+    cr_expect_eq(told_count, 1);
+    cr_expect(told_copy.d == 41 && told_err == ERR_OK);
     cr_expect_eq(files("checkpoints"), 1);
+    checkpoints_turn(checkpoints);
+    cr_assert_gt(asked_count, 0);
+    cr_expect(asked[0].get.vat.n == 7 && asked[0].get.d == 43);
+    for (uint64_t offset = 0; offset < BYTES; offset += PART) {
+        checkpoints_turn(checkpoints);
+        part_from(3, 7, &newest, offset);
+    }
+    checkpoints_turn(checkpoints);
+    cr_expect_eq(told_count, 2);
+    cr_expect(told_vat.n == 7 && told_copy.d == 43);
+    cr_expect_eq(files("checkpoints"), 2);
+    asked_count = 0;
+    checkpoints_host_gone(checkpoints, 3);
+    checkpoints_pull(checkpoints, 3, (vat_t){8}, &old);
+    answer_all(3, &old);
+    cr_expect_eq(told_count, 3, "the other vat's was not forgotten");
+}
+
+Test(shipping, a_newer_copy_takes_the_place_of_one_that_does_not_come)
+{
+    copy_t old = copy_of(41), newer = copy_of(42), moved = copy_of(42);
+    moved.pgen = 2;
+    checkpoints_pull(checkpoints, 3, (vat_t){7}, &old);
+    checkpoints_turn(checkpoints);
+    part_from(3, 7, &old, 0);
+    checkpoints_host_gone(checkpoints, 3);
     checkpoints_pull(checkpoints, 3, (vat_t){7}, &newer);
     cr_expect_eq(files("checkpoints"), 0);
+    checkpoints_turn(checkpoints);
+    part_from(3, 7, &newer, 0);
+    checkpoints_pull(checkpoints, 4, (vat_t){7}, &moved);
+    cr_expect_eq(files("checkpoints"), 0);
     asked_count = 0;
-    answer_all(3, &newer);
+    answer_all(4, &moved);
     cr_expect_eq(told_count, 1);
-    cr_expect_eq(told_copy.d, 42);
+    cr_expect_eq(told_copy.pgen, 2);
+}
+
+/* One host that says READY and then nothing keeps nobody from fetching. */
+Test(shipping, a_host_that_stands_still_is_not_waited_for)
+{
+    copy_t copy = copy_of(41);
+    for (uint32_t vat = 1; vat <= CHECKPOINTS_PULLED_MAX; vat++)
+        checkpoints_pull(checkpoints, 3, (vat_t){vat}, &copy);
+    checkpoints_pull(checkpoints, 4, (vat_t){77}, &copy);
+    checkpoints_turn(checkpoints);
+    now_ms += 50 * 1000;
+    part_from(3, 1, &copy, 0);
+    checkpoints_turn(checkpoints);
+    cr_expect_eq(told_count, 0);
+    now_ms += 50 * 1000;
+    asked_count = 0;
+    cr_expect(checkpoints_turn(checkpoints));
+    cr_expect_eq(told_count, CHECKPOINTS_PULLED_MAX - 1u, "all but the one of which a piece came");
+    cr_expect_eq(told_err, ERR_TIMED_OUT);
+    checkpoints_turn(checkpoints);
+    cr_assert_gt(asked_count, 0);
+    cr_expect_eq(asked[asked_count - 1].host, 4u);
+    cr_expect_eq(files("checkpoints"), 1);
 }
 
 Test(shipping, what_is_wrong_is_not_kept)
@@ -379,6 +453,24 @@ Test(shipping, a_backup_is_a_state_of_one_moment)
     char why[256];
     cr_expect_eq(backup_unmark(path, why), ERR_OK);
     cr_expect(!backup_marked(path));
+    backup_destroy(&backup);
+    kernel_destroy(&kernel);
+    store_destroy(&store);
+}
+
+Test(shipping, what_stands_where_a_backup_is_made_is_left_alone)
+{
+    char path[128];
+    open_store();
+    commit(1, 3);
+    kernel_t *kernel = kernel_new();
+    backup_t *backup = backup_new(&(backup_options_t){dir, store, checkpoints, kernel});
+    snprintf(path, sizeof path, "%s/there.part", dir);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    write_file("there.part/letter", 0600);
+    write_file("there.part/kernel.db", 0600);
+    cr_expect_neq(back_up(backup, "there", false), ERR_OK);
+    cr_expect_eq(files("there.part"), 1, "what a backup left that was broken off is not kept");
     backup_destroy(&backup);
     kernel_destroy(&kernel);
     store_destroy(&store);
