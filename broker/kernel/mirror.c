@@ -101,6 +101,8 @@ static void copy_here(kernel_t *k, kvat_t *vat)
     checkpoint_look(k, vat);
 }
 
+static void unavailable(kernel_t *k, kvat_t *vat, err_t err);
+
 void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
@@ -117,6 +119,8 @@ void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
     if (!wanted(vat) || !fits || same) {
         file_may_go(k, from, vat->id, &copy);
         if (same) copy_here(k, vat);
+        if (msg->total > CHECKPOINT_FILE_BYTES_MAX)
+            unavailable(k, vat, ERR_CHECKPOINT_LARGE);
         return;
     }
     effect_t *effect = effect_add(k, EFFECT_PULL, from);
@@ -191,6 +195,17 @@ void on_mirrored(kernel_t *k, const input_t *input)
 
 static void backup_ends(kernel_t *k, err_t err, const char *why);
 
+/* No copy will come of what was asked for: whatever waits for it hears that. */
+static void unavailable(kernel_t *k, kvat_t *vat, err_t err)
+{
+    bool shipping = vat->ship;
+    vat->ship = false;
+    makes_fail(k, vat, true, err, "");
+    if (leaving(vat)) move_fail(k, vat, ERR_MOVE_FAILED, err_text(err));
+    if (shipping && k->backup.here) backup_ends(k, ERR_BACKUP_FAILED, err_text(err));
+    checkpoint_look(k, vat);
+}
+
 void on_unmirrored(kernel_t *k, const input_t *input)
 {
     kvat_t *vat = vat_find(k, input->vat.n);
@@ -199,12 +214,7 @@ void on_unmirrored(kernel_t *k, const input_t *input)
     if (vat->mirror && same_copy(&here, &input->copy)) mirror_drop(k, vat);
     if (vat->row.pgen != input->copy.pgen) return;
     file_may_go(k, vat->row.host, vat->id, &input->copy);
-    bool shipping = vat->ship;
-    vat->ship = false;
-    makes_fail(k, vat, true, input->err, "");
-    if (leaving(vat)) move_fail(k, vat, ERR_MOVE_FAILED, err_text(input->err));
-    if (shipping && k->backup.here) backup_ends(k, ERR_BACKUP_FAILED, err_text(input->err));
-    checkpoint_look(k, vat);
+    unavailable(k, vat, input->err);
 }
 
 /* ---- the log reaches back to it ---- */

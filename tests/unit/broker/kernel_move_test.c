@@ -240,6 +240,23 @@ Test(move, a_copy_that_cannot_be_had_ends_it)
     runs(1, 1);
 }
 
+Test(move, a_copy_that_is_too_large_ends_it)
+{
+    runs(1, 2);
+    cr_expect_null(move(1, 2));
+    rig_checkpoint(rig, 1, false);
+    msg_checkpoint_t made = rig_checkpoint_frame(rig, 1);
+    msg_checkpoint_ready_t msg = {.vat = {1},
+                                  .pgen = made.pgen,
+                                  .d = made.d,
+                                  .total = (uint64_t)CHECKPOINT_FILE_BYTES_MAX + 1};
+    rig_from_host(rig, 1, TAG_checkpoint_ready, &msg);
+    cr_expect_eq(rig_pulls(rig), 0);
+    expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, err_text(ERR_CHECKPOINT_LARGE));
+    cr_expect_eq(host_of(1), 1);
+    runs(1, 1);
+}
+
 Test(move, it_survives_restarts_of_the_broker)
 {
     runs(1, 2);
