@@ -88,7 +88,8 @@ static bool take_own(guests_t *self, worker_t *worker, const msg_t *msg, uint64_
     if (msg->tag == TAG_bundle_want)
         return bundle_want(self, worker, &msg->body.bundle_want, now_ms);
     if (head->vat.n != guest->vat.n || head->pgen != guest->pgen) return false;
-    if (msg->tag == TAG_checkpoint_begun) worker->saves_ms = now_ms;
+    /* Said again it gains no time. */
+    if (msg->tag == TAG_checkpoint_begun && !worker->saves_ms) worker->saves_ms = now_ms;
     return msg->tag == TAG_checkpoint_begun || ship_made(self, &msg->body.checkpoint_file);
 }
 

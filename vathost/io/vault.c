@@ -171,6 +171,8 @@ static void delete_one(const vault_t *self, vat_t vat, uint64_t pgen)
         unlink(path);
         FAILPOINT(vathost_deletes);
     }
+    vault_ship_path(self, vat, pgen, path); /* of a worker that was ended meanwhile */
+    unlink(path);
 }
 
 void vault_delete(vault_t *self, vat_t vat, uint64_t pgen)
