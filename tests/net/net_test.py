@@ -33,6 +33,7 @@ class Net(unittest.TestCase):
     def setUp(self):
         self.lab, self.work = self.net.lab, self.net.work
         self.one, self.two = self.net.cluster.hosts
+        self.addCleanup(self.lab.heal)
 
     def assertAllAnswer(self, seconds=30):
         took = self.net.answered(seconds)
@@ -58,10 +59,10 @@ class Net(unittest.TestCase):
 
     def test_3_nothing_for_longer_than_anybody_waits(self):
         """Found on both sides in time; the other host goes on; nothing fails because of it."""
+        self.work.without += ("move",)
+        self.assertTrue(self.net.until(lambda: not self.work.busy.get("move"), 30), "a move does not end")
         beyond = self.net.vats_on(self.two)
         self.assertTrue(beyond)
-        self.work.without += ("move",)
-        self.net.go_on(0.5)
         ups = len(self.work.states)
         log = os.path.getsize(self.one.log)
         self.lab.cut(BROKER, 1)

@@ -15,7 +15,7 @@ from cluster import BIN, Cluster, Process, Yard, wait_for  # noqa: E402
 from failpoints import Board  # noqa: E402
 from history import History, read  # noqa: E402
 from lab import Lab, address  # noqa: E402
-from workload import LIST_VATS, Workload  # noqa: E402
+from workload import Workload  # noqa: E402
 
 PORT = 7700
 BROKER = 0  # its node; host N stands on node N
@@ -105,9 +105,8 @@ class Weather:
         self.lab = self.cluster.lab
         self.history = History(os.path.join(self.cluster.yard.dir, "history.jsonl"))
         self.work = NetWorkload(self.cluster.control, self.history, random.Random(seed), pace)
-        self.work.without = ("drain", "mortal", "copy")
+        self.work.without = ("drain", "mortal")
         self.resting = set()  # processes that are not started again
-        self.saved = False
 
     def each(self):
         for process in self.cluster.processes:
@@ -153,15 +152,12 @@ class Weather:
         self.work.stopping = True
         if not self.until(lambda: not self.work.tasks.open, 60):
             raise RuntimeError(f"still under way: {self.work.unanswered()}")
-        self.saved = False
-        self.work.tasks.start(self._saved())
-        if not self.until(lambda: self.saved, 30):
+        answers = [self.work.operator.ask("checkpoint_make", vat=vat, ship=0) for vat in self.work.names]
+        if not self.until(lambda: all(answer.done for answer in answers), 30):
             raise RuntimeError("not all of it was put on disk")
-
-    def _saved(self):
-        while not self.saved:
-            rows = yield from self.work.listed(LIST_VATS)
-            self.saved = all(row["checkpoint"] == row["applied"] for row in rows if row["vat"] in self.work.names)
+        wrong = [answer.value for answer in answers if answer.value[0] != "done"]
+        if wrong:
+            raise RuntimeError(f"no checkpoint: {wrong}")
 
     def work_again(self):
         self.work.stopping = False
