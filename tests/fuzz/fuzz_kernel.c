@@ -31,6 +31,9 @@ typedef struct {
     kernel_t *kernel;
     rowset_t rows;
     uint64_t steps, ids;
+    uint64_t session;        /* of the last WELCOME */
+    vat_t pulled;            /* whose COPY the kernel wants fetched; 0: none */
+    copy_t copy;
     uint64_t runs[VATS_MAX]; /* that ATTACHED gave; 0: no worker */
 } world_t;
 
@@ -51,6 +54,7 @@ static void check_frame(world_t *w, bin_t frame)
 {
     msg_t msg;
     must(msg_decode(frame, &msg) == ERR_OK);
+    if (msg.tag == TAG_welcome) w->session = msg.body.welcome.session;
     if (msg.tag == TAG_attached)
         w->runs[msg.body.attached.vat.n % VATS_MAX] = msg.body.attached.run;
     if (msg.tag == TAG_deliver) {
@@ -65,7 +69,11 @@ static void check_effects(world_t *w, const effects_t *effects)
 {
     for (size_t i = 0; i < effects->count; i++) {
         const effect_t *effect = &effects->items[i];
-        if (effect->frame) check_frame(w, blob_bin(effect->frame));
+        if (effect->frame && effect->kind != EFFECT_BACKUP) check_frame(w, blob_bin(effect->frame));
+        if (effect->kind == EFFECT_PULL) {
+            w->pulled = effect->vat;
+            w->copy = effect->copy;
+        }
         if (effect->kind != EFFECT_ROWS) continue;
         const row_t *vat = rowset_find(&w->rows, ROW_vat, effect->vat.n, 0);
         must(vat && effect->first && effect->first <= effect->last); /* those trimmed meanwhile do not come */
@@ -398,7 +406,8 @@ static void hello(world_t *w)
     static const char *const names[] = {"h", "west", "east"};
     unsigned host = roll(w, HOSTS);
     memset(w->runs, 0, sizeof w->runs);
-    msg_hello_t msg = {1, 1, {{7}}, roll(w, 32) == 31 ? 1000 : 0, text_of(names[roll(w, 3)]), {0}, {{0}}};
+    msg_hello_t msg = {1, 1, {{7}}, roll(w, 32) == 31 ? 1000 : 0, text_of(names[roll(w, 3)]), {0},
+                       {{(uint8_t)roll(w, 3)}}};
     if (roll(w, 32) == 31) msg.proto_min = 9;
     input_t input = {.kind = INPUT_HOST, .key = {{(uint8_t)(host + 1)}}};
     say(w, input, TAG_hello, &msg);
@@ -744,6 +753,64 @@ static void agent(world_t *w)
     }
 }
 
+/* ---- copies of checkpoints, hosts, moves, backups ---- */
+
+/* Its host has a copy of the vat as it stands, or of something else. */
+static void ready(world_t *w, const row_vat_t *vat)
+{
+    unsigned how = roll(w, 16);
+    msg_checkpoint_ready_t msg = {.vat = {(uint32_t)vat->vat},
+                                  .pgen = vat->pgen,
+                                  .d = vat->applied,
+                                  .chain = hash_at(vat->chain),
+                                  .hash = {{1 + (uint8_t)roll(w, 3)}},
+                                  .total = 1000};
+    if (how == 15) msg.chain.b[0] ^= 1;
+    if (how == 14) msg.d += roll(w, 3);
+    if (how == 13) msg.d = roll(w, 20);
+    if (how == 12) msg.pgen += roll(w, 3) - 1;
+    if (how == 11) msg.total = 0;
+    host_says(w, vat->host, TAG_checkpoint_ready, &msg);
+}
+
+/* What the shell was told to fetch is here, or cannot be had; its host may be away by now. */
+static void fetched(world_t *w)
+{
+    bool here = roll(w, 4) != 3;
+    input_t input = {.kind = here ? INPUT_MIRRORED : INPUT_UNMIRRORED, .vat = w->pulled, .copy = w->copy};
+    if (!w->pulled.n) return;
+    if (!here) input.err = ERR_STORE_FULL;
+    w->pulled = (vat_t){0};
+    const row_t *row = rowset_find(&w->rows, ROW_log, input.vat.n, input.copy.d);
+    if (row && row->body.log.outcome) input.chain = hash_at(row->body.log.chain);
+    step(w, input);
+}
+
+static void moves(world_t *w)
+{
+    const row_vat_t *vat = vat_row(w);
+    vat_t id = {vat ? (uint32_t)vat->vat : 7};
+    host_t host = {roll(w, HOSTS + 2)};
+    msg_present_t present = {w->session + roll(w, 2)};
+    unsigned what = roll(w, 16);
+    if (what < 3)
+        client_says(w, TAG_move, &(msg_move_t){request(w), id, host});
+    else if (what < 7 && vat)
+        ready(w, vat);
+    else if (what < 11)
+        fetched(w);
+    else if (what < 12)
+        client_says(w, TAG_checkpoint_make, &(msg_checkpoint_make_t){request(w), id, roll(w, 2)});
+    else if (what < 13)
+        client_says(w, TAG_host_change, &(msg_host_change_t){request(w), host, roll(w, 6)});
+    else if (what < 14)
+        client_says(w, TAG_backup, &(msg_backup_t){request(w), text_of("/there")});
+    else if (what < 15)
+        step(w, (input_t){.kind = INPUT_BACKED_UP, .err = roll(w, 2) ? ERR_STORE_FULL : ERR_OK, .why = ""});
+    else
+        host_says(w, 1 + roll(w, HOSTS), TAG_present, &present);
+}
+
 /* ---- restart ---- */
 
 static void keep_counters(void *context, const row_t *row)
@@ -756,7 +823,9 @@ static void restart(world_t *w)
 {
     kernel_destroy(&w->kernel);
     memset(w->runs, 0, sizeof w->runs);
+    w->pulled = (vat_t){0};
     w->kernel = kernel_new();
+    if (roll(w, 4) == 3) kernel_host_loss(w->kernel, 30000);
     for (size_t i = 0; i < w->rows.count; i++)
         must(kernel_load(w->kernel, &w->rows.rows[i]) == ERR_OK);
     uint8_t entropy[32] = {1};
@@ -824,8 +893,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 agent(&w);
             else
                 client_changes(&w);
-        } else if (what < 62)
+        } else if (what < 61)
             restart(&w);
+        else if (what < 63)
+            moves(&w);
         else
             step(&w, (input_t){.kind = INPUT_CLIENT_GONE, .from = 1});
     }
