@@ -171,7 +171,10 @@ static void delete_one(const vault_t *self, vat_t vat, uint64_t pgen)
         unlink(path);
         FAILPOINT(vathost_deletes);
     }
-    vault_ship_path(self, vat, pgen, path); /* of a worker that was ended meanwhile */
+    /* A copy, whole or not, of a worker that was ended meanwhile. */
+    path_of(self, vat, pgen, ".ship", path);
+    unlink(path);
+    path_of(self, vat, pgen, ".ship.new", path);
     unlink(path);
 }
 

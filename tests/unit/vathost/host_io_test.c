@@ -137,9 +137,10 @@ Test(vault, keeps_databases_and_nothing_else)
     for (size_t i = 0; i < GONE; i++) cr_expect(!is_there(gone[i]), "%s", gone[i]);
 
     cr_expect(vault_has(vault, (vat_t){70000}, 3) && !vault_has(vault, (vat_t){70000}, 2));
-    touch("vat-3.1.ship"); /* half of a copy, whose worker was ended */
+    touch("vat-3.1.ship"); /* copies, one of them half, whose worker was ended */
+    touch("vat-3.1.ship.new");
     vault_delete(vault, (vat_t){3}, 1);
-    cr_expect(!is_there("vat-3.1.ship"));
+    cr_expect(!is_there("vat-3.1.ship") && !is_there("vat-3.1.ship.new"));
     cr_expect(!is_there("vat-3.1.db") && !is_there("vat-3.1.db-wal") && is_there("vat-3.2.db"));
     vault_delete_all(vault);
     cr_expect(!is_there("vat-3.2.db") && !is_there("vat-70000.3.db") && is_there("session"));
