@@ -73,7 +73,6 @@ void held_again(kernel_t *k, held_t *held, uint64_t d, bool forgot)
 {
     uint64_t next = mentioned_behind(k, held->vat, kref_of(held->row.kref), d);
     if (!next) return;
-    if (PLANTED(let_go_is_not_given)) return;
     if (forgot) held->row.since_d = next;
     held->row.raised_d = next;
     touch(k, &held->head);

@@ -137,6 +137,7 @@ void vat_resume(kernel_t *k, kvat_t *vat)
     blob_destroy(&vat->reason);
     vat->row.reason = (text_t){0};
     touch(k, &vat->head);
+    if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING) cluster_started(k, vat->cluster);
     vat_ready(k, vat);
 }
 
