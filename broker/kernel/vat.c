@@ -145,7 +145,8 @@ void vat_resume(kernel_t *k, kvat_t *vat)
 void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why)
 {
     must(vat->row.state == VAT_STARTING || vat->row.state == VAT_RUNNING);
-    if (vat->row.state == VAT_STARTING) {
+    bool launching = vat->cluster && vat->cluster->row.state == CLUSTER_STARTING;
+    if (vat->row.state == VAT_STARTING || launching) {
         /* It has no history that would be worth keeping, and its LAUNCH waits for an answer. */
         vat_end(k, vat, error, text_blob(text_of(why)), cause_input(k));
         return;

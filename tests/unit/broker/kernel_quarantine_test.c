@@ -75,3 +75,22 @@ Test(quarantine, a_vat_that_is_starting_fails_the_launch)
     cr_assert_eq(rig_counter(rig, "clusters"), 0);
     rig_destroy(&rig);
 }
+
+/* It has started, but another one has not: whoever launched them waits. */
+Test(quarantine, so_does_one_whose_cluster_is_starting)
+{
+    rig_t *rig = rig_new();
+    rig_host(rig, 1);
+    rig_launch_t options = {.no_start = true};
+    cr_assert_not(rig_launch(rig, "alice bob", &options));
+    msg_result_t again = rig_result_frame(rig, 2, NULL);
+    rig_empty(rig, 2);
+    cr_assert_null(rig_reply(rig, 1));
+    again.chain.b[0] ^= 1;
+    rig_from_host(rig, 1, TAG_result, &again);
+    const msg_t *reply = rig_reply(rig, 1);
+    cr_assert(reply && reply->tag == TAG_failed);
+    cr_assert_eq(reply->body.failed.error, ERR_VAT_DIVERGED);
+    cr_assert_eq(rig_counter(rig, "clusters"), 0);
+    rig_destroy(&rig);
+}
