@@ -251,6 +251,10 @@ static void drain_fails(kernel_t *k, khost_t *host, const char *why)
 static void drain(kernel_t *k, khost_t *host, uint32_t client, id128_t request)
 {
     drain_fails(k, host, "asked for again");
+    for (size_t i = 0; i < k->vats.room; i++) {
+        kvat_t *vat = map_cell(&k->vats, i);
+        if (vat && vat->row.host == host->row.host) vat->stuck = false;
+    }
     set_state(k, host, HOST_DRAINING, (text_t){0});
     request_pending(k, request);
     host->client = client;

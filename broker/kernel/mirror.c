@@ -95,7 +95,7 @@ static void file_may_go(kernel_t *k, uint64_t host, vat_t vat, const copy_t *cop
 static void copy_here(kernel_t *k, kvat_t *vat)
 {
     if (vat->ship) k->hosts_check = true;
-    vat->ship = false;
+    vat->ship = vat->stuck = false;
     makes_look(k, vat);
     move_mirrored(k, vat);
     checkpoint_look(k, vat);
@@ -200,6 +200,7 @@ static void unavailable(kernel_t *k, kvat_t *vat, err_t err)
 {
     bool shipping = vat->ship;
     vat->ship = false;
+    vat->stuck = true;
     makes_fail(k, vat, true, err, "");
     if (leaving(vat)) move_fail(k, vat, ERR_MOVE_FAILED, err_text(err));
     if (shipping && k->backup.here) backup_ends(k, ERR_BACKUP_FAILED, err_text(err));

@@ -131,6 +131,7 @@ bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to)
     bool revived = revivable(vat), away = !from || !from->connected;
     if ((away || revived) && !placeable(vat)) return false;
     vat->row.moving = to->row.host;
+    vat->stuck = false;
     touch(k, &vat->head);
     if (revived) vat_resume(k, vat);
     if (away || revived)
@@ -196,6 +197,10 @@ const char *vats_drain(kernel_t *k, khost_t *host)
         if (vat->row.state == VAT_STARTING) continue; /* soon */
         if (vat->row.state == VAT_QUARANTINED && !revivable(vat)) {
             stuck = "a vat in quarantine stands there";
+            continue;
+        }
+        if (vat->stuck) {
+            stuck = "no copy could be had of a vat that stands there";
             continue;
         }
         khost_t *to = host_roomiest(k, host);

@@ -225,6 +225,7 @@ struct kvat {
     bool asked;    /* VAT_NEW was sent in this session of its host */
     bool renew;    /* RESTART came while its host was away: a worker that lived on is ended */
     bool ship;     /* a copy of its checkpoint is wanted, once */
+    bool stuck;    /* no copy could be had of it, which is not tried again by itself */
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;

@@ -127,6 +127,13 @@ void vat_push(kernel_t *k, kvat_t *vat)
     send_host(k, vat->row.host, TAG_vat_new, &msg);
 }
 
+/* No copy of it will come: a backup that waited for one goes on without. */
+static void ship_none(kernel_t *k, kvat_t *vat)
+{
+    if (vat->ship) k->hosts_check = true;
+    vat->ship = false;
+}
+
 /* Out of quarantine: what it was there for is mended. */
 void vat_resume(kernel_t *k, kvat_t *vat)
 {
@@ -159,6 +166,7 @@ void vat_quarantine(kernel_t *k, kvat_t *vat, err_t error, const char *why)
     vat->row.reason = blob_text(vat->reason);
     vat->attached = false;
     touch(k, &vat->head);
+    ship_none(k, vat);
     move_fail(k, vat, ERR_MOVE_FAILED, why);
     makes_fail(k, vat, false, error, why);
     serial_next(k, vat->cluster);
@@ -288,7 +296,7 @@ void vat_end_with(kernel_t *k, kvat_t *vat, err_t error, blob_t *reason, bool re
     vat->row.reason = blob_text(reason);
     vat->attached = false;
     touch(k, &vat->head);
-    vat->ship = false;
+    ship_none(k, vat);
     move_fail(k, vat, ERR_VAT_TERMINATED, "");
     makes_fail(k, vat, false, ERR_VAT_TERMINATED, "");
     mirror_drop(k, vat);

@@ -348,6 +348,26 @@ Test(move, a_host_is_drained)
     expect_done(rig_reply(rig, 1));
 }
 
+/* What cannot be had is not asked for over and over. */
+Test(move, a_drain_ends_at_a_vat_of_which_no_copy_can_be_had)
+{
+    runs(1, 2);
+    cr_expect_null(change(1, DRAIN));
+    rig_ready(rig, 1);
+    cr_assert_eq(rig_pulls(rig), 1);
+    size_t asks = rig_host_frames(rig, TAG_checkpoint_ask);
+    rig_unpulled(rig, ERR_CHECKPOINT_BROKEN);
+    cr_expect_null(rig_reply(rig, 1), "the other one can move");
+    ships(3);
+    expect_failed(rig_reply(rig, 1), ERR_HOST_BUSY, "no copy could be had of a vat that stands there");
+    cr_expect_eq(rig_host_frames(rig, TAG_checkpoint_ask), asks);
+    cr_expect_eq(host_of(1), 1);
+    cr_expect_null(change(1, DRAIN));
+    cr_expect_gt(rig_host_frames(rig, TAG_checkpoint_ask), asks, "asked for again it is tried again");
+    ships(1);
+    expect_done(rig_reply(rig, 1));
+}
+
 Test(move, a_drain_survives_a_restart)
 {
     msg_host_change_t msg = {rig_id(rig), {1}, DRAIN};
@@ -584,6 +604,26 @@ Test(move, a_backup_that_fails_says_why)
     cr_expect_null(backup(1));
     rig_backed_up(rig, ERR_OK);
     expect_done(rig_reply(rig, 1));
+}
+
+/* Nobody waits for a copy of a vat that ended, or is in quarantine. */
+Test(move, a_backup_goes_on_without_a_vat_that_ends)
+{
+    trimmed(1);
+    cr_expect_null(backup(1));
+    cr_expect_eq(rig_host_frames(rig, 0), 0);
+    msg_kill_t kill = {rig_id(rig), {1}, text_of("enough")};
+    rig_ask_from(rig, 2, TAG_kill, &kill);
+    cr_expect_eq(rig_host_frames(rig, 0), 1);
+    rig_backed_up(rig, ERR_OK);
+    expect_done(rig_reply(rig, 1));
+    trimmed(2);
+    cr_expect_null(backup(1));
+    msg_checkpoint_t msg = rig_checkpoint_frame(rig, 2);
+    msg.d = msg.oldest = 1000;
+    rig_from_host(rig, 2, TAG_checkpoint, &msg);
+    cr_expect(is(2, "quarantined"));
+    cr_expect_eq(rig_host_frames(rig, 0), 2);
 }
 
 Test(move, an_adopted_backup_goes_on_from_its_copies)
