@@ -124,8 +124,9 @@ enum {
 
     /* A checkpoint costs some milliseconds and a sync, a restart re-runs the log since the older of two:
      * after so many deliveries, so many bytes of them, or so long without one, unless a vat's options
-     * say otherwise. */
-    CHECKPOINT_ROWS_DEFAULT = 200,
+     * say otherwise. At 1000 it adds about 10 us to a trivial delivery, and a restart runs at most half a
+     * second of them again (tests/bench/checkpoint_bench.c). */
+    CHECKPOINT_ROWS_DEFAULT = 1000,
     CHECKPOINT_BYTES_DEFAULT = 4 * 1024 * 1024,
     CHECKPOINT_IDLE_MS_DEFAULT = 10 * 1000,
 
