@@ -366,14 +366,16 @@ uint64_t hosts_wake_us(const kernel_t *k)
         uint64_t at = host ? lost_us(k, host) : UINT64_MAX;
         if (at < first) first = at;
     }
-    uint64_t adopt = adopt_wake_us(k);
-    return adopt < first ? adopt : first;
+    uint64_t adopt = adopt_wake_us(k), backup = backup_wake_us(k);
+    if (adopt < first) first = adopt;
+    return backup < first ? backup : first;
 }
 
 /* Chores: those that were away for too long are gone for good. */
 void hosts_lose(kernel_t *k)
 {
     if (hosts_wake_us(k) > k->now_us) return;
+    backup_late(k);
     vats_adopt(k);
     size_t count;
     uint64_t *hosts = map_sorted(&k->hosts, &count);

@@ -13,6 +13,9 @@
 /* Vats that ship at a time for a backup: each takes its host a moment, and the broker a file. */
 enum { BACKUP_SHIPS_MAX = 16 };
 
+/* A host that is there and gives none for so long keeps nobody from a backup any more. */
+#define BACKUP_PATIENCE_US (UINT64_C(600) * 1000 * 1000)
+
 copy_t mirror_copy(const mirror_t *mirror)
 {
     return (copy_t){.pgen = mirror->row.pgen,
@@ -96,6 +99,7 @@ static void copy_here(kernel_t *k, kvat_t *vat)
 {
     if (vat->ship) k->hosts_check = true;
     vat->ship = vat->stuck = false;
+    k->backup.late_us = time_after(k->now_us, BACKUP_PATIENCE_US);
     makes_look(k, vat);
     move_mirrored(k, vat);
     checkpoint_look(k, vat);
@@ -331,7 +335,29 @@ void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg)
     k->backup.client = client;
     k->backup.request = msg->request;
     k->backup.path = text_blob(msg->path);
+    k->backup.late_us = time_after(k->now_us, BACKUP_PATIENCE_US);
     k->hosts_check = true;
+}
+
+uint64_t backup_wake_us(const kernel_t *k)
+{
+    return k->backup.here && !k->backup.copying ? k->backup.late_us : UINT64_MAX;
+}
+
+void backup_late(kernel_t *k)
+{
+    if (backup_wake_us(k) > k->now_us) return;
+    char why[128] = "no copy came for ten minutes";
+    size_t count;
+    uint64_t *vats = map_sorted(&k->vats, &count);
+    for (size_t i = 0; i < count; i++) {
+        const kvat_t *vat = vat_find(k, vats[i]);
+        if (!vat->ship) continue;
+        snprintf(why, sizeof why, "v%u: its host gave no copy of it for ten minutes", vat->id.n);
+        break;
+    }
+    free(vats);
+    backup_ends(k, ERR_BACKUP_FAILED, why);
 }
 
 void on_backed_up(kernel_t *k, const input_t *input)

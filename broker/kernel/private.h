@@ -396,6 +396,9 @@ void ship_attached(kernel_t *k, const kvat_t *vat);
 void on_backup(kernel_t *k, uint32_t client, const msg_backup_t *msg);
 void on_backed_up(kernel_t *k, const input_t *input);
 void backup_goes_on(kernel_t *k);
+/* When it is not waited for any longer; UINT64_MAX: never. Ends one that is late. */
+uint64_t backup_wake_us(const kernel_t *k);
+void backup_late(kernel_t *k);
 
 /* ---- make.c: checkpoints that a client waits for ---- */
 void on_checkpoint_make(kernel_t *k, uint32_t client, const msg_checkpoint_make_t *msg);

@@ -394,6 +394,7 @@ struct kernel {
     bool hosts_check;             /* hosts and moves are to be looked at when this step ends */
     struct {
         bool here, copying; /* a backup is under way; the shell is copying */
+        uint64_t late_us;   /* before that: when nothing more is waited for */
         uint32_t client;
         id128_t request;
         blob_t *path;

@@ -606,6 +606,29 @@ Test(move, a_backup_that_fails_says_why)
     expect_done(rig_reply(rig, 1));
 }
 
+Test(move, a_backup_does_not_wait_for_ever)
+{
+    uint64_t now_ms = UINT64_C(1800000000000);
+    trimmed(1);
+    trimmed(2);
+    rig_at(rig, now_ms);
+    cr_expect_null(backup(1));
+    rig_at(rig, now_ms + 599999);
+    cr_expect_null(rig_reply(rig, 1));
+    ships(2);
+    rig_at(rig, now_ms + 600001);
+    cr_expect_null(rig_reply(rig, 1), "one came: it goes on");
+    rig_at(rig, now_ms + 1200001);
+    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED, "v1: its host gave no copy of it for ten minutes");
+    cr_expect_eq(rig_host_frames(rig, 0), 0);
+    cr_expect_null(backup(1));
+    ships(1);
+    cr_expect_eq(rig_host_frames(rig, 0), 1);
+    rig_at(rig, now_ms + 9000000);
+    rig_backed_up(rig, ERR_OK);
+    expect_done(rig_reply(rig, 1));
+}
+
 /* Nobody waits for a copy of a vat that ended, or is in quarantine. */
 Test(move, a_backup_goes_on_without_a_vat_that_ends)
 {
