@@ -100,7 +100,8 @@ static err_t copy_file(backup_t *self, const char *name)
 /* What a backup consists of, and nothing else: PATH.part may be a directory that somebody else made. */
 static bool is_ours(const char *name)
 {
-    static const char *const names[] = {"kernel.db", "broker.key", "broker.pub", "hosts.allow", mark};
+    static const char *const names[] = {"kernel.db", "broker.key", "broker.pub", "hosts.allow",
+                                        mark};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strcmp(name, names[i]) == 0) return true;
     return strncmp(name, "kernel.db-", 10) == 0;
@@ -196,7 +197,8 @@ static err_t finish(backup_t *self)
     static const char *const files[] = {"broker.key", "broker.pub", "hosts.allow"};
     FAILPOINT(broker_backup_copied);
     err_t err = link_copies(self);
-    for (size_t i = 0; i < sizeof files / sizeof *files && !err; i++) err = copy_file(self, files[i]);
+    for (size_t i = 0; i < sizeof files / sizeof *files && !err; i++)
+        err = copy_file(self, files[i]);
     if (!err) err = write_mark(self);
     if (!err && !sync_dir(self->part)) err = failed(self, self->part);
     FAILPOINT(broker_backup_whole);

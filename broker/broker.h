@@ -27,7 +27,8 @@ typedef struct {
     store_t *store;             /* bundles and log rows; borrowed */
     const char *hosts_endpoint; /* told to clients; borrowed, known when the doors open */
     const char *key;            /* the broker's public key, Z85; told to clients; borrowed */
-    const char *dir;            /* state directory, for copies of checkpoints; borrowed. NULL: there are none */
+    const char
+        *dir; /* state directory, for copies of checkpoints; borrowed. NULL: there are none */
     uint64_t host_loss_us;      /* as kernel_host_loss() */
     bool adopt;                 /* the state is a backup: kernel_adopt() */
     const char *globals;        /* as kernel_globals(); NULL: all */

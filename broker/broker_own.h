@@ -1,7 +1,7 @@
 /* What the files of the shell share. */
 #pragma once
-#include "broker/broker.h"
 #include "broker/backup.h"
+#include "broker/broker.h"
 #include "broker/peers.h"
 
 /* Something that leaves when the batch is durable. */
@@ -94,7 +94,8 @@ void shipping_effect(broker_t *self, const effect_t *effect);
 void shipping_gone(broker_t *self, uint32_t host);
 
 /* A host asks for a piece, or (HOST 0) a client does; a piece came. */
-void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host, const msg_checkpoint_get_t *get);
+void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
+                  const msg_checkpoint_get_t *get);
 void shipping_part(broker_t *self, uint32_t host, const msg_checkpoint_part_t *part);
 
 /* A piece of a backup, before anything else in a turn: all that the kernel has in memory is durable. And

@@ -49,7 +49,8 @@ struct checkpoints {
 
 static void file_name(vat_t vat, const copy_t *copy, const char *tail, char ret[NAME_ROOM])
 {
-    int at = snprintf(ret, NAME_ROOM, "v%" PRIu32 ".%" PRIu64 ".%" PRIu64 ".", vat.n, copy->pgen, copy->d);
+    int at = snprintf(ret, NAME_ROOM, "v%" PRIu32 ".%" PRIu64 ".%" PRIu64 ".", vat.n, copy->pgen,
+                      copy->d);
     for (size_t i = 0; i < sizeof copy->hash.b; i++)
         at += snprintf(ret + at, NAME_ROOM - (size_t)at, "%02x", copy->hash.b[i]);
     snprintf(ret + at, NAME_ROOM - (size_t)at, "%s", tail);
@@ -57,12 +58,14 @@ static void file_name(vat_t vat, const copy_t *copy, const char *tail, char ret[
 
 static bool same_copy(const copy_t *a, const copy_t *b)
 {
-    return a->pgen == b->pgen && a->d == b->d && a->bytes == b->bytes && hash_same(a->hash, b->hash);
+    return a->pgen == b->pgen && a->d == b->d && a->bytes == b->bytes &&
+           hash_same(a->hash, b->hash);
 }
 
 /* ---- the directory ---- */
 
-err_t checkpoints_new(const char *dir, const checkpoints_port_t *port, checkpoints_t **ret, char why[256])
+err_t checkpoints_new(const char *dir, const checkpoints_port_t *port, checkpoints_t **ret,
+                      char why[256])
 {
     checkpoints_t *self = calloc(1, sizeof *self);
     must(self);
@@ -153,7 +156,8 @@ static void sweep_files(checkpoints_t *self, const names_t *names)
     rewinddir(dir);
     for (struct dirent *entry; (entry = readdir(dir));) {
         const char *name = entry->d_name;
-        bool named = names->count && bsearch(name, names->at, names->count, sizeof *names->at, with_name);
+        bool named =
+            names->count && bsearch(name, names->at, names->count, sizeof *names->at, with_name);
         if (!named && is_ours(name)) unlinkat(self->fd, name, 0);
     }
     closedir(dir);
@@ -270,7 +274,8 @@ static void pull_over(pull_t *pull, err_t err)
 static void pull_fails(pull_t *pull)
 {
     log_warn("checkpoint_write", kv_num("vat", pull->vat.n), kv_str("why", strerror(errno)));
-    pull_over(pull, errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ERR_STORE_FULL : ERR_STORE);
+    pull_over(pull,
+              errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? ERR_STORE_FULL : ERR_STORE);
 }
 
 static bool write_all(int fd, const uint8_t *at, size_t len)
@@ -297,7 +302,8 @@ static void complete(checkpoints_t *self, pull_t *pull)
     file_name(pull->vat, &pull->copy, ".part", part);
     file_name(pull->vat, &pull->copy, "", name);
     FAILPOINT(broker_copy_whole);
-    if (fsync(pull->fd) != 0 || renameat(self->fd, part, self->fd, name) != 0 || fsync(self->fd) != 0) {
+    if (fsync(pull->fd) != 0 || renameat(self->fd, part, self->fd, name) != 0 ||
+        fsync(self->fd) != 0) {
         pull_fails(pull);
         return;
     }
@@ -434,7 +440,8 @@ static err_t copy_bytes(int from, int to)
     must(buf);
     ssize_t n;
     bool ok = true;
-    while (ok && (n = read(from, buf, COPY_BYTES)) != 0) ok = n > 0 && write_all(to, buf, (size_t)n);
+    while (ok && (n = read(from, buf, COPY_BYTES)) != 0)
+        ok = n > 0 && write_all(to, buf, (size_t)n);
     ok = ok && fsync(to) == 0;
     err_t err = ok ? ERR_OK : write_error();
     free(buf);

@@ -53,4 +53,5 @@ size_t checkpoints_read(const checkpoints_t *self, vat_t vat, const copy_t *copy
 
 /* Puts COPY into the directory DIR, under the name it has here: a second name of the same file, or a copy of
  * it on another file system, on disk. Fails with STORE or STORE_FULL. */
-CHECKED err_t checkpoints_link(const checkpoints_t *self, vat_t vat, const copy_t *copy, const char *dir);
+CHECKED err_t checkpoints_link(const checkpoints_t *self, vat_t vat, const copy_t *copy,
+                               const char *dir);

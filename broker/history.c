@@ -7,7 +7,7 @@
 enum {
     PAGE_BYTES = 4 * 1024 * 1024, /* a page that is longer takes no more rows: others wait for it */
     PAGE_ROWS = 1000,
-    READ_ROWS = 16, /* read at a time, so that little is read in vain */
+    READ_ROWS = 16,    /* read at a time, so that little is read in vain */
     FRAME_ROOM = 4096, /* kept free for what is around the rows */
 };
 

@@ -66,7 +66,8 @@ static err_t take_chain(void *context, const row_t *row)
 {
     hash_t *chain = context;
     const row_log_t *log = &row->body.log;
-    if (log->outcome && log->chain.len == sizeof chain->b) memcpy(chain->b, log->chain.at, sizeof chain->b);
+    if (log->outcome && log->chain.len == sizeof chain->b)
+        memcpy(chain->b, log->chain.at, sizeof chain->b);
     return ERR_OK;
 }
 

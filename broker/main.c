@@ -220,8 +220,9 @@ static err_t check_backup(process_t *self, const options_t *options)
     bool marked = backup_marked(self->dir);
     if (marked == options->adopt) return ERR_OK;
     snprintf(self->why, sizeof self->why, "%s",
-             marked ? "this is a backup: vatbroker --adopt-backup makes it a state to go on from"
-                    : "this is no backup, or one that was adopted before: leave --adopt-backup away");
+             marked
+                 ? "this is a backup: vatbroker --adopt-backup makes it a state to go on from"
+                 : "this is no backup, or one that was adopted before: leave --adopt-backup away");
     return ERR_BAD_VALUE;
 }
 

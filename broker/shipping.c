@@ -17,11 +17,13 @@ static void ask(void *context, uint32_t host, const msg_checkpoint_get_t *get)
 static void told(void *context, vat_t vat, const copy_t *copy, err_t err)
 {
     broker_t *self = context;
-    input_t input = {.kind = err ? INPUT_UNMIRRORED : INPUT_MIRRORED, .vat = vat, .copy = *copy, .err = err};
+    input_t input = {
+        .kind = err ? INPUT_UNMIRRORED : INPUT_MIRRORED, .vat = vat, .copy = *copy, .err = err};
     /* A store that cannot be read has nothing to say about it, and ends the process with the next commit. */
     if (!err && broker_chain(self, vat, copy->d, &input.chain)) input.chain = (hash_t){{0}};
-    log_info(err ? "checkpoint_lost" : "checkpoint_here", kv_num("vat", vat.n), kv_num("delivery", copy->d),
-             kv_num("bytes", copy->bytes), kv_str("why", err ? err_name(err) : ""));
+    log_info(err ? "checkpoint_lost" : "checkpoint_here", kv_num("vat", vat.n),
+             kv_num("delivery", copy->d), kv_num("bytes", copy->bytes),
+             kv_str("why", err ? err_name(err) : ""));
     broker_input(self, &input, NULL);
 }
 
@@ -30,7 +32,8 @@ static uint64_t clock_ms(void *context) { return broker_now_ms(context); }
 err_t shipping_open(broker_t *self)
 {
     char why[256];
-    err_t err = checkpoints_new(self->is.dir, &(checkpoints_port_t){self, ask, told, clock_ms}, &self->checkpoints, why);
+    err_t err = checkpoints_new(self->is.dir, &(checkpoints_port_t){self, ask, told, clock_ms},
+                                &self->checkpoints, why);
     if (err) {
         snprintf(self->why, sizeof self->why, "%s", why);
         return err;
@@ -68,18 +71,20 @@ void shipping_gone(broker_t *self, uint32_t host)
 }
 
 /* Behind the end of a copy there is nothing more to say. */
-void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host, const msg_checkpoint_get_t *get)
+void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
+                  const msg_checkpoint_get_t *get)
 {
     msg_checkpoint_part_t part = {
         .vat = get->vat, .pgen = get->pgen, .d = get->d, .offset = get->offset};
     copy_t copy;
     uint8_t *piece = malloc(BUNDLE_PART_BYTES_MAX);
     must(piece);
-    bool here = self->checkpoints && kernel_copy(self->kernel, get->vat, host, &copy) && copy.d == get->d;
+    bool here =
+        self->checkpoints && kernel_copy(self->kernel, get->vat, host, &copy) && copy.d == get->d;
     if (here && get->offset < copy.bytes) {
         part.data.at = piece;
-        part.data.len =
-            checkpoints_read(self->checkpoints, get->vat, &copy, get->offset, piece, BUNDLE_PART_BYTES_MAX);
+        part.data.len = checkpoints_read(self->checkpoints, get->vat, &copy, get->offset, piece,
+                                         BUNDLE_PART_BYTES_MAX);
         if (part.data.len) part.total = copy.bytes;
     }
     if (!here || get->offset < copy.bytes) broker_reply(self, arrival, TAG_checkpoint_part, &part);
@@ -101,7 +106,10 @@ bool shipping_backup(broker_t *self)
     return true;
 }
 
-bool shipping_turn(broker_t *self) { return self->checkpoints && checkpoints_turn(self->checkpoints); }
+bool shipping_turn(broker_t *self)
+{
+    return self->checkpoints && checkpoints_turn(self->checkpoints);
+}
 
 bool shipping_due(const broker_t *self)
 {

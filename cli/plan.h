@@ -24,9 +24,9 @@ typedef struct {
     code_t code;
     json_t *values;   /* the parameters as the file has them, with "index" */
     buf_t parameters; /* their smallcaps body, '#' included */
-    uint64_t computrons, wall_ms, heap_bytes; /* 0: the broker's defaults */
-    uint64_t window;                          /* likewise */
-    uint64_t reap_deliveries, reap_krefs;     /* likewise; REAP_NEVER */
+    uint64_t computrons, wall_ms, heap_bytes;  /* 0: the broker's defaults */
+    uint64_t window;                           /* likewise */
+    uint64_t reap_deliveries, reap_krefs;      /* likewise; REAP_NEVER */
     uint64_t every_rows, every_bytes, idle_ms; /* likewise; checkpoints. REAP_NEVER */
     uint64_t sleep_ms;                         /* 0: never */
     uint64_t poison;                           /* as in LAUNCH_VAT */

@@ -195,6 +195,7 @@ err_t plan_honour(plan_t *self, fail_t *f)
     if (!err && json_object_get(self->root, "forceReset"))
         plan_warn(self, "forceReset has no effect");
     if (!err && json_object_get(self->root, "snapshotInitial"))
-        plan_warn(self, "snapshotInitial has no effect: a vat's first checkpoint comes like the others");
+        plan_warn(self,
+                  "snapshotInitial has no effect: a vat's first checkpoint comes like the others");
     return err;
 }

@@ -213,7 +213,8 @@ static log_t *assign_notify(kernel_t *k, kvat_t *vat, const entry_t *entry)
 void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
 {
     if (!vat->attached || (vat->log != log && vat->log->row.attempts)) return;
-    if (vat->baggage && log->row.d > vat->baggage && log->kind != ENTRY_UPGRADE) return; /* it goes back */
+    if (vat->baggage && log->row.d > vat->baggage && log->kind != ENTRY_UPGRADE)
+        return; /* it goes back */
 
     /* What is sent has been committed first, so every row up to `assigned` is durable by then. */
     msg_deliver_t msg = {

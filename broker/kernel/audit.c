@@ -139,7 +139,8 @@ static void refer_entry(recount_t *a, const entry_t *entry)
     which_t row = row_of_entry(entry);
     refer(a, kref_of(entry->row.target), row);
     refer(a, kref_of(entry->row.result), row);
-    refer_value(a, entry->value, entry->row.kind == ENTRY_MESSAGE ? SHAPE_METHARGS : SHAPE_ANY, row);
+    refer_value(a, entry->value, entry->row.kind == ENTRY_MESSAGE ? SHAPE_METHARGS : SHAPE_ANY,
+                row);
     if (entry->row.result) tally(a, entry->row.result)->results++;
     if (entry->row.kind == ENTRY_MESSAGE)
         place(a, row, entry->row.msg_vat, entry->row.msg_d, entry->row.msg_n);
@@ -187,8 +188,9 @@ static void check_days(recount_t *a, const kvat_t *vat, const held_t *held)
               ", should be at most the vat's last delivery, %" PRIu64,
               given, intro, held->row.told_d, last);
     if (held->row.raised_d > intro)
-        found(a, "K25", row_of_held(held), "raised_d is %" PRIu64 ", should be at most intro_d, %" PRIu64,
-              held->row.raised_d, intro);
+        found(a, "K25", row_of_held(held),
+              "raised_d is %" PRIu64 ", should be at most intro_d, %" PRIu64, held->row.raised_d,
+              intro);
     if (held->row.told_d > intro || (!(held->row.flags & HELD_EXPORTED) && given > intro))
         found(a, "K25", row_of_held(held),
               "since_d, told_d are %" PRIu64 ", %" PRIu64 ", should be at most intro_d, %" PRIu64,

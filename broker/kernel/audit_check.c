@@ -14,7 +14,8 @@ static void check_name(recount_t *a, kref_t kref)
     const kvat_t *vat = vat_find(a->k, issuer);
     if (vat) last = kref_is_promise(kref) ? vat->row.promises : vat->row.objects;
     if (!issuer)
-        last = a->k->counters[kref_is_promise(kref) ? COUNTER_next_promise : COUNTER_next_object].value;
+        last = a->k->counters[kref_is_promise(kref) ? COUNTER_next_promise : COUNTER_next_object]
+                   .value;
     if (issuer && !vat)
         found(a, "K1", row, "its issuer v%" PRIu64 " should be known and is not", issuer);
     else if (kref_serial(kref) > last || (!issuer && !last))
@@ -188,7 +189,9 @@ static bool may_run(const kvat_t *vat)
     if (vat->ready || (vat->cluster && vat->cluster->row.serial)) return false;
     if (vat->row.state == VAT_STARTING) return vat->row.assigned == 0;
     bool stands = reap_due(vat) || (gc_listed(vat) && !gc_waits(vat));
-    if (vat->log && (vat->log->kind >= ENTRY_REAP || vat->log->row.attempts || vat->baggage || stands)) return false;
+    if (vat->log &&
+        (vat->log->kind >= ENTRY_REAP || vat->log->row.attempts || vat->baggage || stands))
+        return false;
     if (vat->log && vat->queue.head && vat->queue.head->row.kind == ENTRY_UPGRADE) return false;
     return vat->row.state == VAT_RUNNING && vat->row.assigned - vat->row.applied < vat->row.window;
 }
@@ -206,8 +209,9 @@ static void check_flight(recount_t *a, const kvat_t *vat)
     uint64_t d = vat->row.applied;
     for (const log_t *log = vat->log; log; log = log->next) {
         if (log->row.attempts >= (log == vat->log ? POISON_ATTEMPTS : 1))
-            found(a, "K58", row, "delivery %" PRIu64 " cost %" PRIu64 " workers, should be %s", log->row.d,
-                  log->row.attempts, log == vat->log ? "given up by then" : "none: it was not run yet");
+            found(a, "K58", row, "delivery %" PRIu64 " cost %" PRIu64 " workers, should be %s",
+                  log->row.d, log->row.attempts,
+                  log == vat->log ? "given up by then" : "none: it was not run yet");
         if (log->row.d != ++d)
             found(a, "K31", row, "delivery %" PRIu64 " in flight, should be %" PRIu64, log->row.d,
                   d);
@@ -260,23 +264,25 @@ static void check_checkpoint(recount_t *a, const kvat_t *vat)
     const row_vat_t *row = &vat->row;
     which_t which = row_of_vat(vat);
     if (row->skips > row->applied)
-        found(a, "X1", which, "given up from %" PRIu64 " on, should be at most applied, %" PRIu64, row->skips,
-              row->applied);
+        found(a, "X1", which, "given up from %" PRIu64 " on, should be at most applied, %" PRIu64,
+              row->skips, row->applied);
     if (!vat_alive(vat)) return;
     if (row->safe > row->oldest || row->oldest > row->checkpoint || row->checkpoint > row->assigned)
         found(a, "X13", which,
-              "safe, oldest, checkpoint, assigned are %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64
-              ", should be in that order",
+              "safe, oldest, checkpoint, assigned are %" PRIu64 ", %" PRIu64 ", %" PRIu64
+              ", %" PRIu64 ", should be in that order",
               row->safe, row->oldest, row->checkpoint, row->assigned);
     if (superfluous(a->k, vat) != row->safe && !vat->trimming)
-        found(a, "X14", which, "its log begins behind %" PRIu64 ", should be trimmed up to %" PRIu64, row->safe,
+        found(a, "X14", which,
+              "its log begins behind %" PRIu64 ", should be trimmed up to %" PRIu64, row->safe,
               superfluous(a->k, vat));
     hash_t known[] = {row->checkpoint == row->applied ? vat->checkpoint_chain : vat->chain,
                       row->oldest == row->applied ? vat->oldest_chain : vat->chain,
                       row->safe == row->applied ? vat->safe_chain : vat->chain};
     for (size_t i = 0; row->state == VAT_RUNNING && i < 3; i++)
         if (!hash_none(known[i]) && !hash_same(known[i], vat->chain))
-            found(a, "X2", which, "the chain of its checkpoint at applied, %" PRIu64 ", should be that of the log",
+            found(a, "X2", which,
+                  "the chain of its checkpoint at applied, %" PRIu64 ", should be that of the log",
                   row->applied);
 }
 
@@ -286,7 +292,8 @@ static void check_divergence(recount_t *a, const kvat_t *vat)
     if (!it) return;
     if (vat->row.state != VAT_QUARANTINED || it->row.d > vat->row.applied)
         found(a, "X15", row_of_vat(vat),
-              "delivery %" PRIu64 " diverged, should be applied, and the vat in quarantine", it->row.d);
+              "delivery %" PRIu64 " diverged, should be applied, and the vat in quarantine",
+              it->row.d);
 }
 
 /* What others could start from. */
@@ -302,8 +309,10 @@ static void check_mirror(recount_t *a, const kvat_t *vat)
         found(a, "X16", row, "ended, should neither move nor have a copy");
     if (!mirror) return;
     if (mirror->row.d < vat->row.safe || mirror->row.d > vat->row.assigned)
-        found(a, "X17", row, "its copy ends with %" PRIu64 ", should be between safe, %" PRIu64
-              ", and assigned, %" PRIu64, mirror->row.d, vat->row.safe, vat->row.assigned);
+        found(a, "X17", row,
+              "its copy ends with %" PRIu64 ", should be between safe, %" PRIu64
+              ", and assigned, %" PRIu64,
+              mirror->row.d, vat->row.safe, vat->row.assigned);
     if (mirror->row.pgen > vat->row.pgen)
         found(a, "X17", row, "its copy is of placement %" PRIu64 ", should be at most %" PRIu64,
               mirror->row.pgen, vat->row.pgen);
@@ -396,7 +405,8 @@ static void check_host(recount_t *a, const khost_t *host)
     if (host->row.state > HOST_DRAINING && host->connected)
         found(a, "K43", row, "in quarantine or disavowed, and has a session: should have none");
     if (host->request && host->row.state != HOST_DRAINING)
-        found(a, "K43", row, "a HOST_CHANGE waits until it is drained, and it is not being drained");
+        found(a, "K43", row,
+              "a HOST_CHANGE waits until it is drained, and it is not being drained");
     if (host->row.instances.len > HOST_INSTANCES_MAX * sizeof(id128_t))
         found(a, "K43", row, "remembers more instances than it should");
     uint64_t epoch = a->k->counters[COUNTER_epoch].value;
@@ -408,14 +418,16 @@ static void check_host(recount_t *a, const khost_t *host)
         const kvat_t *vat = map_cell(&a->k->vats, i);
         vats += vat && vat_alive(vat) && vat->row.host == host->row.host;
     }
-    if (vats != host->vats) found(a, "K43", row, "counts %zu vats, should be %zu", host->vats, vats);
+    if (vats != host->vats)
+        found(a, "K43", row, "counts %zu vats, should be %zu", host->vats, vats);
     if (host->row.host > a->k->counters[COUNTER_next_host].value)
         found(a, "K45", row, "the last number given is %" PRIu64 ", should be at least its own",
               a->k->counters[COUNTER_next_host].value);
 }
 
 /* The request ID of ROW, which waits, as WHAT says. */
-static void check_waits(recount_t *a, which_t row, const blob_t *id, const char *what, size_t *count)
+static void check_waits(recount_t *a, which_t row, const blob_t *id, const char *what,
+                        size_t *count)
 {
     if (!id) return;
     id128_t request;

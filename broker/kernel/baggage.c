@@ -34,7 +34,8 @@ static void again_message(again_t *again, const log_t *log)
     must(msg_decode(blob_bin(log->delivery), &msg) == ERR_OK);
     const msg_deliver_message_t *message = &msg.body.deliver_message;
     AUTO(value) value = value_of(&message->methargs);
-    cause_t cause = {{{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n}, log->trace};
+    cause_t cause = {{{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n},
+                     log->trace};
     entry_t *entry = entry_new(k, ENTRY_MESSAGE, message->target, message->result, value, cause);
     entry->row.queued_ms = log->row.queued_ms;
     if (!kref_none(message->result)) promise_decide(k, promise_find(k, message->result), NULL, 0);
@@ -47,7 +48,8 @@ static void again_message(again_t *again, const log_t *log)
 static void again_notify(again_t *again, const log_t *log)
 {
     kernel_t *k = again->k;
-    cause_t cause = {{{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n}, log->trace};
+    cause_t cause = {{{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n},
+                     log->trace};
     for (size_t i = 0; i < log->kref_count; i++) {
         held_t *held = held_find(again->vat, log->krefs[i]);
         if (!held || held->row.told_d != log->row.d) continue;
@@ -144,8 +146,10 @@ static value_t *parameters_of(const kvat_t *vat)
     const config_t *config = vat->cluster && !vat->row.dynamic ? vat->cluster->config : NULL;
     msg_t launch, row;
     if (!config || msg_decode(blob_bin(config->launch), &launch)) return value_new(body, NULL, 0);
-    for (bin_t rest = launch.body.launch.vats; rest.len && msg_next(&rest, &row) == ERR_OK; msg_clear(&row))
-        if (text_same(row.body.launch_vat.name, vat->row.name) && row.body.launch_vat.parameters.len)
+    for (bin_t rest = launch.body.launch.vats; rest.len && msg_next(&rest, &row) == ERR_OK;
+         msg_clear(&row))
+        if (text_same(row.body.launch_vat.name, vat->row.name) &&
+            row.body.launch_vat.parameters.len)
             body = row.body.launch_vat.parameters;
     value_t *value = value_new(body, NULL, 0);
     msg_clear(&launch);
@@ -158,7 +162,8 @@ static entry_t *upgrade_to_same(kernel_t *k, kvat_t *vat)
     if (entry) return entry;
     AUTO(value) parameters = parameters_of(vat);
     upgrade_owe(k, vat, (kref_t){0});
-    return upgrade_entry(k, vat, vat->row.bundle, parameters, text_of("its heap was lost"), cause_input(k));
+    return upgrade_entry(k, vat, vat->row.bundle, parameters, text_of("its heap was lost"),
+                         cause_input(k));
 }
 
 /* ---- */
@@ -181,7 +186,8 @@ void baggage_go(kernel_t *k, kvat_t *vat, bool push)
 static void tell(kernel_t *k, const kvat_t *vat, uint64_t d, const char *what)
 {
     char text[160];
-    snprintf(text, sizeof text, "no heap of its checkpoint of delivery %" PRIu64 " can be read: %s", d, what);
+    snprintf(text, sizeof text, "no heap of its checkpoint of delivery %" PRIu64 " can be read: %s",
+             d, what);
     event_life(k, "vat-restart", vat, NULL, text_of(text));
 }
 
@@ -191,7 +197,8 @@ static bool stands_on(const kvat_t *vat, uint64_t d)
     bool skipped = vat->row.skips && vat->row.skips <= d + 1;
     if (d < vat->row.applied && !skipped) return false;
     for (const log_t *log = vat->log; log; log = log->next)
-        if (log->row.d > d && (log->kind == ENTRY_RETIRE_EXPORTS || log->kind == ENTRY_RETIRE_IMPORTS))
+        if (log->row.d > d &&
+            (log->kind == ENTRY_RETIRE_EXPORTS || log->kind == ENTRY_RETIRE_IMPORTS))
             return false;
     return true;
 }
@@ -209,7 +216,8 @@ uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg)
     if (msg->last != d || !stands_on(vat, d)) {
         char why[160];
         snprintf(why, sizeof why,
-                 "no heap of its checkpoint of delivery %" PRIu64 " can be read, and more was applied since: %" PRIu64,
+                 "no heap of its checkpoint of delivery %" PRIu64
+                 " can be read, and more was applied since: %" PRIu64,
                  d, vat->row.applied);
         vat_quarantine(k, vat, ERR_HEAP_LOST, why);
         return ATTACHED_NEVER;

@@ -148,8 +148,10 @@ bool checkpoint_agrees(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, hash_t
     if (msg->last > row->assigned || msg->acked > row->applied) {
         bool ran = msg->last > row->assigned;
         snprintf(why, sizeof why,
-                 ran ? "the worker ran delivery %" PRIu64 " that this broker never assigned: its last is %" PRIu64
-                     : "the worker heard that delivery %" PRIu64 " is applied, and here %" PRIu64 " is the last",
+                 ran ? "the worker ran delivery %" PRIu64
+                       " that this broker never assigned: its last is %" PRIu64
+                     : "the worker heard that delivery %" PRIu64 " is applied, and here %" PRIu64
+                       " is the last",
                  ran ? msg->last : msg->acked, ran ? row->assigned : row->applied);
         vat_quarantine(k, vat, ERR_BROKER_REGRESSED, why);
         return false;
@@ -179,7 +181,8 @@ static void remember_oldest(kernel_t *k, kvat_t *vat, const msg_checkpoint_t *ms
 static void quarantine_fork(kernel_t *k, kvat_t *vat, uint64_t d)
 {
     char why[120];
-    snprintf(why, sizeof why, "its checkpoint of delivery %" PRIu64 " is of another history than the log's", d);
+    snprintf(why, sizeof why,
+             "its checkpoint of delivery %" PRIu64 " is of another history than the log's", d);
     vat_quarantine(k, vat, ERR_VAT_FORKED, why);
 }
 

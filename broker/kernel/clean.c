@@ -109,7 +109,8 @@ void clean_some(kernel_t *k)
 void clean_all(kernel_t *k, kvat_t *vat)
 {
     if (!vat->cleaning) return;
-    while (clean_one(k, vat)) {}
+    while (clean_one(k, vat)) {
+    }
     clean_end(k, vat);
 }
 

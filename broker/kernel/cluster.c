@@ -140,7 +140,8 @@ static bool channel_good(const msg_t *row)
 {
     const msg_launch_channel_t *channel = &row->body.launch_channel;
     return name_good(channel->name) && channel->direction >= 1 && channel->direction <= 3 &&
-           channel->unit <= 3 && word_in(text_of("console listen network file socket"), channel->type);
+           channel->unit <= 3 &&
+           word_in(text_of("console listen network file socket"), channel->type);
 }
 
 /* Of names that were looked at: none is empty. */
@@ -295,37 +296,38 @@ kvat_t *vat_make(kernel_t *k, kcluster_t *cluster, const msg_launch_vat_t *row, 
     vat->first_bundle = text_blob(row->bundle);
     vat->globals = text_blob(row->globals);
     vat->hosts = text_blob(row->hosts);
-    vat->row = (row_vat_t){.vat = vat->id.n,
-                           .cluster = cluster->row.cluster,
-                           .name = blob_text(vat->name),
-                           .host = host,
-                           .state = VAT_STARTING,
-                           .inc = 1,
-                           .pgen = pgen_first(k),
-                           .chain = {vat->chain.b, sizeof vat->chain.b},
-                           .checkpoint_chain = {vat->checkpoint_chain.b, sizeof vat->checkpoint_chain.b},
-                           .oldest_chain = {vat->oldest_chain.b, sizeof vat->oldest_chain.b},
-                           .safe_chain = {vat->safe_chain.b, sizeof vat->safe_chain.b},
-                           .every_rows = row->every_rows,
-                           .every_bytes = row->every_bytes,
-                           .idle_ms = row->idle_ms,
-                           .sleep_ms = row->sleep_ms,
-                           .mirror = row->mirror,
-                           .poison = row->poison,
-                           .bundle = blob_text(vat->bundle),
-                           .first_bundle = blob_text(vat->first_bundle),
-                           .globals = blob_text(vat->globals),
-                           .hosts = blob_text(vat->hosts),
-                           .dialect = row->dialect,
-                           .computrons_max = or_default(row->computrons, COMPUTRONS_DEFAULT),
-                           .wall_ms = or_default(row->wall_ms, WALL_MS_DEFAULT),
-                           .heap_bytes = or_default(row->heap_bytes, HEAP_BYTES_DEFAULT),
-                           .critical = row->critical,
-                           .window = or_default(row->window, WINDOW_DEFAULT),
-                           .reap_deliveries = or_default(row->reap_deliveries, REAP_DELIVERIES_DEFAULT),
-                           .reap_krefs = or_default(row->reap_krefs, REAP_KREFS_DEFAULT),
-                           .dynamic = dynamic,
-                           .started_ms = k->now_us / 1000};
+    vat->row =
+        (row_vat_t){.vat = vat->id.n,
+                    .cluster = cluster->row.cluster,
+                    .name = blob_text(vat->name),
+                    .host = host,
+                    .state = VAT_STARTING,
+                    .inc = 1,
+                    .pgen = pgen_first(k),
+                    .chain = {vat->chain.b, sizeof vat->chain.b},
+                    .checkpoint_chain = {vat->checkpoint_chain.b, sizeof vat->checkpoint_chain.b},
+                    .oldest_chain = {vat->oldest_chain.b, sizeof vat->oldest_chain.b},
+                    .safe_chain = {vat->safe_chain.b, sizeof vat->safe_chain.b},
+                    .every_rows = row->every_rows,
+                    .every_bytes = row->every_bytes,
+                    .idle_ms = row->idle_ms,
+                    .sleep_ms = row->sleep_ms,
+                    .mirror = row->mirror,
+                    .poison = row->poison,
+                    .bundle = blob_text(vat->bundle),
+                    .first_bundle = blob_text(vat->first_bundle),
+                    .globals = blob_text(vat->globals),
+                    .hosts = blob_text(vat->hosts),
+                    .dialect = row->dialect,
+                    .computrons_max = or_default(row->computrons, COMPUTRONS_DEFAULT),
+                    .wall_ms = or_default(row->wall_ms, WALL_MS_DEFAULT),
+                    .heap_bytes = or_default(row->heap_bytes, HEAP_BYTES_DEFAULT),
+                    .critical = row->critical,
+                    .window = or_default(row->window, WINDOW_DEFAULT),
+                    .reap_deliveries = or_default(row->reap_deliveries, REAP_DELIVERIES_DEFAULT),
+                    .reap_krefs = or_default(row->reap_krefs, REAP_KREFS_DEFAULT),
+                    .dynamic = dynamic,
+                    .started_ms = k->now_us / 1000};
     map_put(&k->vats, vat->id.n, vat);
     vat_counted(k, vat, true);
     touch(k, &vat->head);
@@ -365,8 +367,7 @@ static kcluster_t *launch(launch_t *l)
     cluster->client = l->client;
     cluster->name = text_blob(l->msg->name);
     cluster->services = text_blob(l->msg->services);
-    if (!l->by_vat)
-        cluster->request = blob_new(l->msg->request.b, sizeof l->msg->request.b);
+    if (!l->by_vat) cluster->request = blob_new(l->msg->request.b, sizeof l->msg->request.b);
     cluster->row = (row_cluster_t){.cluster = count_up(k, COUNTER_next_cluster),
                                    .name = blob_text(cluster->name),
                                    .serial = l->msg->serial != 0,

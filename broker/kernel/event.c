@@ -115,8 +115,9 @@ static text_t method_of(const value_t *value)
 
 static text_t kind_name(unsigned kind)
 {
-    static const char *const names[] = {"start",       "message",       "notify",       "bringOutYourDead",
-                                        "dropExports", "retireExports", "retireImports", "upgrade"};
+    static const char *const names[] = {
+        "start",       "message",       "notify",        "bringOutYourDead",
+        "dropExports", "retireExports", "retireImports", "upgrade"};
     return text_of(names[kind]);
 }
 

@@ -61,7 +61,8 @@ err_t globals_check(const kernel_t *k, uint64_t vat, text_t names, text_t hosts,
         return ERR_GLOBAL_UNKNOWN;
     }
     if (!word_in(names, text_of("fetch")) || hosts.len) return ERR_OK;
-    snprintf(why, room, "Vat \"v%llu\" requested \"fetch\" but no network.allowedHosts was specified",
+    snprintf(why, room,
+             "Vat \"v%llu\" requested \"fetch\" but no network.allowedHosts was specified",
              (unsigned long long)vat);
     return ERR_FETCH_HOSTS;
 }

@@ -31,7 +31,8 @@ void on_log_get(kernel_t *k, uint32_t client, const msg_log_get_t *msg)
 {
     const kvat_t *vat = vat_find(k, msg->vat.n);
     if (!vat) {
-        reply_failed(k, client, msg->request, false, ERR_VAT_UNKNOWN, err_text(ERR_VAT_UNKNOWN), "");
+        reply_failed(k, client, msg->request, false, ERR_VAT_UNKNOWN, err_text(ERR_VAT_UNKNOWN),
+                     "");
         return;
     }
     uint64_t safe = vat->row.safe, last = msg->last ? msg->last : vat->row.applied;

@@ -110,7 +110,8 @@ static void on_diverged(kernel_t *k, uint32_t from, const msg_diverged_t *msg)
     kvat_t *vat = vat_speaker(k, from, msg->vat, msg->pgen, msg->run);
     if (!vat) return;
     diverge(k, vat, msg->d, msg->outcome, msg->calls);
-    vat_quarantine(k, vat, ERR_VAT_DIVERGED, "a replayed delivery gave another result than the one applied");
+    vat_quarantine(k, vat, ERR_VAT_DIVERGED,
+                   "a replayed delivery gave another result than the one applied");
 }
 
 static uint64_t number(const uint8_t *at, size_t len)

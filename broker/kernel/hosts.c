@@ -88,8 +88,8 @@ static void host_up(kernel_t *k, khost_t *host, const msg_hello_t *msg)
     detach_all(k, host->row.host, true);
 
     uint64_t proto = msg->proto_max < PROTO_MAX ? msg->proto_max : PROTO_MAX;
-    msg_welcome_t welcome = {proto, msg->nonce, epoch, kernel_id(k), {(uint32_t)host->row.host},
-                             host->session};
+    msg_welcome_t welcome = {
+        proto, msg->nonce, epoch, kernel_id(k), {(uint32_t)host->row.host}, host->session};
     send_host(k, host->row.host, TAG_welcome, &welcome);
     event_life(k, "host-up", NULL, host, (text_t){0});
 
@@ -307,7 +307,8 @@ void on_host_change(kernel_t *k, uint32_t client, const msg_host_change_t *msg)
     if (waits) host->client = client; /* the answer goes to whoever asked last */
     if (request_repeated(k, client, msg->request)) return;
     if (!host) {
-        reply_failed(k, client, msg->request, true, ERR_HOST_UNKNOWN, err_text(ERR_HOST_UNKNOWN), "");
+        reply_failed(k, client, msg->request, true, ERR_HOST_UNKNOWN, err_text(ERR_HOST_UNKNOWN),
+                     "");
         return;
     }
     const char *why = change(k, client, host, msg);

@@ -21,50 +21,53 @@ typedef enum {
     INPUT_CLIENT,      /* a request from client connection FROM */
     INPUT_CLIENT_GONE, /* client connection FROM ended: forget what it waits for */
     INPUT_CHORE,       /* nothing else is there: go on with what was put off, see kernel_chores() */
-    INPUT_AGENT,       /* AGENT_TOLD from the agent; MSG NULL: a fresh agent is there and knows nothing */
-    INPUT_AGENT_GONE,  /* that agent ended: what it was asked and did not answer is lost */
-    INPUT_MIRRORED,    /* COPY of VAT, that EFFECT_PULL asked for, is a file here, durable and whole */
-    INPUT_UNMIRRORED,  /* or it cannot be had, because of ERR; when its host went away nothing is said. Or it
+    INPUT_AGENT, /* AGENT_TOLD from the agent; MSG NULL: a fresh agent is there and knows nothing */
+    INPUT_AGENT_GONE, /* that agent ended: what it was asked and did not answer is lost */
+    INPUT_MIRRORED, /* COPY of VAT, that EFFECT_PULL asked for, is a file here, durable and whole */
+    INPUT_UNMIRRORED, /* or it cannot be had, because of ERR; when its host went away nothing is said. Or it
                           was here, and is not any more */
-    INPUT_BACKED_UP,   /* what EFFECT_BACKUP asked for is done, or not because of ERR and WHY */
+    INPUT_BACKED_UP, /* what EFFECT_BACKUP asked for is done, or not because of ERR and WHY */
 } input_kind_t;
 
 /* A copy of a vat's checkpoint: a file that the shell keeps, and the kernel knows by this. */
 typedef struct {
-    uint64_t pgen, d, bytes; /* placement generation it was made in; last delivery in it; its size */
-    hash_t chain, hash;      /* chain at d, as its worker said; hash of the file */
+    uint64_t pgen, d,
+        bytes;          /* placement generation it was made in; last delivery in it; its size */
+    hash_t chain, hash; /* chain at d, as its worker said; hash of the file */
 } copy_t;
 
 typedef struct {
     input_kind_t kind;
     uint32_t from;
-    uint64_t now_us;     /* since 1970, by the shell's clock */
-    uint8_t entropy[32]; /* fresh from the system for every input: seeds, traces and runs come from it */
-    const msg_t *msg;    /* borrowed for the call; NULL for *_GONE */
-    hash_t key;          /* for a HELLO: the public key the host proved */
-    hash_t chain;        /* for an ATTACH: chain of the vat's log row ATTACH.last, as the store has it; zeros when
+    uint64_t now_us; /* since 1970, by the shell's clock */
+    uint8_t entropy
+        [32]; /* fresh from the system for every input: seeds, traces and runs come from it */
+    const msg_t *msg; /* borrowed for the call; NULL for *_GONE */
+    hash_t key;       /* for a HELLO: the public key the host proved */
+    hash_t
+        chain; /* for an ATTACH: chain of the vat's log row ATTACH.last, as the store has it; zeros when
                             it has none, or the row is not applied. For MIRRORED: the same of row COPY.d */
-    vat_t vat;           /* for *MIRRORED */
+    vat_t vat; /* for *MIRRORED */
     copy_t copy;
     err_t err;
     const char *why;
 } input_t;
 
 typedef enum {
-    EFFECT_HOST,   /* send FRAME to host TO; drop it when the host is away */
+    EFFECT_HOST, /* send FRAME to host TO; drop it when the host is away */
     EFFECT_CLIENT, /* send FRAME to client connection TO. With a VAT, FRAME is a ROWS with a LOG_HEAD: rows FIRST..LAST
                       of its log belong behind that, as many as a page takes */
-    EFFECT_WATCH,  /* send FRAME (an EVENT) to every client that watches TOPIC */
-    EFFECT_ROWS,   /* read log rows FIRST..LAST of VAT from the store and send each to host TO as a
+    EFFECT_WATCH, /* send FRAME (an EVENT) to every client that watches TOPIC */
+    EFFECT_ROWS,  /* read log rows FIRST..LAST of VAT from the store and send each to host TO as a
                       DELIVER with the given RUN, INC, PGEN and APPLIED */
-    EFFECT_STOP,   /* end the process, exit code 0 */
-    EFFECT_AGENT,  /* send FRAME to the agent that INPUT_AGENT announced, and to no later one: drop it
+    EFFECT_STOP,  /* end the process, exit code 0 */
+    EFFECT_AGENT, /* send FRAME to the agent that INPUT_AGENT announced, and to no later one: drop it
                       when that one ended. FRAME NULL: an agent is wanted, start one, with back-off
                       until there is one */
-    EFFECT_PULL,   /* fetch COPY of VAT from host TO with CHECKPOINT_GET; in place of what of VAT is being
+    EFFECT_PULL, /* fetch COPY of VAT from host TO with CHECKPOINT_GET; in place of what of VAT is being
                       fetched now. INPUT_MIRRORED or INPUT_UNMIRRORED answers */
     EFFECT_DISCARD, /* no row names COPY of VAT any more: delete its file */
-    EFFECT_BACKUP  /* copy the database, and each kernel_copies() there is when that is done, into the
+    EFFECT_BACKUP /* copy the database, and each kernel_copies() there is when that is done, into the
                       directory whose path FRAME holds. INPUT_BACKED_UP answers */
 } effect_kind_t;
 

@@ -34,7 +34,8 @@ static void counts(const kvat_t *vat, uint64_t *exports, uint64_t *imports)
 static bool asleep(const kernel_t *k, const kvat_t *vat)
 {
     const khost_t *host = host_find(k, vat->row.host);
-    return vat->row.state == VAT_RUNNING && host && host->connected && !vat->attached && !vat->asked;
+    return vat->row.state == VAT_RUNNING && host && host->connected && !vat->attached &&
+           !vat->asked;
 }
 
 static void list_vat(list_t *l, const kvat_t *vat)

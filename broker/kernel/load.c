@@ -208,7 +208,8 @@ static bool load_entry(kernel_t *k, const row_entry_t *row)
 {
     promise_t *promise = promise_find(k, kref_of(row->holder));
     kvat_t *vat = promise ? NULL : vat_find(k, row->holder);
-    if ((!promise && !vat) || (row->kind > ENTRY_NOTIFY && row->kind != ENTRY_UPGRADE)) return false;
+    if ((!promise && !vat) || (row->kind > ENTRY_NOTIFY && row->kind != ENTRY_UPGRADE))
+        return false;
     value_t *value = NULL;
     if (row->kind != ENTRY_NOTIFY && !(value = value_read(row->body, row->slots))) return false;
 
@@ -341,7 +342,8 @@ static bool load_service(kernel_t *k, const row_service_t *row)
 
 static bool load_pending(kernel_t *k, const row_pending_t *row)
 {
-    if (!promise_find(k, kref_of(row->promise)) || map_get(&k->pendings, row->promise)) return false;
+    if (!promise_find(k, kref_of(row->promise)) || map_get(&k->pendings, row->promise))
+        return false;
     if (row->watched && !promise_find(k, kref_of(row->watched))) return false;
     if (row->kind >= PENDING_KINDS || (row->vat && !vat_find(k, row->vat))) return false;
     pending_t *pending = take(sizeof *pending);

@@ -56,7 +56,8 @@ void makes_look(kernel_t *k, kvat_t *vat)
     }
 }
 
-static void fail(kernel_t *k, uint32_t client, id128_t request, vat_t vat, err_t err, const char *why)
+static void fail(kernel_t *k, uint32_t client, id128_t request, vat_t vat, err_t err,
+                 const char *why)
 {
     char what[128];
     snprintf(what, sizeof what, "v%u: %.90s", vat.n, err_text(err));

@@ -123,8 +123,7 @@ void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg)
     if (!wanted(vat) || !fits || same) {
         file_may_go(k, from, vat->id, &copy);
         if (same) copy_here(k, vat);
-        if (msg->total > CHECKPOINT_FILE_BYTES_MAX)
-            unavailable(k, vat, ERR_CHECKPOINT_LARGE);
+        if (msg->total > CHECKPOINT_FILE_BYTES_MAX) unavailable(k, vat, ERR_CHECKPOINT_LARGE);
         return;
     }
     effect_t *effect = effect_add(k, EFFECT_PULL, from);
@@ -227,8 +226,7 @@ void on_unmirrored(kernel_t *k, const input_t *input)
 /* Lowers MOST, the last row that may be deleted of what VAT's log begins with. False: none may, for now. */
 bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most)
 {
-    if (awaited(vat))
-        return false; /* a copy is on its way, of nobody knows which delivery */
+    if (awaited(vat)) return false; /* a copy is on its way, of nobody knows which delivery */
     bool kept = vat->row.mirror || k->backup.here || vat->row.moving;
     if (!kept) return true;
     if (PLANTED(trims_past_mirror)) return true;

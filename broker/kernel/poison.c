@@ -137,7 +137,8 @@ static kref_t result_of(const log_t *log)
 }
 
 /* The message in row LOG is given up because of ERROR. */
-static void give_up(kernel_t *k, kvat_t *vat, log_t *log, const msg_result_t *msg, err_t error, bool here)
+static void give_up(kernel_t *k, kvat_t *vat, log_t *log, const msg_result_t *msg, err_t error,
+                    bool here)
 {
     cause_t cause = log_cause(vat, log);
     kref_t result = result_of(log);
@@ -146,7 +147,9 @@ static void give_up(kernel_t *k, kvat_t *vat, log_t *log, const msg_result_t *ms
     engine_ended(k, vat, here);
     if (!PLANTED(given_up_gives)) give_back(k, vat, log);
     if (!kref_none(result) && !PLANTED(given_up_unanswered)) {
-        AUTO(value) why = value_error(k, "CRANK_FAILED", "the delivery was given up: ", text_of(err_text(error)));
+        AUTO(value)
+        why =
+            value_error(k, "CRANK_FAILED", "the delivery was given up: ", text_of(err_text(error)));
         promise_settle(k, promise_find(k, result), true, why, cause);
     }
     event_poison(k, vat, log, msg->reason);
@@ -164,7 +167,8 @@ static bool ends_at_once(const kvat_t *vat)
 static bool attempted(kernel_t *k, kvat_t *vat, const msg_result_t *msg, err_t error, bool here)
 {
     log_t *log = vat->log;
-    bool sure = error == ERR_VAT_LIMIT_COMPUTE || error == ERR_VAT_LIMIT_HEAP || error == ERR_VAT_LIMIT_STACK;
+    bool sure = error == ERR_VAT_LIMIT_COMPUTE || error == ERR_VAT_LIMIT_HEAP ||
+                error == ERR_VAT_LIMIT_STACK;
     if (ends_at_once(vat) || error == ERR_BUNDLE_UNKNOWN) return false;
     log->row.attempts++;
     touch(k, &log->head);

@@ -92,7 +92,8 @@ typedef struct {
 /* Methods of a kind of service, ended by a NULL; in the order of their names. */
 extern const method_t admin_root_methods[], admin_methods[], key_methods[], bundle_methods[],
     node_methods[], timer_root_methods[], timer_methods[], brand_methods[], clock_methods[],
-    repeater_methods[], notifier_methods[], iterator_methods[], facet_methods[], outside_methods[], channel_methods[];
+    repeater_methods[], notifier_methods[], iterator_methods[], facet_methods[], outside_methods[],
+    channel_methods[];
 
 service_t *service_find(const kernel_t *k, kref_t kref);
 service_t *service_new(kernel_t *k, service_kind_t kind, const kcluster_t *cluster,
@@ -213,8 +214,8 @@ void channels_tell(kernel_t *k);
 void channels_loaded(kernel_t *k);
 
 /* ---- upgrade.c ---- */
-pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
-                        kref_t result, cause_t cause);
+pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters,
+                        text_t message, kref_t result, cause_t cause);
 entry_t *upgrade_entry(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
                        cause_t cause);
 pending_t *upgrade_owe(kernel_t *k, kvat_t *vat, kref_t result);
@@ -341,7 +342,8 @@ void divergences_list(const kernel_t *k, vat_t only, buf_t *out);
 
 /* ---- registry.c: LIST with filters and pages ---- */
 enum { REGISTRY_OBJECTS = 7, REGISTRY_PROMISES, REGISTRY_ENTRIES, REGISTRY_LAUNCH }; /* LIST.what */
-CHECKED err_t registry_list(const kernel_t *k, const msg_list_t *msg, buf_t *out, uint64_t *ret_next);
+CHECKED err_t registry_list(const kernel_t *k, const msg_list_t *msg, buf_t *out,
+                            uint64_t *ret_next);
 text_t object_state(const kernel_t *k, const object_t *object);
 text_t object_service(const kernel_t *k, const object_t *object);
 text_t promise_state(const promise_t *promise);
@@ -426,7 +428,12 @@ void held_again(kernel_t *k, held_t *held, uint64_t d, bool forgot);
 void mentions_clear(kernel_t *k);
 
 /* ---- baggage.c: vats whose heap is lost ---- */
-enum { ATTACHED_GO_ON, ATTACHED_FROM_NOTHING, ATTACHED_FROM_BAGGAGE, ATTACHED_NEVER }; /* ATTACHED.again */
+enum {
+    ATTACHED_GO_ON,
+    ATTACHED_FROM_NOTHING,
+    ATTACHED_FROM_BAGGAGE,
+    ATTACHED_NEVER
+}; /* ATTACHED.again */
 uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg);
 void baggage_go(kernel_t *k, kvat_t *vat, bool push);
 

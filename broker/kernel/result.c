@@ -94,7 +94,8 @@ void log_applied(kernel_t *k, kvat_t *vat, const msg_result_t *msg, uint64_t out
         touch(k, &vat->cluster->head);
     }
     if (outcome == LOG_OK) retire_told(k, vat, log);
-    for (log_t *next = log->row.attempts ? vat->log : NULL; next; next = next->next) deliver(k, vat, next);
+    for (log_t *next = log->row.attempts ? vat->log : NULL; next; next = next->next)
+        deliver(k, vat, next);
     log_release(k, log);
     log->next = k->spent;
     k->spent = log;
@@ -202,7 +203,8 @@ static void upgrade_undone(kernel_t *k, kvat_t *vat, const msg_result_t *msg)
     touch(k, &vat->head);
     upgrade_failed(k, vat, msg->reason, cause);
     if (vat->baggage && vat->row.state == VAT_RUNNING) {
-        vat_quarantine(k, vat, ERR_HEAP_LOST, "no heap of its checkpoint can be read, and it could not begin again");
+        vat_quarantine(k, vat, ERR_HEAP_LOST,
+                       "no heap of its checkpoint can be read, and it could not begin again");
         return;
     }
     vat_ready(k, vat);

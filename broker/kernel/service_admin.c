@@ -103,8 +103,8 @@ typedef struct {
 } options_t;
 
 static const char *const option_names[] = {
-    "critical",     "enablePipelining", "enableSetup",   "globals",       "managerType", "name",
-    "network",      "nodeOptions",      "reapInterval",  "useTranscript", "vatParameters", NULL,
+    "critical", "enablePipelining", "enableSetup",  "globals",       "managerType",   "name",
+    "network",  "nodeOptions",      "reapInterval", "useTranscript", "vatParameters", NULL,
 };
 
 /* The names of those that are not known, with commas. */
@@ -132,7 +132,8 @@ static bool option_is(call_t *call, node_t options, const char *name, node_kind_
     node_t node = node_member(options, name);
     if (node_absent(node) || node_kind(node) == kind) return true;
     bool off = false;
-    if (node_bool(node, &off) && !off) return true; /* SwingSet looks at the type of what is truthy */
+    if (node_bool(node, &off) && !off)
+        return true; /* SwingSet looks at the type of what is truthy */
     call_fail(call, "CreateVatOptions(%s)", name);
     return false;
 }
@@ -150,8 +151,8 @@ static bool read_name(call_t *call, node_t options, options_t *ret)
     bool good = text.len > 0;
     for (size_t i = 0; i < text.len; i++) {
         char c = text.at[i];
-        good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                        c == '.' || c == '_' || c == '-');
+        good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-');
     }
     if (!good) {
         call_fail(call, "CreateVatOptions: bad vat name \"%s\"", name);
@@ -190,7 +191,8 @@ static bool read_critical(call_t *call, node_t options, options_t *ret)
 {
     node_t node = node_member(options, "critical");
     bool off;
-    if (node_absent(node) || node_kind(node) == NODE_NULL || (node_bool(node, &off) && !off)) return true;
+    if (node_absent(node) || node_kind(node) == NODE_NULL || (node_bool(node, &off) && !off))
+        return true;
     const service_t *key = service_argument(call, node, SERVICE_critical_key);
     ret->critical = key && key->row.cluster == call->service->row.cluster;
     if (!ret->critical) call_fail(call, "invalid criticalVatKey");
@@ -258,7 +260,8 @@ static uint64_t roomiest(const kernel_t *k, const kcluster_t *cluster)
 static const char *no_room(const kernel_t *k, const kcluster_t *cluster)
 {
     if (cluster->alive >= CLUSTER_VATS_MAX) return "the cluster has as many vats as it may";
-    return k->counters[COUNTER_next_vat].value >= KREF_ISSUER_MAX ? "all vat numbers are given" : NULL;
+    return k->counters[COUNTER_next_vat].value >= KREF_ISSUER_MAX ? "all vat numbers are given"
+                                                                  : NULL;
 }
 
 static text_t words(const buf_t *buf)
@@ -276,7 +279,8 @@ static void cluster_add(kcluster_t *cluster, kvat_t *vat)
 }
 
 /* Does the file of CLUSTER give all of HOSTS to vats of its own? WHY says what v<VAT> may not reach. */
-static bool hosts_given(const kcluster_t *cluster, uint64_t vat, text_t hosts, char *why, size_t room)
+static bool hosts_given(const kcluster_t *cluster, uint64_t vat, text_t hosts, char *why,
+                        size_t room)
 {
     text_t host;
     for (size_t at = 0; word_next(hosts, &at, &host);) {
@@ -285,7 +289,8 @@ static bool hosts_given(const kcluster_t *cluster, uint64_t vat, text_t hosts, c
         for (size_t i = 0; i < cluster->vat_count && !cluster->vats[i]->row.dynamic && !given; i++)
             given = word_in(cluster->vats[i]->row.hosts, host);
         if (given) continue;
-        snprintf(why, room, "Vat \"v%llu\" requested host \"%.*s\", which its cluster was not given",
+        snprintf(why, room,
+                 "Vat \"v%llu\" requested host \"%.*s\", which its cluster was not given",
                  (unsigned long long)vat, (int)host.len, host.at);
         return false;
     }
@@ -309,10 +314,12 @@ static void create(call_t *call, const char *hash, const options_t *options)
         call_fail(call, "Vat Creation Error: %s", why);
         return;
     }
-    AUTO(value) parameters = node_kind(options->parameters) == NODE_NONE
-                                 ? value_print(k, NULL, 0, "#\"#undefined\"")
-                                 : value_cut(k, options->parameters);
-    if (parameters->body_len > PARAMETERS_BYTES_MAX || parameters->slot_count > PARAMETERS_SLOTS_MAX) {
+    AUTO(value)
+    parameters =
+        node_kind(options->parameters) == NODE_NONE ? value_print(k, NULL, 0, "#\"#undefined\"")
+                                                    : value_cut(k, options->parameters);
+    if (parameters->body_len > PARAMETERS_BYTES_MAX ||
+        parameters->slot_count > PARAMETERS_SLOTS_MAX) {
         call_fail(call, "Vat Creation Error: vatParameters too large");
         return;
     }
@@ -400,7 +407,8 @@ static kvat_t *running(call_t *call, const char *operation)
 {
     kvat_t *vat = vat_find(call->k, call->service->row.vat);
     if (vat && vat_alive(vat)) return vat;
-    call_fail(call, "vatAdminService rejecting attempt to perform \"%s\"() on non-running vat \"v%llu\"",
+    call_fail(call,
+              "vatAdminService rejecting attempt to perform \"%s\"() on non-running vat \"v%llu\"",
               operation, (unsigned long long)call->service->row.vat);
     return NULL;
 }
@@ -443,9 +451,9 @@ static void terminate_with_failure(call_t *call)
     kvat_t *vat = running(call, "terminateWithFailure");
     if (!vat || PLANTED(termination_ignored)) return;
     node_t reason = node_item(call->args, 0);
-    AUTO(value) value = node_kind(reason) == NODE_NONE
-                            ? value_print(call->k, NULL, 0, "#\"#undefined\"")
-                            : value_cut(call->k, reason);
+    AUTO(value)
+    value = node_kind(reason) == NODE_NONE ? value_print(call->k, NULL, 0, "#\"#undefined\"")
+                                           : value_cut(call->k, reason);
     if (value->body_len > CAPDATA_BYTES_MAX) {
         call_fail(call, "the reason is larger than a message can be");
         return;
@@ -482,8 +490,9 @@ static void upgrade(call_t *call)
         }
         node_copy(message, said, sizeof said);
     }
-    AUTO(value) value = node_kind(parameters) == NODE_NONE ? value_print(k, NULL, 0, "#\"#undefined\"")
-                                                           : value_cut(k, parameters);
+    AUTO(value)
+    value = node_kind(parameters) == NODE_NONE ? value_print(k, NULL, 0, "#\"#undefined\"")
+                                               : value_cut(k, parameters);
     if (value->body_len > PARAMETERS_BYTES_MAX || value->slot_count > PARAMETERS_SLOTS_MAX) {
         call_fail(call, "vatParameters too large");
         return;

@@ -84,7 +84,7 @@ typedef struct {
     size_t slot_count, body_len;
     bool leads_on;    /* a slot is a promise */
     bool asks_kernel; /* a slot is an object of the kernel */
-    kref_t slots[]; /* the body's bytes follow */
+    kref_t slots[];   /* the body's bytes follow */
 } value_t;
 
 typedef struct {
@@ -110,10 +110,10 @@ typedef struct {
     blob_t *name, *key, *reason, *engine, *instances, *request;
     size_t vats; /* that are alive and stand there */
     bool connected;
-    id128_t instance;  /* of its session; one of `instances` when it was PRESENT */
-    uint64_t session;  /* that PRESENT must name; 0: it was, or there is no session */
-    uint32_t client;   /* whose HOST_CHANGE waits */
-    uint64_t gone_us;  /* since when it is away; 0: since this kernel started */
+    id128_t instance; /* of its session; one of `instances` when it was PRESENT */
+    uint64_t session; /* that PRESENT must name; 0: it was, or there is no session */
+    uint32_t client;  /* whose HOST_CHANGE waits */
+    uint64_t gone_us; /* since when it is away; 0: since this kernel started */
 } khost_t;
 
 typedef struct entry {
@@ -186,11 +186,11 @@ typedef struct {
     kvat_t **vats; /* in the order of the file, then those that vats made */
     size_t vat_count;
     size_t alive; /* of its vats */
-    size_t busy; /* entries and rows in flight of its vats, without those in quarantine */
+    size_t busy;  /* entries and rows in flight of its vats, without those in quarantine */
     size_t timer_count;
     struct service *known[SERVICE_KINDS]; /* of the kinds that a cluster has one of */
     bool doomed;                          /* it is to be removed in this step */
-    struct service **channels; /* IO channels, in the order of its LAUNCH */
+    struct service **channels;            /* IO channels, in the order of its LAUNCH */
     size_t channel_count, channel_room;
     struct errand *errands; /* what was asked of its channels */
     size_t errand_count;    /* and of the agent for its vats, all together */
@@ -212,14 +212,14 @@ struct kvat {
     queue_t queue;
     log_t *log, *log_tail; /* rows applied + 1 .. assigned */
     due_t due[DUE_KINDS];
-    uint64_t since_barrier; /* deliveries assigned since one stood alone */
-    uint64_t fetched;       /* rows up to here were asked for in this run: none is sent twice */
+    uint64_t since_barrier;  /* deliveries assigned since one stood alone */
+    uint64_t fetched;        /* rows up to here were asked for in this run: none is sent twice */
     struct promise *decides; /* unresolved promises that it decides */
     struct pending *owed;    /* answers that wait for something of it */
     struct service *outside; /* what its own globals use; NULL: it has none */
     struct service *admin;   /* its adminNode; NULL: it has none */
     struct ktimer *timeouts;
-    struct errand *errands;  /* what the agent does for it */
+    struct errand *errands; /* what the agent does for it */
     size_t busy;
     bool attached; /* a worker has this run */
     bool asked;    /* VAT_NEW was sent in this session of its host */
@@ -229,10 +229,12 @@ struct kvat {
     bool ready;    /* it is in the ready list */
     bool forget;   /* not even its row stays after this step */
     kvat_t *ready_next;
-    uint64_t baggage; /* its worker has no heap, but its store as of this delivery; 0: all is well */
+    uint64_t
+        baggage;   /* its worker has no heap, but its store as of this delivery; 0: all is well */
     bool trimming; /* it is in the list of those whose log begins with rows that are not needed */
     kvat_t *trim_next;
-    uint64_t fresh_d, fresh_at; /* lowest row applied since flush FRESH_AT: it is not in the store yet */
+    uint64_t fresh_d,
+        fresh_at;  /* lowest row applied since flush FRESH_AT: it is not in the store yet */
     bool cleaning; /* it ended, and is in the list of those that have rows left */
     kvat_t *clean_next;
     uint64_t *clean; /* krefs of the rows left, a heap: the least first */
@@ -271,7 +273,7 @@ typedef struct promise {
     waiter_t *waiters; /* AWAIT */
     hold_t *hold;
     struct promise *decided_next, *decided_prev; /* among those of the same decider */
-    struct pending *owed; /* answers that wait for it to be settled */
+    struct pending *owed;                        /* answers that wait for it to be settled */
     /* Round of collect() that found it held from outside its tangle; 0: it lost a reference since. */
     uint64_t alive_at;
 } promise_t;
@@ -306,15 +308,16 @@ typedef struct pending {
     row_pending_t row;
     id128_t request; /* of a client, when has_request */
     bool has_request;
-    uint32_t client;            /* connection that waits for it; 0: none */
-    struct pending *next, **at; /* among those that wait for the same vat or promise; NULL: for neither */
+    uint32_t client; /* connection that waits for it; 0: none */
+    struct pending *next,
+        **at; /* among those that wait for the same vat or promise; NULL: for neither */
 } pending_t;
 
 typedef struct ktimer {
     head_t head;
     row_timer_t row;
-    size_t place;                    /* in the heap, from 1; 0: not there */
-    struct ktimer *next, *prev;      /* of the same token, or with the same number for its vat */
+    size_t place;                       /* in the heap, from 1; 0: not there */
+    struct ktimer *next, *prev;         /* of the same token, or with the same number for its vat */
     struct ktimer *vat_next, *vat_prev; /* a vat's own timeouts */
 } ktimer_t;
 
@@ -322,8 +325,8 @@ typedef struct errand {
     head_t head;
     row_errand_t row;
     blob_t *what, *body;
-    pending_t *pending; /* who waits for it; NULL: nobody */
-    bool asked;         /* an agent heard of it */
+    pending_t *pending;        /* who waits for it; NULL: nobody */
+    bool asked;                /* an agent heard of it */
     struct errand *next, **at; /* among those of its vat, or of its cluster's channels */
 } errand_t;
 
@@ -353,14 +356,15 @@ struct kernel {
     counter_t counters[COUNTER_COUNT];
     map_t vats, hosts, clusters, objects, promises, holds, requests;
     map_t services, pendings, timers, errands; /* by kref, promise, number, number */
-    ktimer_t **heap;                           /* timers that are due some time: the first one first */
+    ktimer_t **heap; /* timers that are due some time: the first one first */
     size_t heap_count, heap_room;
     map_t timer_chains; /* token and cluster, or vat and number -> the first of them */
-    blob_t *globals; /* names that vats may ask for; NULL: all */
+    blob_t *globals;    /* names that vats may ask for; NULL: all */
     enum { AGENT_NONE, AGENT_WANTED, AGENT_HERE } agent;
-    bool agent_lost;      /* the one before the start went with its broker, and that is to be looked at */
+    bool
+        agent_lost; /* the one before the start went with its broker, and that is to be looked at */
     size_t channel_count; /* of all clusters */
-    map_t waited; /* promises that a client awaits */
+    map_t waited;         /* promises that a client awaits */
     uint64_t next_entry, next_hold, next_request;
     unsigned topics;
 
@@ -388,10 +392,10 @@ struct kernel {
 
     size_t busy;
     waiter_t *quiets;
-    comparison_t *audits; /* that compare names, not answered yet */
-    uint64_t host_loss_us;        /* a host may be away for so long; 0: for ever */
-    uint64_t began_us;            /* time of the first step */
-    bool hosts_check;             /* hosts and moves are to be looked at when this step ends */
+    comparison_t *audits;  /* that compare names, not answered yet */
+    uint64_t host_loss_us; /* a host may be away for so long; 0: for ever */
+    uint64_t began_us;     /* time of the first step */
+    bool hosts_check;      /* hosts and moves are to be looked at when this step ends */
     struct {
         bool here, copying; /* a backup is under way; the shell is copying */
         uint64_t late_us;   /* before that: when nothing more is waited for */

@@ -36,7 +36,8 @@ entry_t *upgrade_entry(kernel_t *k, kvat_t *vat, text_t bundle, value_t *paramet
     AUTO(value) wrapped = globals_wrap(k, vat, parameters);
     entry_t *entry = entry_new(k, ENTRY_UPGRADE, (kref_t){0}, (kref_t){0}, wrapped, cause);
     message = text_cut(message, TEXT_BYTES_MAX - NAME_BYTES_MAX - 8);
-    entry->note = blob_print("%.*s\n%.*s", (int)bundle.len, bundle.at, (int)message.len, message.at);
+    entry->note =
+        blob_print("%.*s\n%.*s", (int)bundle.len, bundle.at, (int)message.len, message.at);
     entry->row.note = blob_text(entry->note);
     entry->row.holder = vat->row.vat;
     return entry;
@@ -56,8 +57,8 @@ pending_t *upgrade_owe(kernel_t *k, kvat_t *vat, kref_t result)
 }
 
 /* Queues the upgrade of VAT to BUNDLE. Returns the row that waits for the outcome. */
-pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters, text_t message,
-                        kref_t result, cause_t cause)
+pending_t *upgrade_push(kernel_t *k, kvat_t *vat, text_t bundle, value_t *parameters,
+                        text_t message, kref_t result, cause_t cause)
 {
     queue_push(&k->work, upgrade_entry(k, vat, bundle, parameters, message, cause));
     return upgrade_owe(k, vat, result);
@@ -90,7 +91,8 @@ static void fail(kernel_t *k, kvat_t *vat, text_t why, cause_t cause)
 {
     pending_t *pending = pending_of_vat(vat, PENDING_UPGRADE);
     must(pending);
-    AUTO(value) value = value_failed(k, pending->has_request ? why : text_of("vat-upgrade failure"));
+    AUTO(value)
+    value = value_failed(k, pending->has_request ? why : text_of("vat-upgrade failure"));
     pending_settle(k, pending, true, value, cause);
 }
 
@@ -125,7 +127,8 @@ static value_t *disconnect(kernel_t *k, const kvat_t *vat, text_t message)
     buf_t text = buf_of(6 * TEXT_BYTES_MAX + 16); /* a control character takes six */
     must(smallcaps_string(&text, message) == ERR_OK);
     value_t *value = value_print(
-        k, NULL, 0, "#{\"incarnationNumber\":%llu,\"name\":\"vatUpgraded\",\"upgradeMessage\":%.*s}",
+        k, NULL, 0,
+        "#{\"incarnationNumber\":%llu,\"name\":\"vatUpgraded\",\"upgradeMessage\":%.*s}",
         (unsigned long long)vat->row.inc - 1, (int)text.len, (const char *)text.at);
     buf_clear(&text);
     return value;
@@ -173,8 +176,9 @@ void upgrade_done(kernel_t *k, kvat_t *vat, cause_t cause)
 {
     pending_t *pending = pending_of_vat(vat, PENDING_UPGRADE);
     must(pending);
-    AUTO(value) value = value_print(k, NULL, 0, "#{\"incarnationNumber\":%llu}",
-                                    (unsigned long long)vat->row.inc - 1);
+    AUTO(value)
+    value = value_print(k, NULL, 0, "#{\"incarnationNumber\":%llu}",
+                        (unsigned long long)vat->row.inc - 1);
     event_life(k, "vat-upgrade", vat, NULL, vat->row.bundle);
     pending_settle(k, pending, false, value, cause);
 }
@@ -204,7 +208,8 @@ void on_upgrade(kernel_t *k, uint32_t client, const msg_upgrade_t *msg)
     kvat_t *vat = vat_asked(k, client, msg->request, msg->vat);
     if (!vat) return;
 
-    bin_t body = msg->parameters.len ? msg->parameters : (bin_t){(const uint8_t *)"#\"#undefined\"", 13};
+    bin_t body =
+        msg->parameters.len ? msg->parameters : (bin_t){(const uint8_t *)"#\"#undefined\"", 13};
     capdata_t parameters = {body, {0}};
     err_t err = bundle_hash(msg->bundle) ? ERR_OK : ERR_BUNDLE_UNKNOWN;
     if (vat->row.state == VAT_QUARANTINED) err = ERR_VAT_DIVERGED;

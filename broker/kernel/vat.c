@@ -16,7 +16,8 @@ void vat_counted(kernel_t *k, const kvat_t *vat, bool more)
     khost_t *host = host_find(k, vat->row.host);
     if (host) host->vats = more ? host->vats + 1 : host->vats - 1;
     if (host && host->row.state != HOST_USUAL) k->hosts_check = true;
-    if (vat->cluster) vat->cluster->alive = more ? vat->cluster->alive + 1 : vat->cluster->alive - 1;
+    if (vat->cluster)
+        vat->cluster->alive = more ? vat->cluster->alive + 1 : vat->cluster->alive - 1;
 }
 
 void log_free(log_t *log)
@@ -144,7 +145,8 @@ void vat_resume(kernel_t *k, kvat_t *vat)
     blob_destroy(&vat->reason);
     vat->row.reason = (text_t){0};
     touch(k, &vat->head);
-    if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING) cluster_started(k, vat->cluster);
+    if (vat->cluster && vat->cluster->row.state == CLUSTER_STARTING)
+        cluster_started(k, vat->cluster);
     vat_ready(k, vat);
 }
 
@@ -258,8 +260,8 @@ static value_t *completion(kernel_t *k, err_t error, const blob_t *reason)
 {
     switch (error) {
     case ERR_VAT_ILLEGAL:
-        return value_error(k, "VAT_FATAL:ILLEGAL_SYSCALL", "syscall translation error: prepare to die",
-                           (text_t){0});
+        return value_error(k, "VAT_FATAL:ILLEGAL_SYSCALL",
+                           "syscall translation error: prepare to die", (text_t){0});
     case ERR_VAT_LIMIT_COMPUTE:
     case ERR_VAT_LIMIT_HEAP:
     case ERR_VAT_LIMIT_STACK:

@@ -99,7 +99,8 @@ static void commit(void)
 static void ping(buf_t *calls)
 {
     kref_t result = kref_promise((vat_t){PINGER}, ++workers[PINGER].promises);
-    msg_send_t send = {kref_root((vat_t){PONGER}), {{(const uint8_t *)"#[\"ping\",[]]", 12}, {0}}, result};
+    msg_send_t send = {
+        kref_root((vat_t){PONGER}), {{(const uint8_t *)"#[\"ping\",[]]", 12}, {0}}, result};
     msg_subscribe_t subscribe = {result};
     must(!msg_encode(TAG_send, &send, calls) && !msg_encode(TAG_subscribe, &subscribe, calls));
 }
@@ -115,8 +116,11 @@ static void give(buf_t *calls)
 {
     static kref_t slots[SLOTS_MAX];
     for (int n = 0; n < SENDS; n++) {
-        for (size_t i = 0; i < SLOTS_MAX; i++) slots[i] = kref_object((vat_t){OWNER}, ++workers[OWNER].objects);
-        msg_send_t send = {kref_root((vat_t){HOLDER}), {{(const uint8_t *)"#[\"take\",[]]", 12}, {slots, SLOTS_MAX}}, {0}};
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+            slots[i] = kref_object((vat_t){OWNER}, ++workers[OWNER].objects);
+        msg_send_t send = {kref_root((vat_t){HOLDER}),
+                           {{(const uint8_t *)"#[\"take\",[]]", 12}, {slots, SLOTS_MAX}},
+                           {0}};
         must(!msg_encode(TAG_send, &send, calls));
     }
 }
@@ -168,7 +172,10 @@ static void launch(void)
                                 .host = text_of("")};
         must(!msg_encode(TAG_launch_vat, &row, &list));
     }
-    msg_launch_t msg = {.request = {{1}}, .name = text_of("bench"), .vats = {list.at, list.len}, .services = text_of("")};
+    msg_launch_t msg = {.request = {{1}},
+                        .name = text_of("bench"),
+                        .vats = {list.at, list.len},
+                        .services = text_of("")};
     step(INPUT_CLIENT, 1, TAG_launch, &msg);
     buf_clear(&list);
     for (uint32_t vat = PINGER; vat < VATS; vat++) answer(vat, false);
@@ -226,8 +233,8 @@ static uint64_t play(const char *what, size_t turns, bool pieces)
     }
     qsort(times, n, sizeof *times, by_time);
     uint64_t p99 = n ? times[n * 99 / 100] : 0;
-    printf("%-8s %6zu cranks in %6.0f ms: p50 %.2f, p99 %.2f, most %.2f ms", what, n, ms(clock_ns() - begin),
-           ms(n ? times[n / 2] : 0), ms(p99), ms(n ? times[n - 1] : 0));
+    printf("%-8s %6zu cranks in %6.0f ms: p50 %.2f, p99 %.2f, most %.2f ms", what, n,
+           ms(clock_ns() - begin), ms(n ? times[n / 2] : 0), ms(p99), ms(n ? times[n - 1] : 0));
     printf(pieces ? "; a piece at most %.2f ms\n" : "\n", ms(most));
     free(times);
     return p99;
@@ -256,7 +263,8 @@ int main(int argc, char **argv)
     play("few", 2 * pings, false);
     make_objects(objects);
     uint64_t before = play("many", 2 * pings, false), start = clock_ns();
-    msg_kill_t kill = {.request = {{3}}, .vat = {owner ? OWNER : HOLDER}, .reason = text_of("bench")};
+    msg_kill_t kill = {
+        .request = {{3}}, .vat = {owner ? OWNER : HOLDER}, .reason = text_of("bench")};
     step(INPUT_CLIENT, 1, TAG_kill, &kill);
     commit();
     printf("the kill itself: %.2f ms\n", ms(clock_ns() - start));

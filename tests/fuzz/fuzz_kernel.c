@@ -31,8 +31,8 @@ typedef struct {
     kernel_t *kernel;
     rowset_t rows;
     uint64_t steps, ids;
-    uint64_t session;        /* of the last WELCOME */
-    vat_t pulled;            /* whose COPY the kernel wants fetched; 0: none */
+    uint64_t session; /* of the last WELCOME */
+    vat_t pulled;     /* whose COPY the kernel wants fetched; 0: none */
     copy_t copy;
     uint64_t runs[VATS_MAX]; /* that ATTACHED gave; 0: no worker */
 } world_t;
@@ -76,7 +76,8 @@ static void check_effects(world_t *w, const effects_t *effects)
         }
         if (effect->kind != EFFECT_ROWS) continue;
         const row_t *vat = rowset_find(&w->rows, ROW_vat, effect->vat.n, 0);
-        must(vat && effect->first && effect->first <= effect->last); /* those trimmed meanwhile do not come */
+        must(vat && effect->first &&
+             effect->first <= effect->last); /* those trimmed meanwhile do not come */
         must(effect->last <= effect->applied && effect->last - effect->first < FETCH_ROWS_MAX);
     }
 }
@@ -406,7 +407,12 @@ static void hello(world_t *w)
     static const char *const names[] = {"h", "west", "east"};
     unsigned host = roll(w, HOSTS);
     memset(w->runs, 0, sizeof w->runs);
-    msg_hello_t msg = {1, 1, {{7}}, roll(w, 32) == 31 ? 1000 : 0, text_of(names[roll(w, 3)]), {0},
+    msg_hello_t msg = {1,
+                       1,
+                       {{7}},
+                       roll(w, 32) == 31 ? 1000 : 0,
+                       text_of(names[roll(w, 3)]),
+                       {0},
                        {{(uint8_t)roll(w, 3)}}};
     if (roll(w, 32) == 31) msg.proto_min = 9;
     input_t input = {.kind = INPUT_HOST, .key = {{(uint8_t)(host + 1)}}};
@@ -419,7 +425,8 @@ static void attach(world_t *w)
     const row_vat_t *vat = vat_row(w);
     if (!vat) return;
     unsigned how = roll(w, 16);
-    msg_attach_t msg = {.vat = {(uint32_t)vat->vat}, .inc = vat->inc, .pgen = vat->pgen, .nonce = {{1}}};
+    msg_attach_t msg = {
+        .vat = {(uint32_t)vat->vat}, .inc = vat->inc, .pgen = vat->pgen, .nonce = {{1}}};
     if (how < 12) msg.last = vat->applied, msg.chain = hash_at(vat->chain);
     if (how == 13) msg.last = vat->applied / 2;
     if (how == 14) msg.last = vat->assigned + roll(w, 2);
@@ -440,7 +447,8 @@ static void attach_well(world_t *w, const row_vat_t *vat, bool heapless)
                         .inc = vat->inc,
                         .pgen = vat->pgen,
                         .nonce = {{1}},
-                        .checkpoint = vat->checkpoint <= vat->applied ? vat->checkpoint : vat->oldest,
+                        .checkpoint =
+                            vat->checkpoint <= vat->applied ? vat->checkpoint : vat->oldest,
                         .heap = heapless,
                         .last = vat->applied,
                         .chain = hash_at(vat->chain)};
@@ -777,7 +785,8 @@ static void ready(world_t *w, const row_vat_t *vat)
 static void fetched(world_t *w)
 {
     bool here = roll(w, 4) != 3;
-    input_t input = {.kind = here ? INPUT_MIRRORED : INPUT_UNMIRRORED, .vat = w->pulled, .copy = w->copy};
+    input_t input = {
+        .kind = here ? INPUT_MIRRORED : INPUT_UNMIRRORED, .vat = w->pulled, .copy = w->copy};
     if (!w->pulled.n) return;
     if (!here) input.err = ERR_STORE_FULL;
     w->pulled = (vat_t){0};
@@ -806,7 +815,9 @@ static void moves(world_t *w)
     else if (what < 14)
         client_says(w, TAG_backup, &(msg_backup_t){request(w), text_of("/there")});
     else if (what < 15)
-        step(w, (input_t){.kind = INPUT_BACKED_UP, .err = roll(w, 2) ? ERR_STORE_FULL : ERR_OK, .why = ""});
+        step(w, (input_t){.kind = INPUT_BACKED_UP,
+                          .err = roll(w, 2) ? ERR_STORE_FULL : ERR_OK,
+                          .why = ""});
     else
         host_says(w, 1 + roll(w, HOSTS), TAG_present, &present);
 }

@@ -18,7 +18,8 @@ void say(text_buf_t *buf, const char *format, ...)
     va_list list;
     for (;;) {
         va_start(list, format);
-        int len = vsnprintf(buf->at ? buf->at + buf->len : NULL, buf->room - buf->len, format, list);
+        int len =
+            vsnprintf(buf->at ? buf->at + buf->len : NULL, buf->room - buf->len, format, list);
         va_end(list);
         must(len >= 0);
         if (buf->len + (size_t)len < buf->room) {
@@ -64,7 +65,8 @@ static void post(world_t *self, frame_t frame)
 blob_t *world_encode(msg_tag_t tag, const void *body)
 {
     buf_t buf = buf_of(FRAME_BYTES_MAX);
-    cr_assert_eq(msg_encode(tag, body, &buf), ERR_OK, "%s cannot be encoded", message_find(tag)->name);
+    cr_assert_eq(msg_encode(tag, body, &buf), ERR_OK, "%s cannot be encoded",
+                 message_find(tag)->name);
     blob_t *blob = blob_new(buf.at, buf.len);
     buf_clear(&buf);
     return blob;
@@ -95,9 +97,16 @@ static void send_rows(world_t *self, const effect_t *effect)
         const row_t *row = rowset_find(&self->rows, ROW_log, effect->vat.n, d);
         cr_assert(row, "row v%u/%" PRIu64 " is not in the log", effect->vat.n, d);
         const row_log_t *log = &row->body.log;
-        msg_deliver_t deliver = {.vat = effect->vat, .inc = effect->inc, .pgen = effect->pgen,
-            .run = effect->run, .d = d, .applied = effect->applied, .durable = effect->last,
-            .verdict = verdict_of(log), .delivery = log->delivery,
+        msg_deliver_t deliver = {
+            .vat = effect->vat,
+            .inc = effect->inc,
+            .pgen = effect->pgen,
+            .run = effect->run,
+            .d = d,
+            .applied = effect->applied,
+            .durable = effect->last,
+            .verdict = verdict_of(log),
+            .delivery = log->delivery,
             .cause = {{(uint32_t)log->msg_vat}, log->msg_d, (uint32_t)log->msg_n}};
         if (log->result_hash.len == sizeof deliver.expect) {
             memcpy(&deliver.expect, log->result_hash.at, sizeof deliver.expect);
@@ -105,7 +114,8 @@ static void send_rows(world_t *self, const effect_t *effect)
         if (log->trace.len == sizeof deliver.trace) {
             memcpy(&deliver.trace, log->trace.at, sizeof deliver.trace);
         }
-        post(self, (frame_t){LINK_DOWN, effect->to, effect->vat.n, world_encode(TAG_deliver, &deliver)});
+        post(self,
+             (frame_t){LINK_DOWN, effect->to, effect->vat.n, world_encode(TAG_deliver, &deliver)});
     }
 }
 
@@ -219,13 +229,14 @@ static void refused(world_t *self, const msg_failed_t *msg)
     for (unsigned i = 0; i <= self->call_count; i++) {
         client_call_t *call = &self->calls[i];
         bool its_call = i > 0 && id_same(call->request, msg->request);
-        if (!its_call && (kref_none(call->promise) || !id_same(call->await, msg->request))) continue;
+        if (!its_call && (kref_none(call->promise) || !id_same(call->await, msg->request)))
+            continue;
         if (!call->answer.len) say(&call->answer, "failed %s", err_name((err_t)msg->error));
         blob_destroy(&call->ask);
         return;
     }
-    say(&self->failure, "%s: %.*s (%.*s)\n", err_name((err_t)msg->error), (int)msg->what.len, msg->what.at,
-        (int)msg->why.len, msg->why.at);
+    say(&self->failure, "%s: %.*s (%.*s)\n", err_name((err_t)msg->error), (int)msg->what.len,
+        msg->what.at, (int)msg->why.len, msg->why.at);
     blob_destroy(&self->calls[0].ask);
 }
 
@@ -245,7 +256,8 @@ static void to_client(world_t *self, bin_t frame)
     case TAG_sent:
         for (unsigned i = 1; i <= self->call_count; i++) {
             client_call_t *call = &self->calls[i];
-            if (!id_same(call->request, msg.body.sent.request) || !kref_none(call->promise)) continue;
+            if (!id_same(call->request, msg.body.sent.request) || !kref_none(call->promise))
+                continue;
             call->promise = msg.body.sent.result;
             blob_destroy(&call->ask);
             world_await(self, i);
@@ -322,7 +334,8 @@ void world_settle(world_t *self)
     while (world_move(self)) continue;
 }
 
-void world_post(world_t *self, link_t link, uint32_t to, uint32_t vat, msg_tag_t tag, const void *body)
+void world_post(world_t *self, link_t link, uint32_t to, uint32_t vat, msg_tag_t tag,
+                const void *body)
 {
     post(self, (frame_t){link, to, vat, world_encode(tag, body)});
 }
@@ -338,8 +351,10 @@ void world_drop_frames(world_t *self)
 static void open_sessions(world_t *self)
 {
     for (unsigned i = 0; i < HOSTS; i++) {
-        msg_hello_t hello = {.proto_min = PROTO_MIN, .proto_max = PROTO_MAX, .engine = text_of("script"),
-            .name = text_of(i ? "second" : "first")};
+        msg_hello_t hello = {.proto_min = PROTO_MIN,
+                             .proto_max = PROTO_MAX,
+                             .engine = text_of("script"),
+                             .name = text_of(i ? "second" : "first")};
         blob_t *frame = world_encode(TAG_hello, &hello);
         hash_t key = {{(uint8_t)(i + 1)}};
         world_step(self, INPUT_HOST, 0, blob_bin(frame), key);
@@ -403,7 +418,8 @@ void world_destroy(world_t **self_p)
 void world_vat(world_t *self, const char *name, script_t *script, void *context)
 {
     must(self->vat_count < VATS && !self->launch_asked);
-    self->vats[self->vat_count++] = (vat_story_t){.name = name, .script = script, .context = context};
+    self->vats[self->vat_count++] =
+        (vat_story_t){.name = name, .script = script, .context = context};
 }
 
 void world_bundle(world_t *self, const char *bundle, script_t *script)

@@ -208,13 +208,15 @@ static void fetch(rig_t *self, worker_t *worker)
 
 static bool same_copy(const copy_t *a, const copy_t *b)
 {
-    return a->pgen == b->pgen && a->d == b->d && a->bytes == b->bytes && hash_same(a->hash, b->hash);
+    return a->pgen == b->pgen && a->d == b->d && a->bytes == b->bytes &&
+           hash_same(a->hash, b->hash);
 }
 
 static file_t *file_of(const rig_t *self, vat_t vat, const copy_t *copy)
 {
     for (size_t i = 0; i < self->file_count; i++)
-        if (self->files[i].vat.n == vat.n && same_copy(&self->files[i].copy, copy)) return &self->files[i];
+        if (self->files[i].vat.n == vat.n && same_copy(&self->files[i].copy, copy))
+            return &self->files[i];
     return NULL;
 }
 
@@ -699,18 +701,22 @@ msg_checkpoint_t rig_checkpoint_frame(const rig_t *self, uint32_t vat)
 }
 
 /* Of the same delivery the same file. */
-static uint8_t file_number(const worker_t *worker) { return (uint8_t)(worker->vat * 7 + worker->pgen); }
+static uint8_t file_number(const worker_t *worker)
+{
+    return (uint8_t)(worker->vat * 7 + worker->pgen);
+}
 
 void rig_ready(rig_t *self, uint32_t vat)
 {
     const worker_t *worker = worker_of(self, vat);
     rig_checkpoint(self, vat, false);
-    msg_checkpoint_ready_t msg = {.vat = {vat},
-                                  .pgen = worker->pgen,
-                                  .d = worker->checkpoint,
-                                  .chain = worker->checkpoint_chain,
-                                  .hash = {{(uint8_t)vat, (uint8_t)worker->checkpoint, file_number(worker)}},
-                                  .total = 1000 + worker->checkpoint};
+    msg_checkpoint_ready_t msg = {
+        .vat = {vat},
+        .pgen = worker->pgen,
+        .d = worker->checkpoint,
+        .chain = worker->checkpoint_chain,
+        .hash = {{(uint8_t)vat, (uint8_t)worker->checkpoint, file_number(worker)}},
+        .total = 1000 + worker->checkpoint};
     rig_from_host(self, worker->host, TAG_checkpoint_ready, &msg);
 }
 

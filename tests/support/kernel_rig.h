@@ -14,10 +14,10 @@ typedef struct {
     unsigned critical; /* bit i: the i-th vat */
     unsigned poison;   /* as in LAUNCH_VAT */
     const char *services, *host;
-    bool no_start; /* leave the start deliveries to the test */
-    bool system, ocap;            /* a system cluster; of ocap-kernel's dialect */
-    const char *globals, *hosts;  /* of all its vats */
-    const char *bundle;           /* a bundle's name for it, its hash is b1-<name> */
+    bool no_start;               /* leave the start deliveries to the test */
+    bool system, ocap;           /* a system cluster; of ocap-kernel's dialect */
+    const char *globals, *hosts; /* of all its vats */
+    const char *bundle;          /* a bundle's name for it, its hash is b1-<name> */
     const msg_launch_channel_t *channel, *channels; /* one; or so many */
     unsigned channel_count;
 } rig_launch_t;
@@ -125,7 +125,8 @@ void call_subscribe(buf_t *calls, kref_t promise);
 void call_resolve(buf_t *calls, kref_t promise, bool rejected, const char *body,
                   const kref_t *slots, size_t count);
 void call_exit(buf_t *calls, bool failure, const char *body);
-void call_exit_with(buf_t *calls, bool failure, const char *body, const kref_t *slots, size_t count);
+void call_exit_with(buf_t *calls, bool failure, const char *body, const kref_t *slots,
+                    size_t count);
 void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count);
 
 capdata_t rig_data(const char *body, const kref_t *slots, size_t count);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "wire/base/must.h"
-#include "wire/base/planted.h"
 #include "wire/base/own.h"
+#include "wire/base/planted.h"
 
 typedef struct entry entry_t;
 struct entry {

@@ -226,5 +226,6 @@ bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret)
 void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context)
 {
     (void)self;
-    for (size_t i = 0; i < fake_copy_count; i++) visit(context, fake_copies[i].vat, &fake_copies[i].copy);
+    for (size_t i = 0; i < fake_copy_count; i++)
+        visit(context, fake_copies[i].vat, &fake_copies[i].copy);
 }

@@ -18,8 +18,10 @@ static kref_t ko(uint32_t vat, uint64_t serial) { return kref_object((vat_t){vat
 
 static void call(uint32_t vat)
 {
-    msg_call_t msg = {.request = rig_id(rig), .target = kref_root((vat_t){vat}), .no_result = 1,
-        .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
+    msg_call_t msg = {.request = rig_id(rig),
+                      .target = kref_root((vat_t){vat}),
+                      .no_result = 1,
+                      .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
     cr_assert_eq(rig_ask(rig, TAG_call, &msg)->tag, TAG_sent);
 }
 
@@ -90,7 +92,8 @@ Test(memory, k8_k9_k38_what_is_due)
 {
     drop_things();
     row(1, ko(1, 1))->due[DUE_DROP] = false;
-    EXPECT("K8  object ko1.1: out of reach, and its owner v1 was not told: dropExports should be due");
+    EXPECT(
+        "K8  object ko1.1: out of reach, and its owner v1 was not told: dropExports should be due");
     row(1, ko(1, 1))->due[DUE_DROP] = true;
     row(1, ko(1, 1))->due[DUE_RETIRE_EXPORT] = false;
     EXPECT("K9  object ko1.1: recognized by nobody: retireExports to v1 should be due");
@@ -216,13 +219,15 @@ Test(memory, k36_k37_k40_work)
            "K36  vat v1: busy is 4, should be 3");
     alice->busy--;
     alice->row.window = 2;
-    EXPECT("K37  vat v1: its queue is not empty and its window open: the first should be in flight");
+    EXPECT(
+        "K37  vat v1: its queue is not empty and its window open: the first should be in flight");
     alice->row.window = 1;
     vat_find(k, 3)->row.reap_asked = 1;
     EXPECT("K37  vat v3: GC or a reap is due: it should be in flight");
     vat_find(k, 3)->row.reap_asked = 0;
     alice->cluster->row.serial = 1;
-    EXPECT("K37  cluster s1: in a serial cluster, the number of cranks in flight is 2, should be 1");
+    EXPECT(
+        "K37  cluster s1: in a serial cluster, the number of cranks in flight is 2, should be 1");
     alice->cluster->row.serial = 0;
     k->doubtful_count = 1;
     EXPECT("K40  kernel e1: the number of krefs that may have no reference left is 1, should be 0");
@@ -236,8 +241,9 @@ Test(memory, k31_x1_numbers)
     EXPECT("K31  vat v1: delivery 4 in flight, should be 3");
     alice->log->row.d--;
     alice->row.safe = 9;
-    EXPECT("X1  vat v1: safe is 9, should be at most applied, 2",
-           "X13  vat v1: safe, oldest, checkpoint, assigned are 9, 0, 0, 3, should be in that order");
+    EXPECT(
+        "X1  vat v1: safe is 9, should be at most applied, 2",
+        "X13  vat v1: safe, oldest, checkpoint, assigned are 9, 0, 0, 3, should be in that order");
     alice->row.safe = 0;
 }
 
@@ -245,7 +251,8 @@ Test(memory, x13_x14_x15_k58_what_a_vat_starts_from)
 {
     kvat_t *alice = vat_find(k, 1);
     alice->row.checkpoint = 4;
-    EXPECT("X13  vat v1: safe, oldest, checkpoint, assigned are 0, 0, 4, 3, should be in that order");
+    EXPECT(
+        "X13  vat v1: safe, oldest, checkpoint, assigned are 0, 0, 4, 3, should be in that order");
     alice->row.checkpoint = 2;
     EXPECT(NULL);
     alice->checkpoint_chain.b[0] = 1;
@@ -273,7 +280,8 @@ Test(memory, k48_requests)
     k->request_head->row.seq = k->request_head->next->row.seq;
     char text[200];
     snprintf(text, sizeof text, "K48  request %llu: stands behind %llu, should be greater",
-             (unsigned long long)k->request_head->row.seq, (unsigned long long)k->request_head->row.seq);
+             (unsigned long long)k->request_head->row.seq,
+             (unsigned long long)k->request_head->row.seq);
     EXPECT(text);
     k->request_head->row.seq = seq;
     k->request_count++;
@@ -285,7 +293,8 @@ Test(memory, k48_requests)
 
 static ktimer_t *timer(unsigned kind, uint64_t due, kref_t target)
 {
-    return timer_new(k, (row_timer_t){.kind = kind, .due_ms = due, .cluster = 1, .target = target.n});
+    return timer_new(k,
+                     (row_timer_t){.kind = kind, .due_ms = due, .cluster = 1, .target = target.n});
 }
 
 static kref_t promise(void)
@@ -360,14 +369,16 @@ Test(memory, k51_lists_of_answers)
     EXPECT(NULL);
     pending->row.vat = 2;
     char text[100], name[KREF_TEXT_MAX];
-    snprintf(text, sizeof text, "K51  pending %s: in the list of something else", kref_text(kref, name));
+    snprintf(text, sizeof text, "K51  pending %s: in the list of something else",
+             kref_text(kref, name));
     EXPECT(text);
     pending->row.vat = 1;
     pending_t **at = pending->at;
     *at = NULL;
-    snprintf(text, sizeof text,
-             "K51  pending %s: should be in the list of what it waits for, if that is a vat or promise",
-             kref_text(kref, name));
+    snprintf(
+        text, sizeof text,
+        "K51  pending %s: should be in the list of what it waits for, if that is a vat or promise",
+        kref_text(kref, name));
     EXPECT(text);
     *at = pending;
 }
@@ -428,8 +439,9 @@ Test(memory, a_cluster_has_no_more_timers_than_it_may)
         const promise_t *promise = promise_find(k, kref_promise((vat_t){0}, result));
         cr_assert_not_null(promise);
         capdata_t data = value_data(promise->value);
-        cr_expect(rig_body_is(&data, "#{\"#error\":\"the cluster has 100000 timers open, as many as it "
-                                     "may\",\"name\":\"Error\"}"),
+        cr_expect(rig_body_is(&data,
+                              "#{\"#error\":\"the cluster has 100000 timers open, as many as it "
+                              "may\",\"name\":\"Error\"}"),
                   "%.*s", (int)data.body.len, (const char *)data.body.at);
     }
     EXPECT(NULL);

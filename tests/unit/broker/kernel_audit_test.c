@@ -22,8 +22,14 @@ enum { DONE = 1, ERRAND = 5 }; /* kinds of pending */
 
 #define O(vat, serial) (kref_object((vat_t){vat}, serial).n)
 #define P(vat, serial) (kref_promise((vat_t){vat}, serial).n)
-#define BIN(text) {(const uint8_t *)(text), sizeof(text) - 1}
-#define NONE {NULL, 0}
+#define BIN(text)                                 \
+    {                                             \
+        (const uint8_t *)(text), sizeof(text) - 1 \
+    }
+#define NONE    \
+    {           \
+        NULL, 0 \
+    }
 
 static row_t rows[ROWS];
 static size_t row_count;
@@ -50,10 +56,10 @@ static void counter(const char *name, uint64_t value)
 static void vat(uint64_t n, const char *name, uint64_t state, uint64_t assigned, uint64_t applied,
                 uint64_t objects, uint64_t promises)
 {
-    ROW(vat, .vat = n, .cluster = state == 2 ? 0 : 1, .name = text_of(name), .host = 1, .state = state,
-        .inc = 1, .pgen = 1, .assigned = assigned, .applied = applied, .safe = state == 2 ? applied : 0,
-        .objects = objects, .promises = promises, .chain = {chain, 32}, .window = 1,
-        .reap_deliveries = NEVER, .reap_krefs = NEVER);
+    ROW(vat, .vat = n, .cluster = state == 2 ? 0 : 1, .name = text_of(name), .host = 1,
+        .state = state, .inc = 1, .pgen = 1, .assigned = assigned, .applied = applied,
+        .safe = state == 2 ? applied : 0, .objects = objects, .promises = promises,
+        .chain = {chain, 32}, .window = 1, .reap_deliveries = NEVER, .reap_krefs = NEVER);
 }
 
 static void object(uint64_t kref, uint64_t owner, uint64_t reach, uint64_t recognize, uint64_t pins)
@@ -99,16 +105,19 @@ static void make(void)
     object(O(1, 0), 1, 4, 4, 1); /* pin, in flight, queued, bob */
     object(O(1, 1), 1, 1, 2, 0); /* queued; bob recognizes it */
     object(O(2, 0), 2, 3, 3, 1); /* pin, alice, the value of kp2.1 */
-    ROW(promise, .kref = P(1, 1), .decider = 1, .decider_d = 3, .count = 3); /* queued, alice, bob */
+    ROW(promise, .kref = P(1, 1), .decider = 1, .decider_d = 3,
+        .count = 3); /* queued, alice, bob */
     ROW(promise, .kref = P(0, 1), .state = 1, .count = 1, .body = BIN("#\"done\""));
-    ROW(promise, .kref = P(0, 2), .decider = 1, .decider_d = 4, .count = 3); /* hold, flight, alice */
+    ROW(promise, .kref = P(0, 2), .decider = 1, .decider_d = 4,
+        .count = 3); /* hold, flight, alice */
     ROW(promise, .kref = P(2, 1), .state = 1, .count = 2, .body = BIN("#\"$0.Alleged: x\""),
         .slots = {slot(slots_one, O(2, 0)), 8}); /* the notify, alice */
     slot(slots_two, O(1, 1));
     slot(slots_two + 8, P(1, 1));
-    ROW(entry, .holder = 1, .seq = 5, .kind = 1, .target = O(1, 0), .msg_vat = 2, .msg_d = 2, .msg_n = 1,
-        .body = BIN("#[\"take\",[\"$0\",\"&1\"]]"), .slots = {slots_two, 16});
-    ROW(entry, .holder = 1, .seq = 6, .kind = 2, .target = P(2, 1), .msg_vat = 2, .msg_d = 2, .msg_n = 2);
+    ROW(entry, .holder = 1, .seq = 5, .kind = 1, .target = O(1, 0), .msg_vat = 2, .msg_d = 2,
+        .msg_n = 1, .body = BIN("#[\"take\",[\"$0\",\"&1\"]]"), .slots = {slots_two, 16});
+    ROW(entry, .holder = 1, .seq = 6, .kind = 2, .target = P(2, 1), .msg_vat = 2, .msg_d = 2,
+        .msg_n = 2);
     held(1, O(1, 0), R | E, 0, 4);
     held(1, O(1, 1), R | E, 3, 0);
     held(1, O(2, 0), R, 2, 2);
@@ -119,8 +128,8 @@ static void make(void)
     held(2, O(1, 0), R, 2, 2);
     held(2, O(1, 1), 0, 2, 2);
     held(2, P(1, 1), R | S, 2, 2);
-    msg_deliver_message_t message = {.target = {O(1, 0)}, .methargs.body = BIN("#[\"go\",[]]"),
-        .result = {P(0, 2)}};
+    msg_deliver_message_t message = {
+        .target = {O(1, 0)}, .methargs.body = BIN("#[\"go\",[]]"), .result = {P(0, 2)}};
     log_row(4, TAG_deliver_message, &message);
     ROW(hold, .kref = P(0, 1), .cluster = 1);
     ROW(hold, .kref = P(0, 2), .cluster = 1);
@@ -136,7 +145,8 @@ static void make_outside(void)
         if (rows[i].table == ROW_config)
             rows[i].body.config.launch = (bin_t){launch[2].at, launch[2].len};
         if (rows[i].table == ROW_vat && rows[i].body.vat.vat == 2) rows[i].body.vat.promises = 2;
-        if (rows[i].table == ROW_counter && strcmp(rows[i].body.counter.name.at, "next_promise") == 0)
+        if (rows[i].table == ROW_counter &&
+            strcmp(rows[i].body.counter.name.at, "next_promise") == 0)
             rows[i].body.counter.value = 3;
     }
     counter("next_object", 2);
@@ -185,7 +195,8 @@ static row_t *row_at(row_table_t table, uint64_t first, uint64_t second)
     return NULL;
 }
 
-static void set(row_table_t table, uint64_t first, uint64_t second, const char *column, uint64_t value)
+static void set(row_table_t table, uint64_t first, uint64_t second, const char *column,
+                uint64_t value)
 {
     *column_at(row_at(table, first, second), column) = value;
 }
@@ -345,10 +356,12 @@ Test(audit, k11_states)
 Test(audit, k12_k13_deciders)
 {
     set(ROW_promise, P(1, 1), 0, "decider", 0);
-    EXPECT("K12  promise kp1.1: decided by 0 queued messages and no vat, should be by one of either");
+    EXPECT(
+        "K12  promise kp1.1: decided by 0 queued messages and no vat, should be by one of either");
     set(ROW_entry, 1, 5, "result", P(1, 1));
     set(ROW_promise, P(1, 1), 0, "count", 4);
-    EXPECT("K12  promise kp1.1: decided by 1 queued messages and a vat, should be by one of either");
+    EXPECT(
+        "K12  promise kp1.1: decided by 1 queued messages and a vat, should be by one of either");
     set(ROW_promise, P(1, 1), 0, "decider", 3);
     EXPECT("K12  promise kp1.1: its decider v3 is not alive, should be a live vat",
            "K44  vat v3: ended, should decide nothing any more, and decides promises");
@@ -414,12 +427,14 @@ Test(audit, k16_k22_k23_k27_flags)
 Test(audit, k25_deliveries)
 {
     set(ROW_held, 2, O(1, 1), "intro_d", 3);
-    EXPECT("K25  held v2 ko1.1: since_d, intro_d, told_d are 2, 3, 0, should be at most the vat's last "
+    EXPECT("K25  held v2 ko1.1: since_d, intro_d, told_d are 2, 3, 0, should be at most the vat's "
+           "last "
            "delivery, 2");
     set(ROW_held, 2, O(1, 1), "intro_d", 1);
     EXPECT("K25  held v2 ko1.1: since_d, told_d are 2, 0, should be at most intro_d, 1");
     set(ROW_held, 2, P(1, 1), "told_d", 3);
-    EXPECT("K25  held v2 kp1.1: since_d, intro_d, told_d are 2, 2, 3, should be at most the vat's last "
+    EXPECT("K25  held v2 kp1.1: since_d, intro_d, told_d are 2, 2, 3, should be at most the vat's "
+           "last "
            "delivery, 2",
            "K25  held v2 kp1.1: since_d, told_d are 2, 3, should be at most intro_d, 2");
     set(ROW_promise, P(0, 2), 0, "decider_d", 5);
@@ -458,7 +473,8 @@ Test(audit, k31_k32_in_flight)
     EXPECT("K31  log v1/4: its hash should be that of its delivery");
     drop(ROW_log, 1, 4);
     EXPECT("K15  promise kp0.2: its count is 3, should be 2",
-           "K31  vat v1: assigned is 4, should be 3", "K5  object ko1.0: reachable is 4, should be 3",
+           "K31  vat v1: assigned is 4, should be 3",
+           "K5  object ko1.0: reachable is 4, should be 3",
            "K6  object ko1.0: recognizable is 4, should be 3");
     set(ROW_log, 1, 4, "outcome", 1);
     EXPECT("K31  log v1/4: in flight, should have no outcome");
@@ -470,8 +486,8 @@ Test(audit, k31_k32_in_flight)
     log_row(5, TAG_deliver_reap, &reap);
     EXPECT("K32  vat v1: delivery 5 is a start, reap or GC: should be alone in flight");
     set(ROW_vat, 1, 0, "assigned", 5);
-    log_row(5, TAG_deliver_message, &(msg_deliver_message_t){.target = {O(1, 0)},
-        .methargs.body = BIN("#[\"go\",[]]")});
+    log_row(5, TAG_deliver_message,
+            &(msg_deliver_message_t){.target = {O(1, 0)}, .methargs.body = BIN("#[\"go\",[]]")});
     rows[row_count - 1].body.log.msg_d = 9;
     set(ROW_object, O(1, 0), 0, "reachable", 5);
     set(ROW_object, O(1, 0), 0, "recognizable", 5);
@@ -595,11 +611,13 @@ Test(audit, k51_pendings)
     EXPECT("K51  pending kp2.2: what it watches should be unresolved");
     drop(ROW_pending, P(2, 2), 0);
     set(ROW_promise, P(2, 2), 0, "count", 1);
-    EXPECT("K12  promise kp2.2: decided by 0 queued messages and no vat, should be by one of either");
+    EXPECT(
+        "K12  promise kp2.2: decided by 0 queued messages and no vat, should be by one of either");
     ROW(pending, .promise = P(2, 1), .kind = DONE, .vat = 2);
     set(ROW_promise, P(2, 1), 0, "count", 3);
-    EXPECT("K14  promise kp2.1: settled, and the number of messages that decide it is 1, should be 0",
-           "K51  pending kp2.1: its promise should be unresolved");
+    EXPECT(
+        "K14  promise kp2.1: settled, and the number of messages that decide it is 1, should be 0",
+        "K51  pending kp2.1: its promise should be unresolved");
     set(ROW_pending, P(2, 2), 0, "vat", 9);
     EXPECT("not loaded");
     ROW(pending, .promise = P(2, 7), .kind = DONE, .vat = 2);
@@ -652,7 +670,8 @@ Test(audit, x1_numbers)
 
 static void mirrored(uint64_t of, uint64_t d, uint64_t pgen)
 {
-    ROW(mirror, .vat = of, .d = d, .pgen = pgen, .chain = {chain, 32}, .hash = {key, 32}, .bytes = 5);
+    ROW(mirror, .vat = of, .d = d, .pgen = pgen, .chain = {chain, 32}, .hash = {key, 32},
+        .bytes = 5);
 }
 
 static void with_copies(void)

@@ -266,7 +266,8 @@ Test(baggage, a_checkpoint_ahead_of_the_log_is_heard_first)
     first.run = rig_told(rig, TAG_attached)->body.attached.run;
     size_t sent = rig_host_frames(rig, TAG_deliver);
     rig_result_send(rig, 2, &first);
-    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 1, "the upgrade; what was given up came as rows");
+    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 1,
+                 "the upgrade; what was given up came as rows");
     expect_listed("applied: 5");
     cr_expect_eq(rig_told(rig, TAG_deliver)->body.deliver.d, 6);
     expect_not_listed("quarantined");
@@ -279,6 +280,7 @@ Test(baggage, what_was_applied_since_is_missing)
     rig_run_dry(rig);
     rig_heapless(rig, 2);
     expect_listed("quarantined");
-    expect_listed("no heap of its checkpoint of delivery 3 can be read, and more was applied since: 4");
+    expect_listed(
+        "no heap of its checkpoint of delivery 3 can be read, and more was applied since: 4");
     cr_expect_eq(rig_events(rig, "vat-quarantine"), 1);
 }

@@ -67,7 +67,8 @@ static void expect_bob(uint64_t checkpoint, uint64_t safe)
         msg_t row;
         cr_assert_eq(msg_next(&rest, &row), ERR_OK);
         if (row.body.vat_row.vat.n == 2) {
-            cr_expect_eq(row.body.vat_row.checkpoint, checkpoint, "%d", (int)row.body.vat_row.checkpoint);
+            cr_expect_eq(row.body.vat_row.checkpoint, checkpoint, "%d",
+                         (int)row.body.vat_row.checkpoint);
             cr_expect_eq(row.body.vat_row.safe, safe, "%d", (int)row.body.vat_row.safe);
         }
         msg_clear(&row);
@@ -167,7 +168,8 @@ Test(checkpoint, one_ahead_of_what_is_applied_is_remembered)
     msg_checkpoint_t msg = rig_checkpoint_frame(rig, 2);
     msg.d = first.d;
     msg.oldest = first.d;
-    msg.chain = hash_chain(first.chain, first.delivery_hash, hash_result(0, first.calls, first.store_digest));
+    msg.chain = hash_chain(first.chain, first.delivery_hash,
+                           hash_result(0, first.calls, first.store_digest));
     rig_from_host(rig, 1, TAG_checkpoint, &msg);
     expect_bob(6, 5);
     rig_run_dry(rig);
@@ -266,7 +268,8 @@ Test(checkpoint, a_fresh_worker_goes_on_from_it)
     ping_bob(2);
     size_t sent = rig_host_frames(rig, TAG_deliver);
     rig_worker(rig, 2);
-    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 2, "those in flight; it fetched 11 to 15");
+    cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 2,
+                 "those in flight; it fetched 11 to 15");
     cr_expect_eq(rig_checkpoint_frame(rig, 2).d, 15);
     rig_run_dry(rig);
     expect_unharmed();
@@ -288,7 +291,8 @@ Test(checkpoint, a_worker_that_had_to_take_the_older_one)
     msg.checkpoint = msg.last = 10;
     msg.chain = older.chain;
     rig_from_host(rig, 1, TAG_attach, &msg);
-    expect_quarantine("its host has the vat's state as of delivery 10, and the log begins behind 20");
+    expect_quarantine(
+        "its host has the vat's state as of delivery 10, and the log begins behind 20");
 }
 
 Test(checkpoint, the_older_one_of_two_is_no_regression)

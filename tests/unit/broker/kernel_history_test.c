@@ -131,11 +131,13 @@ Test(history, a_host_hears_again_of_vats_that_do_not_stand_there)
     keep(rows + 48, 77, 1);
     msg_guests_t msg = {{rows, sizeof rows}};
     rig_from_host(rig, 1, TAG_guests, &msg);
-    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 2, "one of an older placement, and one of no vat");
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 2,
+                 "one of an older placement, and one of no vat");
     cr_expect_eq(rig_told(rig, TAG_vat_end)->body.vat_end.vat.n, 77);
     cr_expect_eq(rig_told(rig, TAG_vat_end)->body.vat_end.pgen, 1);
     rig_from_host(rig, 2, TAG_guests, &msg);
-    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 2 + 4, "what is of a later placement is nobody's to delete");
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 2 + 4,
+                 "what is of a later placement is nobody's to delete");
     rig_run_dry(rig);
     call(2);
     cr_expect(rig_delivery(rig, 2));

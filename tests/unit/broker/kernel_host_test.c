@@ -60,7 +60,8 @@ static msg_attach_t attach(void)
 static void hello(uint64_t proto_min, uint64_t proto_max, uint64_t epoch, err_t error)
 {
     size_t welcomes = rig_host_frames(rig, TAG_welcome);
-    msg_hello_t msg = {proto_min, proto_max, {{7}}, epoch, text_of("other"), text_of("engine"), {{0}}};
+    msg_hello_t msg = {proto_min,        proto_max,         {{7}}, epoch,
+                       text_of("other"), text_of("engine"), {{0}}};
     rig_from_host(rig, 0, TAG_hello, &msg);
     if (error) {
         cr_expect_eq(rig_host_frames(rig, TAG_welcome), welcomes);

@@ -331,7 +331,8 @@ Test(load, a_kernel_that_is_destroyed_before_its_flush)
     make_alice(2, 1);
     load(message_in_flight(0, 2));
     cr_assert_eq(kernel_loaded(kernel, entropy), ERR_OK);
-    msg_t hello = {.tag = TAG_hello, .body.hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e"), {{0}}}};
+    msg_t hello = {.tag = TAG_hello,
+                   .body.hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e"), {{0}}}};
     msg_t attach = {.tag = TAG_attach, .body.attach = {.vat = {1}, .inc = 1, .pgen = 1, .last = 1}};
     msg_t result = {.tag = TAG_result,
                     .body.result = {.vat = {1}, .inc = 1, .pgen = 1, .run = 1, .d = 2}};

@@ -76,7 +76,8 @@ static void expect_done(const msg_t *reply)
 {
     cr_assert(reply);
     cr_assert_eq(reply->tag, TAG_done, "%.*s: %.*s", (int)reply->body.failed.what.len,
-                 reply->body.failed.what.at, (int)reply->body.failed.why.len, reply->body.failed.why.at);
+                 reply->body.failed.what.at, (int)reply->body.failed.why.len,
+                 reply->body.failed.why.at);
 }
 
 static void expect_failed(const msg_t *reply, err_t err, const char *why)
@@ -209,7 +210,8 @@ Test(move, what_stands_against_it)
     rig_hello(rig, 3, 0, "other engine");
     expect_failed(move(1, 3), ERR_ENGINE_MISMATCH, "its heap cannot be read there");
     expect_done(change(3, DRAIN));
-    expect_failed(move(1, 3), ERR_MOVE_FAILED, "that host is drained, or in quarantine, or disavowed");
+    expect_failed(move(1, 3), ERR_MOVE_FAILED,
+                  "that host is drained, or in quarantine, or disavowed");
     rig_host_gone(rig, 2);
     expect_failed(move(1, 2), ERR_MOVE_FAILED, "that host is away");
     expect_failed(move(1, 0), ERR_MOVE_FAILED, "no other host is ready that has the same engine");
@@ -309,7 +311,8 @@ Test(move, what_nobody_wants_is_not_fetched)
     cr_assert(get);
     cr_expect_eq(get->body.checkpoint_get.offset, 1000 + row_of(1).applied, "the file may go");
     cr_expect_null(move(1, 2));
-    msg_checkpoint_ready_t ready = {{1}, 1, 2, {{1}}, {{9}}, (uint64_t)CHECKPOINT_FILE_BYTES_MAX + 1};
+    msg_checkpoint_ready_t ready = {{1},   1,     2,
+                                    {{1}}, {{9}}, (uint64_t)CHECKPOINT_FILE_BYTES_MAX + 1};
     rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
     ready.total = 0;
     rig_from_host(rig, 1, TAG_checkpoint_ready, &ready);
@@ -359,11 +362,13 @@ Test(move, a_drain_ends_at_a_vat_of_which_no_copy_can_be_had)
     rig_unpulled(rig, ERR_CHECKPOINT_BROKEN);
     cr_expect_null(rig_reply(rig, 1), "the other one can move");
     ships(3);
-    expect_failed(rig_reply(rig, 1), ERR_HOST_BUSY, "no copy could be had of a vat that stands there");
+    expect_failed(rig_reply(rig, 1), ERR_HOST_BUSY,
+                  "no copy could be had of a vat that stands there");
     cr_expect_eq(rig_host_frames(rig, TAG_checkpoint_ask), asks);
     cr_expect_eq(host_of(1), 1);
     cr_expect_null(change(1, DRAIN));
-    cr_expect_gt(rig_host_frames(rig, TAG_checkpoint_ask), asks, "asked for again it is tried again");
+    cr_expect_gt(rig_host_frames(rig, TAG_checkpoint_ask), asks,
+                 "asked for again it is tried again");
     ships(1);
     expect_done(rig_reply(rig, 1));
 }
@@ -434,7 +439,8 @@ Test(move, a_vat_in_quarantine_is_brought_back_from_its_copy)
     ships(1);
     expect_done(rig_reply(rig, 1));
     runs(1, 4);
-    msg_attach_t old = {.vat = {1}, .inc = 1, .pgen = 2, .last = 2, .checkpoint = 2, .chain = {{1}}};
+    msg_attach_t old = {
+        .vat = {1}, .inc = 1, .pgen = 2, .last = 2, .checkpoint = 2, .chain = {{1}}};
     rig_from_host(rig, 2, TAG_attach, &old);
     cr_expect(is(1, "quarantined"));
     rig_host_gone(rig, 1);
@@ -595,7 +601,8 @@ Test(move, a_backup_that_fails_says_why)
     rig_host(rig, 1);
     cr_expect_null(backup(1));
     rig_host_gone(rig, 1);
-    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED, "v1: its host is away, and there is no copy of it");
+    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED,
+                  "v1: its host is away, and there is no copy of it");
     rig_host(rig, 1);
     cr_expect_null(backup(1));
     ships(1);
@@ -619,7 +626,8 @@ Test(move, a_backup_does_not_wait_for_ever)
     rig_at(rig, now_ms + 600001);
     cr_expect_null(rig_reply(rig, 1), "one came: it goes on");
     rig_at(rig, now_ms + 1200001);
-    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED, "v1: its host gave no copy of it for ten minutes");
+    expect_failed(rig_reply(rig, 1), ERR_BACKUP_FAILED,
+                  "v1: its host gave no copy of it for ten minutes");
     cr_expect_eq(rig_host_frames(rig, 0), 0);
     cr_expect_null(backup(1));
     ships(1);
@@ -667,7 +675,8 @@ Test(move, an_adopted_backup_goes_on_from_its_copies)
     cr_expect(is(1, "running") && is(2, "running") && is(3, "running"));
     rig_launch_t options = {0};
     cr_assert_eq(rig_launch(rig, "dave", &options)->tag, TAG_launched);
-    cr_expect_gt(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 1 << 20, "nobody has a database of it");
+    cr_expect_gt(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 1 << 20,
+                 "nobody has a database of it");
     rig_restart(rig, true);
     runs(1, 1);
 }

@@ -59,7 +59,8 @@ static void send_bob(const char *body, kref_t slot, kref_t result)
 static void die(err_t error)
 {
     msg_result_t frame = rig_result_frame(rig, 2, NULL);
-    msg_lost_t lost = {{2}, frame.inc, frame.pgen, frame.run, frame.d, (uint64_t)error, text_of("it died")};
+    msg_lost_t lost = {{2},     frame.inc,       frame.pgen,        frame.run,
+                       frame.d, (uint64_t)error, text_of("it died")};
     rig_from_host(rig, 1, TAG_lost, &lost);
 }
 
@@ -80,7 +81,8 @@ static void expect_not_listed(const char *text)
 /* Who holds KREF, besides its owner: bob or not? */
 static void expect_held(kref_t kref, const char *how)
 {
-    char *list = rig_list(rig, 3, kref), *at = strstr(list, "name: \"bob\""), *end = at ? strchr(at, '\n') : NULL;
+    char *list = rig_list(rig, 3, kref), *at = strstr(list, "name: \"bob\""),
+         *end = at ? strchr(at, '\n') : NULL;
     if (end) *end = '\0';
     if (how)
         cr_expect(at && strstr(at, how), "%s is not in %s", how, list);
@@ -147,7 +149,8 @@ Test(poison, one_death_counts_once)
     call(2, PING);
     call(2, PING);
     msg_result_t frame = rig_result_frame(rig, 2, NULL);
-    msg_lost_t lost = {{2}, frame.inc, frame.pgen, frame.run, frame.d + 1, ERR_VAT_CRASHED, text_of("x")};
+    msg_lost_t lost = {{2},         frame.inc,       frame.pgen,  frame.run,
+                       frame.d + 1, ERR_VAT_CRASHED, text_of("x")};
     rig_from_host(rig, 1, TAG_lost, &lost);
     expect_not_listed("attempts: 1");
     lost.d = frame.d;
@@ -250,7 +253,10 @@ Test(poison, a_start_cannot_be_given_up)
 
 /* ---- what it gave ---- */
 
-static void give_up(void) { rig_fail(rig, 2, ERR_VAT_LIMIT_COMPUTE, "too much"), rig_worker(rig, 2); }
+static void give_up(void)
+{
+    rig_fail(rig, 2, ERR_VAT_LIMIT_COMPUTE, "too much"), rig_worker(rig, 2);
+}
 
 Test(poison, what_it_alone_gave_is_taken_back)
 {

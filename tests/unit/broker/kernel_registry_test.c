@@ -53,8 +53,8 @@ static int print_row(const msg_t *row, char *out, size_t room)
         const msg_object_row_t *o = &row->body.object_row;
         return snprintf(out, room, "%s v%u %.*s %.*s %d/%d pins %d by %d: %.*s\n",
                         kref_text(o->kref, a), o->owner.n, TEXT(o->name), TEXT(o->state),
-                        (int)o->reachable, (int)o->recognizable, (int)o->pins,
-                        (int)o->holder_count, TEXT(o->holders));
+                        (int)o->reachable, (int)o->recognizable, (int)o->pins, (int)o->holder_count,
+                        TEXT(o->holders));
     }
     if (row->tag == TAG_promise_row) {
         const msg_promise_row_t *p = &row->body.promise_row;
@@ -94,12 +94,12 @@ static const char *list(unsigned what, msg_list_t msg)
 
 #define SHOWS(what, filter, text) \
     cr_expect_str_eq(list(what, (msg_list_t)filter), text, "shown:\n%s", shown)
-#define ALL \
-    {       \
+#define ALL       \
+    {             \
         .what = 0 \
     }
-#define WITH(...)       \
-    {                   \
+#define WITH(...)              \
+    {                          \
         .what = 0, __VA_ARGS__ \
     }
 
@@ -393,8 +393,9 @@ static void expect_revoked(kref_t promise)
 {
     const msg_settled_t *is = settled(promise);
     cr_expect(is->rejected);
-    cr_expect(rig_body_is(&is->value, "#{\"#error\":\"[KERNEL:OBJECT_REVOKED] Target object has been "
-                                      "revoked\",\"name\":\"Error\"}"));
+    cr_expect(rig_body_is(&is->value,
+                          "#{\"#error\":\"[KERNEL:OBJECT_REVOKED] Target object has been "
+                          "revoked\",\"name\":\"Error\"}"));
 }
 
 /* One message is in flight: it is answered. The next one is queued: it is not, and no later one either. */

@@ -55,7 +55,9 @@ static void on_told(void *self, vat_t vat, const copy_t *copy, err_t err)
 static void open_checkpoints(void)
 {
     char why[256];
-    cr_assert_eq(checkpoints_new(dir, &(checkpoints_port_t){NULL, on_ask, on_told, on_clock}, &checkpoints, why), ERR_OK);
+    cr_assert_eq(checkpoints_new(dir, &(checkpoints_port_t){NULL, on_ask, on_told, on_clock},
+                                 &checkpoints, why),
+                 ERR_OK);
 }
 
 static void set_up(void)
@@ -99,7 +101,8 @@ static size_t files(const char *below)
 static void part_from(uint32_t host, uint32_t vat, const copy_t *copy, uint64_t offset)
 {
     size_t len = BYTES - offset < PART ? BYTES - offset : PART;
-    msg_checkpoint_part_t part = {{vat}, copy->pgen, copy->d, offset, BYTES, {content + offset, len}};
+    msg_checkpoint_part_t part = {{vat},  copy->pgen, copy->d,
+                                  offset, BYTES,      {content + offset, len}};
     checkpoints_part(checkpoints, host, &part);
 }
 
@@ -385,7 +388,8 @@ static uint64_t rows_in(const char *below)
     store_t *copy;
     uint64_t count = 0;
     snprintf(path, sizeof path, "%s/%s/kernel.db", dir, below);
-    cr_assert_eq(store_open(&(store_options_t){.path = path}, &copy), ERR_OK, "%s", store_why(copy));
+    cr_assert_eq(store_open(&(store_options_t){.path = path}, &copy), ERR_OK, "%s",
+                 store_why(copy));
     cr_assert_eq(store_load(copy, count_row, &count), ERR_OK);
     store_destroy(&copy);
     return count;

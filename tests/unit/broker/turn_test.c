@@ -717,7 +717,8 @@ Test(turn, a_log_is_told_in_pages)
     cr_expect_eq(next, 1503);
     cr_expect_eq(ask_history(1503, 1505, &next), 1, "the next one does not fit behind it");
     cr_expect_eq(next, 1504);
-    cr_expect_eq(ask_history(1504, 1505, &next), 1, "not even into a frame of its own, with its calls");
+    cr_expect_eq(ask_history(1504, 1505, &next), 1,
+                 "not even into a frame of its own, with its calls");
     cr_expect_eq(next, 1505);
     cr_expect_eq(ask_history(1505, 1505, &next), 1);
     cr_expect_eq(next, 0);

@@ -82,11 +82,12 @@ Test(plan, known_keys_that_are_not_honoured_are_errors)
 Test(plan, what_is_kept_of_vats_and_when)
 {
     AUTO(plan)
-    plan = plan_from("{\"bootstrap\":\"a\",\"snapshotInterval\":7,\"vats\":{\"a\":{\"bundleSpec\":\"x\"},"
-                     "\"b\":{\"bundleSpec\":\"x\",\"deploy\":{\"persistence\":{\"snapshotEvery\":\"never\","
-                     "\"sleepAfter\":\"never\",\"onPoison\":\"terminate\"}}}},"
-                     "\"deploy\":{\"persistence\":{\"snapshotBytes\":\"2Mi\",\"snapshotAfter\":\"1.5s\","
-                     "\"sleepAfter\":\"1m30s\",\"mirror\":true,\"onPoison\":\"reject\"}}}");
+    plan = plan_from(
+        "{\"bootstrap\":\"a\",\"snapshotInterval\":7,\"vats\":{\"a\":{\"bundleSpec\":\"x\"},"
+        "\"b\":{\"bundleSpec\":\"x\",\"deploy\":{\"persistence\":{\"snapshotEvery\":\"never\","
+        "\"sleepAfter\":\"never\",\"onPoison\":\"terminate\"}}}},"
+        "\"deploy\":{\"persistence\":{\"snapshotBytes\":\"2Mi\",\"snapshotAfter\":\"1.5s\","
+        "\"sleepAfter\":\"1m30s\",\"mirror\":true,\"onPoison\":\"reject\"}}}");
     cr_assert(plan, "%s: %s", f.what, f.pointer);
     const cluster_vat_t *a = &plan->vats[0], *b = &plan->vats[1];
     cr_assert_eq(a->every_rows, 7);

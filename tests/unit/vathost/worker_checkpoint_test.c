@@ -458,7 +458,7 @@ Test(checkpoint, without_a_heap_is_good_for_an_upgrade)
     damage("1");
     for (int again = 0; again < 2; again++) {
         rig_t *rig = begin_heapless(6, 2);
-        ask(rig, 7, 0); /* there is nothing to save */
+        ask(rig, 7, 0);                          /* there is nothing to save */
         deliver(rig, 7, 7, 6, 2, (hash_t){{1}}); /* given up with the heap */
         upgrade_row(rig, 7, 8, 0, (hash_t){{0}});
         hear(rig, TAG_bundle_want);
