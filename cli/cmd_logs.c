@@ -193,6 +193,7 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     while (!signal_caught()) {
         err_t err = link_next(link, BROKER_GONE_MS, &msg, &cli->f);
         if (err && err != ERR_TIMED_OUT) return err;
+        if (path && !err && msg->tag == TAG_done) puts("recording"); /* `up` waits for it */
         if (path) record_turn(events, path);
         fflush(stdout);
         if (err && !signal_caught()) {

@@ -1,6 +1,7 @@
 /* up and down: an instance in the background. One lock, so that ten `up` at once start one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { DOWN_MS = 10 * 1000 };
+enum { DOWN_MS = 10 * 1000, RECORDER_MS = 5 * 1000 };
 
 typedef struct {
     char home[PATH_MAX], socket[PATH_MAX];
@@ -106,7 +107,16 @@ static err_t file_write(const char *path, const char *text, fail_t *f)
     return ERR_STORE;
 }
 
-/* The recorder: this program, following the events. */
+/* What is done next is to be in the record. One that does not say so in time is no reason to fail. */
+static void recorder_wait(int fd)
+{
+    char byte;
+    struct pollfd item = {fd, POLLIN, 0};
+
+    if (poll(&item, 1, RECORDER_MS) > 0) (void)!read(fd, &byte, 1);
+}
+
+/* The recorder: this program, following the events. It follows them on return. */
 static pid_t recorder_start(const home_t *home, fail_t *f)
 {
     char self[PATH_MAX], log[PATH_MAX], endpoint[PATH_MAX + 8];
@@ -122,7 +132,13 @@ static pid_t recorder_start(const home_t *home, fail_t *f)
     path_program("vatctl", self);
     home_file(home, "log.jsonl", log);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", home->socket);
-    return process_start(argv, &(start_t){-1, -1, -1, true, false}, f);
+    int says[2];
+    must(pipe2(says, O_CLOEXEC) == 0);
+    pid_t pid = process_start(argv, &(start_t){says[1], -1, -1, true, false}, f);
+    close(says[1]);
+    if (pid) recorder_wait(says[0]);
+    close(says[0]);
+    return pid;
 }
 
 static err_t processes_write(const home_t *home, const instance_t *instance, pid_t recorder,
