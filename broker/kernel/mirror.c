@@ -138,7 +138,7 @@ static void discard(kernel_t *k, vat_t vat, copy_t copy)
     if (it && it->mirror && same_copy(&named, &copy)) return; /* its row names it */
     effect_t *effect = effect_add(k, EFFECT_DISCARD, 0);
     effect->vat = vat;
-    effect->copy = copy;
+    effect->copy = PLANTED(wrong_copy_discarded) && named.d ? named : copy;
 }
 
 void mirror_drop(kernel_t *k, kvat_t *vat)
@@ -191,8 +191,7 @@ void on_mirrored(kernel_t *k, const input_t *input)
     mirror->hash = copy->hash;
     mirror->unsure = copy->d > vat->row.applied;
     touch(k, &mirror->head);
-    if (!same_copy(&before, copy))
-        discard(k, vat->id, PLANTED(wrong_copy_discarded) ? *copy : before);
+    if (!same_copy(&before, copy)) discard(k, vat->id, before);
     copy_here(k, vat);
 }
 

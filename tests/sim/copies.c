@@ -118,6 +118,7 @@ void copies_discard(sim_t *self, unsigned vat, const copy_t *copy)
 {
     for (unsigned i = 0; i < self->copy_count; i++) {
         if (self->copies[i].vat != vat || !same(&self->copies[i].copy, copy)) continue;
+        sim_log(self, "the copy of v%u/%" PRIu64 " is deleted", vat, copy->d);
         clear(&self->copies[i]);
         self->copies[i] = self->copies[--self->copy_count];
         return;
