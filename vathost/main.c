@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vathost/vathost.h"
@@ -141,9 +142,15 @@ static err_t open_state(process_t *self, const options_t *options)
     return ERR_OK;
 }
 
+/* A child that a vathost was just forking when it was killed has the lock until its exec, or its end. */
 static err_t lock_state(process_t *self)
 {
-    return flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0 ? ERR_OK : ERR_STORE_LOCKED;
+    enum { TRIES = 50, PAUSE_MS = 20 };
+    for (int i = 0; i < TRIES; i++) {
+        if (flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    }
+    return ERR_STORE_LOCKED;
 }
 
 /* vatworker stands beside this program. */
