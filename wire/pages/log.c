@@ -224,10 +224,12 @@ int log_read(file_t *log, const void *at, int len, int64_t offset)
  * sums from that frame on when it commits, head by head. */
 void log_write(file_t *log, const void *at, int len, int64_t offset)
 {
+    /* Recovery is over. Frames that were whole behind the last commit are written over now, and those that
+     * SQLite makes sums for it reads whole, as recovery does. */
+    log->good = 0;
     if (offset == 0 && len == LOG_HEAD_BYTES) {
         take_head(log, at);
         log->looked = true;
-        log->good = 0;
         log->unsure = log->head = LOG_SURE;
     } else if (len == FRAME_HEAD_BYTES) {
         log->head = frame_at(log, offset, 0);

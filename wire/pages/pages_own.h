@@ -31,7 +31,7 @@ struct file {
     uint32_t page_size; /* 0: not known yet */
     bool big_endian;    /* how SQLite's sums in it are counted */
     bool looked;        /* log_look() was there, */
-    int64_t good;       /* and so many frames were whole, */
+    int64_t good;       /* and so many frames were whole (0 from the first write on), */
     uint8_t first[32];  /* behind these bytes */
     int64_t unsure;     /* from this frame on SQLite has not made its sums yet */
     int64_t head;       /* the frame whose head was written last; its page follows */

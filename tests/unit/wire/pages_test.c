@@ -352,25 +352,86 @@ Test(pages, a_log_that_changes_under_way_is_found)
     sqlite3_close(db);
 }
 
+/* So little memory that a transaction's pages are in the log before it ends. */
+static sqlite3 *open_small(void)
+{
+    sqlite3 *db = open_as(path);
+    run(db, "PRAGMA cache_size = 6; PRAGMA wal_autocheckpoint = 60");
+    return db;
+}
+
+static void write_some(sqlite3 *db)
+{
+    for (int n = (int)(dice() % 30); n >= 0; n--) {
+        char sql[128];
+        int k = (int)(dice() % 60), len = dice() % 4 ? (int)(dice() % 200) : (int)(dice() % 40000);
+        if (dice() % 3)
+            snprintf(sql, sizeof sql, "REPLACE INTO t VALUES (%d, randomblob(%d))", k, len);
+        else
+            snprintf(sql, sizeof sql, "DELETE FROM t WHERE k BETWEEN %d AND %d", k, k + 9);
+        run(db, sql);
+    }
+}
+
+/* A process that makes N commits, and dies with one half written; what it committed last is told. */
+static uint64_t live_and_die(int n)
+{
+    int ends[2];
+    uint64_t sum = 0;
+    cr_assert_eq(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        sqlite3 *db = open_small();
+        for (int i = 0; i < n; i++) {
+            run(db, "BEGIN");
+            write_some(db);
+            run(db, "COMMIT");
+        }
+        sum = sum_of(db);
+        run(db, "BEGIN");
+        write_some(db);
+        _exit(write(ends[1], &sum, sizeof sum) != sizeof sum);
+    }
+    int status = -1;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(read(ends[0], &sum, sizeof sum), sizeof sum);
+    close(ends[0]);
+    close(ends[1]);
+    return sum;
+}
+
+/* SQLite goes on in the log of the process that died, over frames that are whole, and behind no commit. */
+Test(pages, a_log_that_the_dead_left_is_gone_on_with, .timeout = 100)
+{
+    sqlite3 *db = open_small();
+    run(db, "CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB NOT NULL)");
+    sqlite3_close(db);
+    for (int i = 0; i < 150; i++) {
+        uint64_t again = 0, sum = live_and_die((int)(dice() % 4));
+        char why[256] = "";
+        db = open_small();
+        int rc = read_all(db, &again);
+        pages_why(db, rc, why, sizeof why);
+        cr_assert_eq(rc, SQLITE_OK, "%d: %s", i, why);
+        cr_assert_eq(again, sum, "%d", i);
+        run(db, "BEGIN");
+        write_some(db);
+        run(db, "COMMIT");
+        sum_of(db);
+        sqlite3_close(db);
+    }
+}
+
 /* Pages that are written again and again within a transaction, pages that are free before they were
  * ever written, a file that grows and shrinks. */
 Test(pages, a_random_history_is_read_back, .timeout = 100)
 {
-    sqlite3 *db = open_as(path);
-    run(db, "PRAGMA cache_size = 6; PRAGMA wal_autocheckpoint = 60");
+    sqlite3 *db = open_small();
     run(db, "CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB NOT NULL)");
     for (int i = 0; i < 250; i++) {
         run(db, "BEGIN");
-        for (int n = (int)(dice() % 30); n >= 0; n--) {
-            char sql[128];
-            int k = (int)(dice() % 60),
-                len = dice() % 4 ? (int)(dice() % 200) : (int)(dice() % 40000);
-            if (dice() % 3)
-                snprintf(sql, sizeof sql, "REPLACE INTO t VALUES (%d, randomblob(%d))", k, len);
-            else
-                snprintf(sql, sizeof sql, "DELETE FROM t WHERE k BETWEEN %d AND %d", k, k + 9);
-            run(db, sql);
-        }
+        write_some(db);
         if (dice() % 4 == 0) run(db, "DELETE FROM t");
         run(db, dice() % 5 ? "COMMIT" : "ROLLBACK");
         uint64_t sum = sum_of(db), again = 0;
@@ -380,8 +441,7 @@ Test(pages, a_random_history_is_read_back, .timeout = 100)
         char why[256] = "";
         cr_assert_eq(look(&again, why, sizeof why), ERR_OK, "%d: %s", i, why);
         cr_assert_eq(again, sum);
-        db = open_as(path);
-        run(db, "PRAGMA cache_size = 6; PRAGMA wal_autocheckpoint = 60");
+        db = open_small();
         sqlite3_stmt *stmt;
         cr_assert_eq(sqlite3_prepare_v2(db, "PRAGMA integrity_check", -1, &stmt, NULL), SQLITE_OK);
         cr_assert_eq(sqlite3_step(stmt), SQLITE_ROW);
