@@ -124,6 +124,12 @@ static bool on_worker_frame(guests_t *self, worker_t *worker, bin_t frame, uint6
     return ok;
 }
 
+static void say_wrong(const worker_t *worker, uint64_t tag)
+{
+    log_error("worker_frame", kv_num("vat", worker->vat.n), kv_num("tag", tag),
+              kv_str("why", "not its own, or out of turn"));
+}
+
 /* Takes all frames that are here. False: end it. */
 static bool take_frames(guests_t *self, worker_t *worker, uint64_t now_ms)
 {
@@ -131,9 +137,11 @@ static bool take_frames(guests_t *self, worker_t *worker, uint64_t now_ms)
     for (;;) {
         switch (pipe_take(&worker->pipe, &frame)) {
         case FRAMES_MORE: return true;
-        case FRAMES_BROKEN: return false;
+        case FRAMES_BROKEN: say_wrong(worker, 0); return false;
         case FRAMES_ONE:
-            if (!on_worker_frame(self, worker, frame, now_ms)) return false;
+            if (on_worker_frame(self, worker, frame, now_ms)) break;
+            say_wrong(worker, msg_peek(frame));
+            return false;
         }
     }
 }
@@ -150,11 +158,7 @@ void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms)
         epoll_ctl(self->options.epoll, EPOLL_CTL_MOD, worker->pipe.fd, &event);
     }
     bool open = pipe_read(&worker->pipe);
-    if (!take_frames(self, worker, now_ms)) {
-        log_error("worker_frame", kv_num("vat", worker->vat.n),
-                  kv_str("why", "not its own, or out of turn"));
-        ok = false;
-    }
+    if (!take_frames(self, worker, now_ms)) ok = false;
     if (ok && open) return;
     /* Nothing more can be read or written. Its end is reported by the zygote. */
     pipe_close(&worker->pipe);

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "vathost/supervisor/clist.h"
 #include "vathost/worker_own.h"
@@ -113,6 +114,8 @@ static void remember_start(worker_t *self, const msg_start_t *start)
                                 .mirror = start->mirror};
     memcpy(self->ship, start->ship.at, start->ship.len);
     self->ship[start->ship.len] = '\0';
+    /* Of a worker that ended before it told of it: nobody will take that one. */
+    if (*self->ship) unlink(self->ship);
 }
 
 /* Goes on from the newest checkpoint that there is. */

@@ -1,4 +1,6 @@
 /* When a worker makes checkpoints and copies of them, who is told, and sleep. */
+#include <unistd.h>
+
 #include "vathost/worker_own.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/log.h"
@@ -41,14 +43,18 @@ void worker_report(worker_t *self)
     if (self->store->newest(self->store) && self->opened != OPENED_HEAPLESS) report(self, false);
 }
 
-/* A copy of the newest checkpoint for the host to hand on. */
+/* A copy of the newest checkpoint for the host to hand on. One that it has not taken is left alone: written over,
+ * it would be told of twice and be there once, and the first of the two would have the wrong number. */
 static void ship(worker_t *self)
 {
     msg_checkpoint_file_t msg = {.vat = self->start.vat,
                                  .pgen = self->start.pgen,
                                  .d = self->store->newest(self->store),
                                  .chain = self->saved_chain};
-    if (!*self->ship || !msg.d) return;
+    self->ship_late = false;
+    if (!*self->ship || !msg.d || is_ahead(self)) return;
+    self->ship_late = access(self->ship, F_OK) == 0;
+    if (self->ship_late) return;
     err_t err = self->store->copy(self->store, self->ship);
     if (err) {
         worker_fail(self, "worker_ship", err);
@@ -92,8 +98,24 @@ static void checkpoint(worker_t *self)
 {
     if (!save(self)) return;
     report(self, false);
-    if ((self->start.mirror || self->ship_due) && !self->over) ship(self);
+    if ((self->start.mirror || self->ship_due || self->ship_late) && !self->over) ship(self);
     self->ship_due = false;
+}
+
+/* The copy that could not be made may be possible now: of what is the newest checkpoint by then. */
+static bool may_ship_late(const worker_t *self)
+{
+    return self->ship_late && access(self->ship, F_OK) != 0;
+}
+
+static void ship_again(worker_t *self)
+{
+    if (!may_ship_late(self)) return;
+    if (may_save(self) && is_ahead(self)) {
+        if (!save(self)) return;
+        report(self, false);
+    }
+    ship(self);
 }
 
 void worker_ran(worker_t *self, size_t len, bool upgrade)
@@ -103,7 +125,7 @@ void worker_ran(worker_t *self, size_t len, bool upgrade)
     self->active_ms = now_ms();
     if (!may_save(self)) return;
     /* A replay across an upgrade needs its bundle again, and there is none for a restart on baggage. */
-    if (upgrade || self->ship_due ||
+    if (upgrade || self->ship_due || may_ship_late(self) ||
         self->rows >= or_default(self->start.every_rows, CHECKPOINT_ROWS_DEFAULT) ||
         self->bytes >= or_default(self->start.every_bytes, CHECKPOINT_BYTES_DEFAULT))
         checkpoint(self);
@@ -136,7 +158,7 @@ void worker_last_checkpoint(worker_t *self)
 static bool may_sleep(const worker_t *self)
 {
     return self->start.sleep_ms && self->attached && may_save(self) && !*self->wanted &&
-           worker_last(self) > 0 && worker_last(self) >= self->applied;
+           !self->ship_late && worker_last(self) > 0 && worker_last(self) >= self->applied;
 }
 
 static uint64_t idle_at(const worker_t *self)
@@ -153,10 +175,11 @@ static uint64_t sleep_at(const worker_t *self)
 
 int worker_patience(const worker_t *self)
 {
-    enum { PATIENCE_MS_MAX = 3600 * 1000 };
+    enum { PATIENCE_MS_MAX = 3600 * 1000, LATE_MS = 20 };
     if (!self->supervisor) return -1;
     uint64_t idle = idle_at(self), sleep = sleep_at(self), now = now_ms();
     uint64_t next = idle < sleep ? idle : sleep;
+    if (self->ship_late && next > now + LATE_MS) next = now + LATE_MS;
     if (next == UINT64_MAX) return -1;
     if (next <= now) return 0;
     return (int)(next - now < PATIENCE_MS_MAX ? next - now : PATIENCE_MS_MAX);
@@ -165,12 +188,14 @@ int worker_patience(const worker_t *self)
 void worker_idle(worker_t *self)
 {
     uint64_t now = now_ms();
+    ship_again(self);
+    if (self->over) return;
     if (sleep_at(self) <= now) {
         self->asked_ms = now;
         if (is_ahead(self) || self->opened == OPENED_OLDER) {
             if (!save(self)) return;
             if (self->start.mirror) ship(self);
-            if (self->over) return;
+            if (self->over || self->ship_late) return;
         }
         FAILPOINT(worker_asks_sleep);
         report(self, true);

@@ -44,6 +44,7 @@ typedef struct {
     uint64_t rows, bytes; /* of deliveries since */
     uint64_t active_ms;   /* something ran, or began */
     bool ship_due;        /* a copy was asked for when there was nothing to copy */
+    bool ship_late;       /* one waits until the host has taken the one before */
     uint64_t asked_ms;    /* it asked whether it may sleep */
 
     frames_t in;

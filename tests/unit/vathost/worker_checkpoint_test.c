@@ -14,7 +14,7 @@
 
 enum { ROWS = 10 };
 
-static char path[64], ship[80];
+static char path[64], ship[80], taken[80];
 static hash_t expect[ROWS + 1], chains[ROWS + 1]; /* of an undisturbed life */
 static const msg_start_t never = {
     .every_rows = 1000000, .every_bytes = UINT64_C(1) << 40, .idle_ms = 3600 * 1000};
@@ -35,6 +35,7 @@ static void setup(void)
 {
     snprintf(path, sizeof path, "/tmp/worker-test-%d.db", (int)getpid());
     snprintf(ship, sizeof ship, "%s.ship", path);
+    snprintf(taken, sizeof taken, "%s.copy", path);
     vatdb_delete(path);
 }
 
@@ -42,6 +43,7 @@ static void teardown(void)
 {
     vatdb_delete(path);
     vatdb_delete(ship);
+    vatdb_delete(taken);
 }
 
 TestSuite(checkpoint, .init = setup, .fini = teardown, .timeout = 60);
@@ -214,10 +216,12 @@ Test(checkpoint, is_made_when_it_is_asked_for)
     cr_expect_eq(rig_end(rig), WORKER_DONE);
 }
 
+/* The host hears of a copy, and takes it. */
 static void hear_file(rig_t *rig, uint64_t d)
 {
     const msg_checkpoint_file_t *msg = &hear(rig, TAG_checkpoint_file)->checkpoint_file;
     cr_expect(msg->d == d && msg->vat.n == vat.n && hash_same(msg->chain, chains[d]));
+    cr_assert_eq(rename(ship, taken), 0);
 }
 
 Test(checkpoint, is_copied_for_another_host)
@@ -239,7 +243,7 @@ Test(checkpoint, is_copied_for_another_host)
     rig_kill(rig);
 
     vatdb_delete(path);
-    cr_assert_eq(rename(ship, path), 0);
+    cr_assert_eq(rename(taken, path), 0);
     msg_start_t there = never;
     there.pgen = 2;
     rig = begin_at(4, &there);
@@ -265,6 +269,92 @@ Test(checkpoint, is_copied_each_time_when_the_vat_is_mirrored)
         hear_file(rig, d);
     }
     cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+static uint64_t newest_in(const char *file)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *read = NULL;
+    cr_assert_eq(pages_open(file, SQLITE_OPEN_READWRITE, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db, "SELECT max(d) FROM checkpoint", -1, &read, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_step(read), SQLITE_ROW);
+    uint64_t d = (uint64_t)sqlite3_column_int64(read, 0);
+    sqlite3_finalize(read);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+    return d;
+}
+
+/* A host that is busy finds two copies told of and two files, each of what it was said to be. */
+Test(checkpoint, is_not_copied_over_a_copy_that_nobody_took)
+{
+    live_once();
+    rig_t *rig = begin(&never);
+    start(rig);
+    attached(rig, 7, 0);
+    run(rig, 1, 2, 0);
+    ask(rig, 7, 1);
+    ask(rig, 7, 1);
+    hear_made(rig, 2, 0);
+    hear(rig, TAG_checkpoint_file);
+    hear_checkpoint(rig, 2, 0);
+    run(rig, 3, 4, 0);
+    ask(rig, 7, 1);
+    hear_made(rig, 4, 2); /* and no file: the next it says is about another thing */
+    ask(rig, 7, 0);
+    hear_checkpoint(rig, 4, 2);
+    cr_assert_eq(rename(ship, taken), 0);
+    cr_expect_eq(newest_in(taken), 2);
+    hear_file(rig, 4);
+    cr_expect_eq(newest_in(taken), 4);
+    run(rig, 5, 5, 0);
+    cr_expect_neq(access(ship, F_OK), 0, "nobody asked");
+    rig_kill(rig);
+}
+
+Test(checkpoint, of_a_copy_that_waits_is_the_newest_by_then)
+{
+    msg_start_t options = never;
+    options.every_rows = 2;
+    options.mirror = 1;
+    options.sleep_ms = 500;
+    live_once();
+    rig_t *rig = begin(&options);
+    start(rig);
+    attached(rig, 7, 0);
+    run(rig, 1, 2, 0);
+    hear_made(rig, 2, 0);
+    hear(rig, TAG_checkpoint_file);
+    run(rig, 3, 4, 4);
+    hear_made(rig, 4, 2);
+    run(rig, 5, 5, 5);
+    struct timespec pause = {0, 700 * 1000000};
+    nanosleep(&pause, NULL); /* it would sleep by now, but for the copy it owes */
+    cr_assert_eq(rename(ship, taken), 0);
+    hear_made(rig, 5, 4);
+    hear_file(rig, 5);
+    hear_checkpoint(rig, 5, 4);
+    cr_expect_eq(rig_end(rig), WORKER_DONE);
+}
+
+Test(checkpoint, is_copied_though_a_worker_left_one_that_it_never_told_of)
+{
+    live_once();
+    rig_t *rig = begin(&never);
+    start(rig);
+    attached(rig, 7, 0);
+    run(rig, 1, 2, 0);
+    ask(rig, 7, 1);
+    hear_made(rig, 2, 0);
+    hear(rig, TAG_checkpoint_file);
+    rig_kill(rig);
+    rig = begin_at(2, &never);
+    attached(rig, 7, 2);
+    hear_checkpoint(rig, 2, 0);
+    ask(rig, 7, 1);
+    hear_checkpoint(rig, 2, 0);
+    hear_file(rig, 2);
+    rig_kill(rig);
 }
 
 Test(checkpoint, comes_before_sleep)
@@ -359,7 +449,10 @@ Test(checkpoint, survives_a_death_at_each_of_its_steps)
         rig_t *rig = rig_on(path, &options, counts, deaths[i].label);
         start(rig);
         attached(rig, 7, 0);
-        for (uint64_t d = 1; d <= 6; d++) live(rig, 7, d, 0);
+        run(rig, 1, 2, 0);
+        hear_made(rig, 2, 0);
+        hear_file(rig, 2);
+        for (uint64_t d = 3; d <= 6; d++) live(rig, 7, d, 0);
         rig_dies(rig);
         for (int again = 0; again < 2; again++) {
             rig = begin_at(deaths[i].stands, &never);
