@@ -18,7 +18,8 @@ static const struct {
                {"nestedEvaluate", "source"},
                {"getExport", "source"},
                {"endoScript", "source"},
-               {"iife", "code"}};
+               {"iife", "code"},
+               {"native", "engine"}};
 
 static void name_make(const char *data, size_t len, char ret[NAME_BYTES_MAX + 1])
 {
@@ -165,6 +166,17 @@ static char *spec_read(const plan_t *plan, const char *spec, char path[PATH_MAX]
     return file_read(path, BUNDLE_BYTES_MAX, ret_len, f);
 }
 
+/* The bundle of an engine in C. C2 knows the names, so there is nothing to escape. */
+static char *native_bundle(const char *engine, char path[PATH_MAX], size_t *ret_len)
+{
+    char text[NAME_BYTES_MAX + 64];
+
+    snprintf(path, PATH_MAX, "%s", engine);
+    snprintf(text, sizeof text, "{\"moduleFormat\":\"native\",\"engine\":\"%.200s\"}", engine);
+    *ret_len = strlen(text);
+    return strdup(text);
+}
+
 /* What the failure says stands; where it is in the cluster file is added. */
 static err_t placed(const plan_t *plan, const char *who, const code_t *code, fail_t *f)
 {
@@ -187,7 +199,9 @@ err_t bundle_load(const plan_t *plan, const char *who, const code_t *code, bundl
         return ERR_OK;
     }
     char *data;
-    if (code->kind == CODE_SOURCE) {
+    if (code->kind == CODE_NATIVE) {
+        data = native_bundle(code->spec, path, &len);
+    } else if (code->kind == CODE_SOURCE) {
         path_resolve(plan, code->spec, path);
         if (bundler_cached(path, made, &ret->cached, f)) return placed(plan, who, code, f);
         data = file_read(made, BUNDLE_BYTES_MAX, &len, f);

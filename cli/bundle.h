@@ -1,7 +1,10 @@
-/* Bundles: ready ones from a file or a data: URL, and those made from a source by Node.
+/* Bundles: ready ones from a file or a data: URL, those made from a source by Node, and the names of
+ * engines in C.
  *
  *   N1  a bundle's name is b1-<sha512 of its bytes>;
- *   N2  Node runs only when the source or one of its inputs changed: bundles made are cached. */
+ *   N2  Node runs only when the source or one of its inputs changed: bundles made are cached;
+ *   N3  an engine that is built into the worker has a bundle, too, which only says its name. So
+ *       whatever is done with code is done with that. */
 #pragma once
 #include "cli/plan.h"
 

@@ -228,11 +228,14 @@ err_t plan_code(const plan_t *self, const json_t *from, code_t *code, fail_t *f)
     } else if ((value = json_object_get(from, "bundleSpec"))) {
         key = "bundleSpec";
         code->kind = CODE_BUNDLE;
+    } else if ((value = json_object_get(from, "nativeSpec"))) {
+        key = "nativeSpec";
+        code->kind = CODE_NATIVE;
     } else {
         value = json_object_get(from, key = "bundleHash");
         code->kind = CODE_HASH;
     }
-    must(value); /* the schema, and C2 for native code */
+    must(value); /* the schema */
     code->spec = json_string_value(value);
     pointer_add(code->pointer, sizeof code->pointer, key);
     return ERR_OK;

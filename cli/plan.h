@@ -11,11 +11,11 @@
 #include "wire/base/buf.h"
 #include "wire/base/limits.h"
 
-typedef enum { CODE_SOURCE, CODE_BUNDLE, CODE_HASH } code_kind_t;
+typedef enum { CODE_SOURCE, CODE_BUNDLE, CODE_HASH, CODE_NATIVE } code_kind_t;
 
 typedef struct {
     code_kind_t kind;
-    const char *spec;            /* path, URL or hash as the file has it; borrowed from the file */
+    const char *spec; /* path, URL, hash or engine as the file has it; borrowed from the file */
     char pointer[FAIL_NAME_MAX]; /* where SPEC stands in the file */
 } code_t;
 

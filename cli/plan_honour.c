@@ -10,6 +10,9 @@ typedef struct {
     const char *key, *honoured, *why;
 } rule_t;
 
+#define NATIVE_ENGINES "\"null\""
+#define NATIVE_WHY     "the only native engine is \"null\"; shared objects are not loaded yet"
+
 /* clang-format off */
 static const rule_t top_rules[] = {
     {"defaultManagerType", "\"local\"|\"xs-worker\"|\"xsnap\"", "native vats are not there yet"},
@@ -19,12 +22,12 @@ static const rule_t top_rules[] = {
     {NULL, NULL, NULL},
 };
 static const rule_t vat_rules[] = {
-    {"nativeSpec", "", "native vats are not there yet"},
+    {"nativeSpec", NATIVE_ENGINES, NATIVE_WHY},
     {"platformConfig", "", "no vat can reach the platform's files yet; see \"io\""},
     {NULL, NULL, NULL},
 };
 static const rule_t bundle_rules[] = {
-    {"nativeSpec", "", "native vats are not there yet"},
+    {"nativeSpec", NATIVE_ENGINES, NATIVE_WHY},
     {NULL, NULL, NULL},
 };
 static const rule_t placement_rules[] = {
@@ -122,6 +125,25 @@ static err_t deploy_check(const plan_t *self, const json_t *deploy, char *pointe
     return err;
 }
 
+/* An engine in C has no globals, and runs under its own manager. */
+static err_t native_check(const plan_t *self, const json_t *vat, char *pointer, fail_t *f)
+{
+    const json_t *type = json_object_get(json_object_get(vat, "creationOptions"), "managerType");
+    bool native = json_object_get(vat, "nativeSpec");
+
+    if (native && json_array_size(json_object_get(vat, "globals"))) {
+        pointer_add(pointer, FAIL_NAME_MAX, "globals");
+        return unsupported(self, pointer, true, "a native vat has no globals", f);
+    }
+    if (json_is_string(type) && (strcmp(json_string_value(type), "native") == 0) != native) {
+        pointer_add(pointer, FAIL_NAME_MAX, "creationOptions");
+        pointer_add(pointer, FAIL_NAME_MAX, "managerType");
+        return unsupported(self, pointer, false,
+                           "\"native\" goes with nativeSpec, and nothing else does", f);
+    }
+    return ERR_OK;
+}
+
 static void options_warn(plan_t *self, const char *name, const json_t *vat)
 {
     const json_t *options = json_object_get(vat, "creationOptions");
@@ -135,19 +157,15 @@ static void options_warn(plan_t *self, const char *name, const json_t *vat)
 static err_t vat_check(plan_t *self, const char *name, const json_t *vat, fail_t *f)
 {
     char pointer[FAIL_NAME_MAX] = "/vats";
-    const json_t *type = json_object_get(json_object_get(vat, "creationOptions"), "managerType");
 
     pointer_add(pointer, sizeof pointer, name);
     size_t len = strlen(pointer);
     err_t err = rules_check(self, vat_rules, vat, pointer, f);
-    if (!err && json_is_string(type) && strcmp(json_string_value(type), "native") == 0) {
-        pointer_add(pointer, sizeof pointer, "creationOptions");
-        pointer_add(pointer, sizeof pointer, "managerType");
-        return unsupported(self, pointer, false, "native vats are not there yet", f);
-    }
+    if (!err) err = native_check(self, vat, pointer, f);
+    if (err) return err;
     pointer[len] = 0;
     pointer_add(pointer, sizeof pointer, "deploy");
-    if (!err) err = deploy_check(self, json_object_get(vat, "deploy"), pointer, f);
+    err = deploy_check(self, json_object_get(vat, "deploy"), pointer, f);
     if (!err) options_warn(self, name, vat);
     return err;
 }

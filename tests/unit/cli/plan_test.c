@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/plan.h"
+#include "cli/bundle.h"
 #include "wire/base/own.h"
 
 static fail_t f;
@@ -63,6 +63,14 @@ Test(plan, known_keys_that_are_not_honoured_are_errors)
     refused(VAT ",\"platformConfig\":{}}}}", ERR_NOT_SUPPORTED, "/vats/a/platformConfig");
     refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
             "/vats/a/nativeSpec");
+    refused(
+        "{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"null\",\"globals\":[\"Date\"]}}}",
+        ERR_NOT_SUPPORTED, "/vats/a/globals");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"null\","
+            "\"creationOptions\":{\"managerType\":\"xs-worker\"}}}}",
+            ERR_NOT_SUPPORTED, "/vats/a/creationOptions/managerType");
+    refused("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"null\",\"bundleSpec\":\"x\"}}}",
+            ERR_CODE_SOURCES, "/vats/a");
     refused(VAT ",\"creationOptions\":{\"managerType\":\"native\"}}}}", ERR_NOT_SUPPORTED,
             "/vats/a/creationOptions/managerType");
     refused(VAT ",\"deploy\":{\"placement\":{\"labels\":{}}}}}}", ERR_NOT_SUPPORTED,
@@ -77,6 +85,25 @@ Test(plan, known_keys_that_are_not_honoured_are_errors)
             "/deploy/limits/queue");
     refused(VAT "}},\"bundles\":{\"b\":{\"nativeSpec\":\"x\"}}}", ERR_NOT_SUPPORTED,
             "/bundles/b/nativeSpec");
+}
+
+Test(plan, a_native_vat_has_a_bundle_that_names_its_engine)
+{
+    AUTO(plan)
+    plan =
+        plan_from("{\"bootstrap\":\"a\",\"vats\":{\"a\":{\"nativeSpec\":\"null\","
+                  "\"creationOptions\":{\"managerType\":\"native\"}},"
+                  "\"b\":{\"bundleName\":\"n\"}},\"bundles\":{\"n\":{\"nativeSpec\":\"null\"}}}");
+    cr_assert(plan, "%s: %s", f.what, f.pointer);
+    bundle_t bundle;
+    for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(plan->vats[i].code.kind, CODE_NATIVE);
+        cr_assert_eq(bundle_load(plan, "vat", &plan->vats[i].code, &bundle, &f), ERR_OK);
+        static const char text[] = "{\"moduleFormat\":\"native\",\"engine\":\"null\"}";
+        cr_assert(bundle.len == strlen(text) && memcmp(bundle.data, text, bundle.len) == 0);
+        cr_assert_not(bundle.ocap_kernel);
+        bundle_clear(&bundle);
+    }
 }
 
 Test(plan, what_is_kept_of_vats_and_when)
