@@ -154,6 +154,9 @@ enum {
 
     /* Replies kept so that a repeated request gets the same answer. */
     REQUESTS_KEPT_MAX = 100 * 1000,
+
+    /* One histogram of what the broker measures, encoded. */
+    STAT_HIST_BYTES_MAX = 32 * 1024,
 };
 
 _Static_assert(FRAME_BYTES_MAX > CRANK_BYTES_MAX + CONSOLE_BYTES_MAX + 4096, "a full RESULT fits");
