@@ -51,7 +51,8 @@ void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms)
 /* The socket of worker TOKEN has something, or takes something again. */
 void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms);
 
-/* A worker ended; the zygote ended, and CREW is the next. */
+/* A worker ended; the zygote ended, and all workers with it. CREW is the next, NULL: there is none yet, and the
+ * starts of workers wait for it. */
 void guests_ended(guests_t *self, uint64_t token, int status, uint64_t now_ms);
 void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms);
 

@@ -50,10 +50,16 @@ void guests_disk_full(guests_t *self, guest_t *guest, uint64_t now_ms)
 
 /* ---- the queue ---- */
 
+/* Whether one more may begin: there is a zygote to fork it. */
+static bool may_begin(const guests_t *self)
+{
+    return self->options.crew && self->begins < self->options.begin_max;
+}
+
 /* Whether GUEST's worker may begin now; if not, it is in the queue. */
 static bool is_its_turn(guests_t *self, guest_t *guest)
 {
-    if (self->begins < self->options.begin_max) return true;
+    if (may_begin(self)) return true;
     guest->queued = true;
     guest->queue_next = NULL;
     guest->queue_at = self->queue_end;
@@ -81,7 +87,7 @@ void start_over(guests_t *self, worker_t *worker)
 
 void start_next(guests_t *self, uint64_t now_ms)
 {
-    while (self->queue && self->begins < self->options.begin_max) {
+    while (self->queue && may_begin(self)) {
         guests_start(self, self->queue, now_ms);
     }
 }

@@ -183,17 +183,7 @@ static err_t blame(const worker_t *worker, int status)
         default: return ERR_VAT_CRASHED;
         }
     }
-    switch (WTERMSIG(status)) {
-    case SIGSEGV:
-    case SIGBUS:
-    case SIGABRT:
-    case SIGILL:
-    case SIGFPE:
-    case SIGSYS:
-    case SIGTRAP:
-    case SIGALRM: return ERR_VAT_CRASHED;
-    default: return ERR_OK;
-    }
+    return crew_crashed(status) ? ERR_VAT_CRASHED : ERR_OK;
 }
 
 static void report_lost(guests_t *self, const worker_t *worker, err_t err, int status)
@@ -240,6 +230,8 @@ static void after_end(guests_t *self, worker_t *worker, int status, uint64_t now
         guests_start_later(guest, now_ms + SAID_ITS_END_MS);
     } else if (full) {
         guests_disk_full(self, guest, now_ms);
+    } else if (!self->options.crew) {
+        guests_start(self, guest, now_ms); /* the zygote ended: nothing that this vat did */
     } else {
         log_warn("worker_restart", kv_num("vat", guest->vat.n), kv_num("status", (unsigned)status));
         guests_start_again(guest, now_ms);
@@ -276,4 +268,5 @@ void guests_crew(guests_t *self, crew_t *crew, uint64_t now_ms)
     self->options.crew = crew;
     for (size_t i = 0; tokens && i < count; i++) guests_ended(self, tokens[i], SIGKILL, now_ms);
     free(tokens);
+    start_next(self, now_ms);
 }

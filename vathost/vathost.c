@@ -41,7 +41,18 @@ enum {
     END_MS = 2000, /* an orderly end waits so long for checkpoints */
     FRAMES_PER_TURN = 1000,
     EVENTS_PER_TURN = 64,
-    CREWS_LOST_MAX = 5,
+    /* A zygote that is lost is followed by another at once, then after 100 ms, 200 ms, ... 10 s: it costs a tenth
+     * of a second of computing, and whoever kills them does not stop for us. The row begins anew with one
+     * that worked for CREW_STEADY_MS: it did what it is for, and what ended it is news. */
+    CREW_PAUSE_MS = 100,
+    CREW_PAUSE_MAX_MS = 10 * 1000,
+    CREW_DOUBLINGS = 7,
+    CREW_STEADY_MS = 1000,
+    CREWS_LOST_SAID = 5, /* so many in a row are no accident: people are told, once */
+    /* So many in a row that ended by themselves, killed ones between them not counted: it cannot work here. More
+     * than one, for a moment without memory, or a program that is just being installed; what never worked
+     * is not tried twice, because whoever started us is still looking. */
+    CREWS_FAILED_MAX = 5,
     ENGINE_BYTES = 128,
 };
 
@@ -58,7 +69,10 @@ struct vathost {
     uint64_t epoch;        /* highest accepted */
     char engine[ENGINE_BYTES];
     bool crew_ready, ready_said, refused_said;
-    unsigned crews_lost; /* in a row, without one being ready */
+    unsigned crews_lost;    /* in a row */
+    unsigned crews_failed;  /* of these by themselves */
+    uint64_t crew_ready_ms; /* since when the last one was; 0: none ever */
+    uint64_t crew_at_ms;    /* when the next starts, while there is none */
     bool stop;
     err_t err;
     char why[256];
@@ -341,40 +355,79 @@ static void tick_link(vathost_t *self, uint64_t now)
 
 /* ---- the zygote ---- */
 
-/* One that was killed is replaced; one that ended by itself has said why it cannot work. */
-static void on_crew_gone(vathost_t *self, int status)
+/* There is none now, HOW the last one ended. Whoever kills one from outside only costs time; one that ends BY
+ * ITSELF again and again has said why it cannot work. */
+static void lose_crew(vathost_t *self, bool by_itself, const char *how)
 {
-    crew_destroy(&self->options.crew);
-    FAILPOINT(vathost_crew_gone);
-    if (WIFEXITED(status) || ++self->crews_lost > CREWS_LOST_MAX ||
-        crew_new(self->options.program, &self->options.crew)) {
-        stop(self, ERR_PROCESS_FAILED, "the zygote ended; its own lines say why");
+    uint64_t now = now_ms();
+    char why[sizeof self->why];
+
+    if (self->crew_ready && now - self->crew_ready_ms >= CREW_STEADY_MS)
+        self->crews_lost = self->crews_failed = 0;
+    self->crew_ready = false;
+    unsigned n = self->crews_lost++;
+    if (by_itself) self->crews_failed++;
+    if (self->crews_failed >= (self->crew_ready_ms ? CREWS_FAILED_MAX : 1)) {
+        snprintf(why, sizeof why, "the zygote %s", how);
+        stop(self, ERR_PROCESS_FAILED, why);
+        return;
+    }
+    uint64_t pause =
+        n == 0 ? 0 : (uint64_t)CREW_PAUSE_MS << (n - 1 < CREW_DOUBLINGS ? n - 1 : CREW_DOUBLINGS);
+    self->crew_at_ms = now + (pause < CREW_PAUSE_MAX_MS ? pause : CREW_PAUSE_MAX_MS);
+    log_warn("zygote_lost", kv_num("times", self->crews_lost), kv_str("how", how));
+    if (self->crews_lost != CREWS_LOST_SAID) return;
+    log_error("zygote_lost_again_and_again", kv_num("times", self->crews_lost), kv_str("how", how),
+              kv_str("what", "no vat runs here without it; it is started again for ever, after "
+                             "pauses of up to ten seconds"));
+}
+
+/* Starts one when it is time to. */
+static void start_crew(vathost_t *self)
+{
+    if (self->options.crew || self->stop || self->end_ms || now_ms() < self->crew_at_ms) return;
+    if (crew_new(self->options.program, &self->options.crew)) {
+        bool there = access(self->options.program, X_OK) == 0;
+        lose_crew(self, !there, there ? "could not be started" : "has no program to start");
         return;
     }
     log_warn("zygote_restart", kv_num("times", self->crews_lost));
-    self->crew_ready = false;
     watch_fd(self, crew_fd(self->options.crew), AT_CREW);
     guests_crew(self->guests, self->options.crew, now_ms());
+}
+
+static void on_crew_gone(vathost_t *self, int status)
+{
+    char how[80];
+
+    if (WIFSIGNALED(status))
+        snprintf(how, sizeof how, "was ended by signal %d", WTERMSIG(status));
+    else
+        snprintf(how, sizeof how, "ended with exit code %d, its own lines say why",
+                 WEXITSTATUS(status));
+    crew_destroy(&self->options.crew);
+    guests_crew(self->guests, NULL, now_ms());
+    FAILPOINT(vathost_crew_gone);
+    lose_crew(self, WIFEXITED(status) || crew_crashed(status), how);
+    start_crew(self);
 }
 
 static void on_crew_ready(vathost_t *self, const char *engine)
 {
     self->crew_ready = true;
+    self->crew_ready_ms = now_ms();
     snprintf(self->engine, sizeof self->engine, "%s", engine);
     if (self->link == LINK_CLOSED) open_link(self);
 }
 
 static void drain_crew(vathost_t *self)
 {
-    for (;;) {
+    while (self->options.crew) {
         crew_event_t event = crew_take(self->options.crew);
         switch (event.kind) {
         case CREW_NOTHING: return;
         case CREW_READY: on_crew_ready(self, event.engine); break;
-        case CREW_ENDED:
-            self->crews_lost = 0;
-            guests_ended(self->guests, event.token, event.status, now_ms());
-            break;
+        case CREW_ENDED: guests_ended(self->guests, event.token, event.status, now_ms()); break;
         case CREW_GONE: on_crew_gone(self, event.status); return;
         }
     }
@@ -426,6 +479,7 @@ err_t vathost_run(vathost_t *self)
 
     while (!self->stop) {
         turn(self);
+        start_crew(self);
         look_for_end(self);
         uint64_t now = now_ms();
         if (self->stop || now - ticked_ms < TICK_MS) continue;

@@ -8,7 +8,9 @@
  *   H4  a link is opened again for ever; only a broker that went back, or that says that this host is a
  *       clone or declared gone, ends the host;
  *   H5  an end that was asked for waits a moment for the workers' checkpoints;
- *   H6  when the host ends, however it ends, no process of it is left. */
+ *   H6  a zygote that somebody kills is replaced for ever; only one that ends by itself, at once when none ever
+ *       worked or several in a row, ends the host;
+ *   H7  when the host ends, however it ends, no process of it is left. */
 #pragma once
 #include "vathost/io/bundles.h"
 #include "vathost/io/crew.h"

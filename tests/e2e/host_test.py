@@ -41,6 +41,10 @@ class Host(YardTest):
     def host(self):
         return list(self.yard.processes("vathost"))
 
+    def log(self):
+        with open(os.path.join(self.yard.home, "host-1.log"), encoding="utf-8") as file:
+            return file.read()
+
     def asleep(self):
         return wait_for(lambda: self.state() == "asleep" and not self.yard.workers(), 20)
 
@@ -76,6 +80,21 @@ class Kept(Host):
             self.assertEqual(n, self.count())
             self.yard.kill(self.yard.workers())
         self.assertEqual(0, self.row()["attempts"], "whoever kills a worker from outside makes no attempt of it")
+        self.assertSound()
+
+    def test_whoever_kills_the_zygote_only_costs_time(self):
+        self.up()
+        self.launch()
+        self.assertEqual(1, self.count())
+        host, zygote = self.host(), None
+        for _ in range(7):
+            new = wait_for(lambda: [pid for pid in self.yard.zygotes() if pid != zygote], 20)
+            self.assertTrue(new, self.log())
+            zygote = new[0]
+            self.yard.kill([zygote])
+        self.assertEqual(2, self.count())
+        self.assertEqual(host, self.host(), "it is the same process still")
+        self.assertEqual(1, self.log().count("zygote_lost_again_and_again"), self.log())
         self.assertSound()
 
     def test_what_ended_while_the_host_was_away_is_deleted(self):
@@ -188,10 +207,6 @@ class FullDisk(Host):
         self.assertEqual(1, self.count("late"))
         self.assertEqual(2, self.count())
         self.assertSound()
-
-    def log(self):
-        with open(os.path.join(self.yard.home, "host-1.log"), encoding="utf-8") as file:
-            return file.read()
 
 
 def in_own_namespace():

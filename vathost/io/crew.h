@@ -4,6 +4,9 @@
  *   C2  only the zygote kills workers: a pid of its own child cannot mean another process;
  *   C3  nobody outlives us, however we end. */
 #pragma once
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "wire/base/bytes.h"
 #include "wire/base/err.h"
 
@@ -40,3 +43,20 @@ void crew_kill(crew_t *self, uint64_t token);
 int crew_fd(const crew_t *self);
 
 crew_event_t crew_take(crew_t *self);
+
+/* Whether STATUS, of waitpid(2), is a signal that a process brings upon itself: nobody sends it. */
+static inline bool crew_crashed(int status)
+{
+    if (!WIFSIGNALED(status)) return false;
+    switch (WTERMSIG(status)) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGILL:
+    case SIGFPE:
+    case SIGSYS:
+    case SIGTRAP:
+    case SIGALRM: return true;
+    default: return false;
+    }
+}

@@ -30,7 +30,8 @@ static buf_t heard_frame;
 err_t crew_start(crew_t *self, uint64_t its, const char *bundle, int *ret_fd)
 {
     int fds[2];
-    (void)self, (void)bundle;
+    (void)bundle;
+    cr_assert(self, "there is no zygote");
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     fcntl(fds[0], F_SETFL, O_NONBLOCK);
     *ret_fd = fds[0];
@@ -120,8 +121,11 @@ void next_process(void)
     guests_destroy(&guests);
     vault_destroy(&vault);
     cr_assert_eq(vault_new(dir, &vault), ERR_OK);
-    guests_options_t options = {
-        .vault = vault, .begin_max = begin_max, .epoll = epoll, .send = to_broker};
+    guests_options_t options = {.crew = (crew_t *)dir, /* not NULL, which is none */
+                                .vault = vault,
+                                .begin_max = begin_max,
+                                .epoll = epoll,
+                                .send = to_broker};
     guests = guests_new(&options);
     guests_session(guests, kernel);
 }

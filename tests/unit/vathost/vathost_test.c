@@ -118,26 +118,54 @@ bool dealer_send(dealer_t *self, bin_t frame)
 
 /* ---- the crew: what the rig of the guests does not have ---- */
 
-static bool crew_said;
+enum { LIVES = 16, KILLED = SIGKILL, FAILED = 1 << 8 };
 
+/* One zygote after the other: how each ends, and whether it was ready before; the one behind them works. */
+static struct {
+    bool ready;
+    int status;
+} lives[LIVES];
+static size_t crews, crews_wanted;
+static uint64_t crew_ms[LIVES];
+static bool crew_said, program_there = true;
+static int crew_wakes = -1;
+
+static crew_t *a_crew(void)
+{
+    cr_assert_lt(crews, LIVES, "it tries far too often");
+    crew_ms[crews++] = now_ms();
+    crew_said = false;
+    return (crew_t *)lives; /* not NULL, which is none */
+}
 err_t crew_new(const char *program, crew_t **ret)
 {
-    (void)program, (void)ret;
-    return ERR_PROCESS_FAILED;
+    (void)program;
+    if (!program_there && crews++) return ERR_PROCESS_FAILED;
+    *ret = a_crew();
+    return ERR_OK;
 }
-void crew_destroy(crew_t **self_p) { *self_p = NULL; }
+void crew_destroy(crew_t **self_p)
+{
+    if (*self_p) close(crew_wakes);
+    *self_p = NULL;
+}
 int crew_fd(const crew_t *self)
 {
     (void)self;
-    int fd = eventfd(1, EFD_NONBLOCK);
-    return fd;
+    crew_wakes = eventfd(1, EFD_NONBLOCK); /* always readable */
+    return crew_wakes;
 }
 crew_event_t crew_take(crew_t *self)
 {
+    size_t n = crews - 1;
     (void)self;
-    if (crew_said) return (crew_event_t){.kind = CREW_NOTHING};
-    crew_said = true;
-    return (crew_event_t){.kind = CREW_READY, .engine = "engine"};
+    if (!crew_said && (lives[n].ready || !lives[n].status)) {
+        crew_said = true;
+        return (crew_event_t){.kind = CREW_READY, .engine = "engine"};
+    }
+    if (lives[n].status) return (crew_event_t){.kind = CREW_GONE, .status = lives[n].status};
+    if (crews == crews_wanted) end_host();
+    return (crew_event_t){.kind = CREW_NOTHING};
 }
 
 /* ---- brokers ---- */
@@ -170,6 +198,7 @@ static void make(void)
                                             .name = "h",
                                             .program = "none",
                                             .vault = vault,
+                                            .crew = a_crew(),
                                             .signals = signals,
                                             .ready_fd = open("/dev/null", O_WRONLY)});
 }
@@ -418,4 +447,81 @@ Test(vathost, does_not_wait_for_one_that_answers)
     cr_expect_eq(vathost_run(host), ERR_OK);
     cr_expect(asked);
     cr_expect_lt(now_ms() - asked_ms, 1500);
+}
+
+/* ---- zygotes ---- */
+
+static void says_nothing(const msg_t *msg) { (void)msg; }
+
+static void live(size_t first, size_t behind_last, bool ready, int status)
+{
+    for (size_t i = first; i < behind_last; i++) {
+        lives[i].ready = ready;
+        lives[i].status = status;
+    }
+}
+
+Test(vathost, a_zygote_that_is_killed_is_replaced_for_ever)
+{
+    broker = says_nothing;
+    live(0, 3, false, KILLED);
+    live(3, 8, true, KILLED);
+    crews_wanted = 9;
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_assert_eq(crews, 9);
+    cr_expect_lt(crew_ms[1] - crew_ms[0], 50, "at once");
+    cr_expect_geq(crew_ms[6] - crew_ms[5], 1600);
+    cr_expect_geq(crew_ms[7] - crew_ms[6], 3200 - 50, "then less and less often");
+}
+
+Test(vathost, one_that_ends_by_itself_before_any_worked_ends_the_host)
+{
+    broker = says_nothing;
+    live(0, 1, false, FAILED);
+    cr_expect_eq(vathost_run(host), ERR_PROCESS_FAILED);
+    cr_expect_eq(crews, 1);
+    cr_expect(strstr(vathost_why(host), "exit code 1"), "%s", vathost_why(host));
+}
+
+Test(vathost, several_that_end_by_themselves_end_the_host)
+{
+    broker = says_nothing;
+    live(0, 1, true, KILLED);
+    live(1, 3, false, FAILED);
+    live(3, 4, false, KILLED); /* counts for nobody */
+    live(4, 7, false, SIGSEGV);
+    cr_expect_eq(vathost_run(host), ERR_PROCESS_FAILED);
+    cr_expect_eq(crews, 7);
+    cr_expect(strstr(vathost_why(host), "signal 11"), "%s", vathost_why(host));
+}
+
+Test(vathost, ends_when_there_is_no_program_for_the_next)
+{
+    broker = says_nothing;
+    program_there = false;
+    live(0, 1, true, KILLED);
+    cr_expect_eq(vathost_run(host), ERR_PROCESS_FAILED);
+    cr_expect_eq(crews, 6);
+    cr_expect(strstr(vathost_why(host), "no program"), "%s", vathost_why(host));
+}
+
+/* A worker ends with its zygote and starts with the next: no sooner, and not later for the deaths before. */
+static void places_one_that_loses_its_zygote(const msg_t *msg)
+{
+    msg_vat_new_t new = new_of(3, 1);
+    if (msg->tag == TAG_hello) {
+        welcome(msg, EPOCH);
+        lives[0].status = KILLED;
+        broker_says(TAG_vat_new, &new);
+        crews_wanted = 5;
+    }
+}
+
+Test(vathost, workers_wait_for_the_zygote)
+{
+    broker = places_one_that_loses_its_zygote;
+    live(1, 4, true, KILLED);
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect_eq(crews, 5);
+    cr_expect_eq(started, 5);
 }
