@@ -37,12 +37,8 @@ err_t cli_dispatch(cli_t *cli)
 {
     switch (cli->args.command->id) {
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \
-    case COMMAND_##id:                                                     \
-        return cmd_##id(cli);
-#define FLAG(id, name, letter, kind, argument, doc)
-#include "cli/commands.def"
-#undef COMMAND
-#undef FLAG
+    case COMMAND_##id: return cmd_##id(cli);                               \
+        #include "cli/commands.def"
     default: return fail(&cli->f, ERR_INTERNAL, "no such row");
     }
 }

@@ -29,7 +29,4 @@ void out_json(json_t *value);
 /* Each command: ERR_OK and cli->exit, or an error with cli->f filled in. */
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \
     err_t cmd_##id(cli_t *cli);
-#define FLAG(id, name, letter, kind, argument, doc)
 #include "cli/commands.def"
-#undef COMMAND
-#undef FLAG

@@ -1,8 +1,8 @@
 /* version and help */
-#include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
+#include "cli/explain.h"
+#include "cli/schema.h"
 #include "wire/schema/message.h"
 
 err_t cmd_version(cli_t *cli)
@@ -16,7 +16,7 @@ err_t cmd_version(cli_t *cli)
     return ERR_OK;
 }
 
-/* ---- help as one JSON value: the rows of commands.def and err.def ---- */
+/* ---- help as one JSON value: the rows of commands.def ---- */
 
 static json_t *flags_json(command_id_t owner)
 {
@@ -33,9 +33,17 @@ static json_t *flags_json(command_id_t owner)
 
 static json_t *command_json(const command_t *command)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:o}", "command", command->name, "arguments",
-                     command->arguments, "what", command->summary, "example", command->example,
-                     "flags", flags_json(command->id));
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:o, s:s}", "command", command->name, "arguments",
+                  command->arguments, "what", command->summary, "example", command->example,
+                  "flags", flags_json(command->id), "group", group_word(command->group));
+    json_t *examples = json_array();
+    for (unsigned i = 0; example_at(command, i); i++)
+        json_array_append_new(examples, json_string(example_at(command, i)));
+    json_object_set_new(json, "examples", examples);
+    if (command_about(command))
+        json_object_set_new(json, "about", json_string(command_about(command)));
+    return json;
 }
 
 static json_t *all_json(void)
@@ -60,38 +68,57 @@ void help_show(const cli_t *cli, const command_t *command)
 
 /* ---- the commands ---- */
 
-static err_t help_error(cli_t *cli, const char *code)
+/* The commands whose names begin with the word NAME; of a group when GROUP is one. */
+static err_t list_show(cli_t *cli, const char *name, group_t group)
 {
-    unsigned long number = strtoul(code + 1, NULL, 10);
+    json_t *json = json_array();
+    size_t len = strlen(name), count = 0;
 
-    for (unsigned i = 0; err_at(i); i++) {
-        const err_row_t *row = err_at(i);
-        if ((unsigned long)row->err != number || !number) continue;
-        if (cli->json) {
-            out_json(json_pack("{s:s+, s:s, s:s, s:s, s:i}", "code", "E", code + 1, "name",
-                               row->name, "what", row->text, "try", row->hint, "exit", row->exit));
-            return ERR_OK;
+    for (unsigned i = 0; command_at(i); i++) {
+        const command_t *command = command_at(i);
+        bool of_family = strncmp(command->name, name, len) == 0 && command->name[len] == ' ';
+        if (group < GROUPS ? command->group != group : !of_family) continue;
+        if (cli->json)
+            json_array_append_new(json, command_json(command));
+        else if (group == GROUPS) {
+            if (count) printf("\n");
+            help_command(command, stdout);
         }
-        printf("E%04u %s\n  what   %s\n", (unsigned)row->err, row->name, row->text);
-        if (*row->hint) printf("  try    %s\n", row->hint);
-        printf("  exit   %d\n", row->exit);
-        return ERR_OK;
+        count++;
     }
-    return fail(&cli->f, ERR_USAGE, "no error has the code %.20s", code);
+    if (count && cli->json)
+        out_json(json_incref(json));
+    else if (count && group < GROUPS)
+        help_group(group, stdout);
+    json_decref(json);
+    return count ? ERR_OK : ERR_UNKNOWN_COMMAND;
+}
+
+static err_t not_found(cli_t *cli, const char *name)
+{
+    const char *names[256], *like;
+    size_t count = 0;
+
+    for (unsigned i = 0; command_at(i) && count < 240; i++) names[count++] = command_at(i)->name;
+    for (group_t group = 0; group < GROUPS; group++) names[count++] = group_word(group);
+    like = nearest(name, names, count);
+    fail(&cli->f, ERR_UNKNOWN_COMMAND, "unknown command \"%.120s\"%s%s%s", name,
+         like ? "; did you mean \"" : "", like ? like : "", like ? "\"?" : "");
+    if (like) fail_try(&cli->f, "vatctl help %s", like);
+    return ERR_UNKNOWN_COMMAND;
 }
 
 err_t cmd_help(cli_t *cli)
 {
     char name[128];
     char **words = cli->args.words;
+    group_t group = 0;
 
     if (cli->args.word_count == 0) {
         help_show(cli, NULL);
         return ERR_OK;
     }
-    if ((*words[0] == 'E' || *words[0] == 'e') && strspn(words[0] + 1, "0123456789") == 4) {
-        return help_error(cli, words[0]);
-    }
+    if (explain_is_code(words[0])) return explain_show(cli, words[0]);
     snprintf(name, sizeof name, "%.60s%s%.60s", words[0], cli->args.word_count > 1 ? " " : "",
              cli->args.word_count > 1 ? words[1] : "");
     const command_t *command = command_find(name);
@@ -99,21 +126,8 @@ err_t cmd_help(cli_t *cli)
         help_show(cli, command);
         return ERR_OK;
     }
-    json_t *group = json_array();
-    bool any = false;
-    for (unsigned i = 0; command_at(i) && cli->args.word_count == 1; i++) {
-        command = command_at(i);
-        size_t len = strlen(words[0]);
-        if (strncmp(command->name, words[0], len) != 0 || command->name[len] != ' ') continue;
-        if (any && !cli->json) printf("\n");
-        if (cli->json)
-            json_array_append_new(group, command_json(command));
-        else
-            help_command(command, stdout);
-        any = true;
-    }
-    if (any && cli->json) out_json(json_incref(group));
-    json_decref(group);
-    if (any) return ERR_OK;
-    return fail(&cli->f, ERR_UNKNOWN_COMMAND, "unknown command \"%.120s\"", name);
+    if (list_show(cli, name, GROUPS) == ERR_OK) return ERR_OK;
+    while (group < GROUPS && strcmp(group_word(group), name) != 0) group++;
+    if (group < GROUPS && list_show(cli, name, group) == ERR_OK) return ERR_OK;
+    return not_found(cli, name);
 }

@@ -11,19 +11,28 @@
 static const command_t commands[] = {
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \
     {COMMAND_##id, name, GROUP_##group, arguments, least, most, summary, example},
-#define FLAG(id, name, letter, kind, argument, doc)
 #include "cli/commands.def"
-#undef COMMAND
-#undef FLAG
 };
 
 static const flag_t flags[] = {
-#define COMMAND(id, name, group, arguments, least, most, summary, example)
 #define FLAG(id, name, letter, kind, argument, doc) \
     {COMMAND_##id, name, letter, FLAG_##kind, argument, doc},
 #include "cli/commands.def"
-#undef COMMAND
-#undef FLAG
+};
+
+typedef struct {
+    command_id_t owner;
+    const char *text;
+} more_t;
+
+static const more_t examples[] = {
+#define EXAMPLE(id, line) {COMMAND_##id, line},
+#include "cli/commands.def"
+};
+
+static const more_t abouts[] = {
+#define ABOUT(id, text) {COMMAND_##id, text},
+#include "cli/commands.def"
 };
 /* clang-format on */
 
@@ -44,6 +53,32 @@ const command_t *command_find(const char *text)
 }
 
 const flag_t *flag_at(unsigned i) { return i < FLAG_COUNT_ALL ? &flags[i] : NULL; }
+
+const char *example_at(const command_t *command, unsigned i)
+{
+    if (i == 0) return command->example;
+    for (size_t at = 0; at < sizeof examples / sizeof *examples; at++)
+        if (examples[at].owner == command->id && --i == 0) return examples[at].text;
+    return NULL;
+}
+
+const char *command_about(const command_t *command)
+{
+    for (size_t i = 0; i < sizeof abouts / sizeof *abouts; i++)
+        if (abouts[i].owner == command->id) return abouts[i].text;
+    return NULL;
+}
+
+size_t command_family(const command_t *command)
+{
+    size_t count = 1, word = strcspn(command->name, " ");
+
+    if (!command->name[word]) return 1;
+    while (command + count < commands + COMMAND_COUNT &&
+           strncmp(command[count].name, command->name, word + 1) == 0)
+        count++;
+    return count;
+}
 
 bool duration_read(const char *text, uint64_t *ret_ms)
 {
@@ -347,75 +382,4 @@ uint64_t args_ms(const args_t *args, const char *name, uint64_t otherwise)
 
     if (text) must(duration_read(text, &otherwise));
     return otherwise;
-}
-
-static void help_flags(command_id_t owner, FILE *out)
-{
-    for (size_t i = 0; i < FLAG_COUNT_ALL; i++) {
-        const flag_t *flag = &flags[i];
-        char left[64];
-        if (flag->owner != owner) continue;
-        snprintf(left, sizeof left, "%s%c%s--%s %s", flag->letter ? "-" : " ",
-                 flag->letter ? flag->letter : ' ', flag->letter ? ", " : "  ", flag->name,
-                 flag->argument);
-        fprintf(out, "  %-26s %s\n", left, flag->doc);
-    }
-}
-
-void help_command(const command_t *command, FILE *out)
-{
-    fprintf(out, "%s\n\n  vatctl %s%s%s\n\n", command->summary, command->name,
-            *command->arguments ? " " : "", command->arguments);
-    help_flags(command->id, out);
-    help_flags(COMMAND_all, out);
-    fprintf(out, "\nExample\n  %s\n", command->example);
-}
-
-/* How many commands from FIRST on begin with the same word: they stand behind one another in the table. */
-static size_t family(size_t first)
-{
-    size_t count = 1, word = strcspn(commands[first].name, " ");
-
-    if (!commands[first].name[word]) return 1;
-    while (first + count < COMMAND_COUNT &&
-           strncmp(commands[first + count].name, commands[first].name, word + 1) == 0)
-        count++;
-    return count;
-}
-
-static void help_family(size_t first, size_t count, FILE *out)
-{
-    size_t word = strcspn(commands[first].name, " ");
-    char left[64];
-
-    snprintf(left, sizeof left, "%.*s ...", (int)word, commands[first].name);
-    fprintf(out, "  %-25s ", left);
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s%s", i ? ", " : "", commands[first + i].name + word + 1);
-    fprintf(out, "\n");
-}
-
-void help_all(FILE *out)
-{
-    static const char *const titles[GROUP_SETUP] = {"Start", "Talk to objects", "Vats", "Look",
-                                                    "Manage"};
-
-    fprintf(out, "vatctl " VATYARD_VERSION
-                 " - run and look after a cluster of object-capability vats\n");
-    for (group_t group = GROUP_START; group < GROUP_SETUP; group++) {
-        fprintf(out, "%s\n", titles[group]);
-        for (size_t i = 0, count; i < COMMAND_COUNT; i += count) {
-            char left[64];
-            count = family(i);
-            if (commands[i].group != group) continue;
-            if (count > 1) {
-                help_family(i, count, out);
-                continue;
-            }
-            snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
-            fprintf(out, "  %-25s %s\n", left, commands[i].summary);
-        }
-    }
-    fprintf(out, "Flags of all: --home DIR  -e URL  --json  -q  --timeout DUR  --color WHEN\n"
-                 "vatctl help COMMAND, help E2104, version            First time: vatctl demo\n");
 }

@@ -10,10 +10,7 @@ typedef enum { FLAG_YES, FLAG_TEXT, FLAG_COUNT, FLAG_TIME, FLAG_CHOICE, FLAG_TEX
 typedef enum {
     COMMAND_all, /* owner of the flags that every command takes; no command itself */
 #define COMMAND(id, name, group, arguments, least, most, summary, example) COMMAND_##id,
-#define FLAG(id, name, letter, kind, argument, doc)
 #include "cli/commands.def"
-#undef COMMAND
-#undef FLAG
     COMMANDS
 } command_id_t;
 
@@ -23,6 +20,7 @@ typedef enum {
     GROUP_VATS,
     GROUP_LOOK,
     GROUP_MANAGE,
+    GROUP_LOAD,
     GROUP_SETUP,
     GROUPS
 } group_t;
@@ -44,7 +42,7 @@ typedef struct {
     const char *argument, *doc;
 } flag_t;
 
-enum { FLAG_ROWS_MAX = 128, FLAG_TEXTS_MAX = 64 };
+enum { FLAG_ROWS_MAX = 256, FLAG_TEXTS_MAX = 64 };
 
 /* A parsed command line. Everything borrows from argv. */
 typedef struct {
@@ -78,11 +76,25 @@ uint64_t args_ms(const args_t *args, const char *name, uint64_t otherwise);
 const command_t *command_find(const char *text);
 const command_t *command_at(unsigned i); /* NULL behind the last one */
 const flag_t *flag_at(unsigned i);       /* likewise */
+/* Example I of COMMAND, the one of its row being the first; NULL behind the last one. */
+const char *example_at(const command_t *command, unsigned i);
+/* What there is to say of COMMAND beyond its summary; NULL when that says it all. */
+const char *command_about(const command_t *command);
+/* "Vats"; and the same in one word, as `vatctl help WORD` takes it. */
+const char *group_title(group_t group);
+const char *group_word(group_t group);
+/* How many rows from COMMAND on begin with the same word ("cluster launch", "cluster ls"); 1 for a
+ * name of one word. */
+size_t command_family(const command_t *command);
 
 /* The help screen; fits 80 columns and 40 lines. */
 void help_all(FILE *out);
-/* Usage, flags and example of COMMAND. */
+/* Usage, flags and examples of COMMAND. */
 void help_command(const command_t *command, FILE *out);
+/* The commands of GROUP, each with its summary. */
+void help_group(group_t group, FILE *out);
+/* TEXT with its lines broken before column WIDTH, each INDENT wide to the right, the first one too. */
+void help_wrap(const char *text, int indent, int width, FILE *out);
 
 /* "10ms", "5s", "1m30s", or a number of seconds. */
 bool duration_read(const char *text, uint64_t *ret_ms);

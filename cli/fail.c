@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/events.h"
+#include "cli/explain.h"
 #include "cli/json.h"
 
 err_t fail(fail_t *self, err_t err, const char *format, ...)
@@ -113,7 +114,7 @@ void fail_print(const fail_t *self, FILE *out, bool color)
         lines_print(out, i ? "" : "try", self->tries[i]);
     }
     if (!self->try_count && *row->hint) lines_print(out, "try", row->hint);
-    fprintf(out, "  more    vatctl help E%04u\n", (unsigned)self->err);
+    fprintf(out, "  more    vatctl explain E%04u\n", (unsigned)self->err);
 }
 
 json_t *fail_json(const fail_t *self)
@@ -142,7 +143,7 @@ json_t *fail_json(const fail_t *self)
     }
     if (!self->try_count && *row->hint) json_array_append_new(tries, json_string(row->hint));
     json_object_set_new(error, "try", tries);
-    json_object_set_new(error, "retryable", json_boolean(row->exit == 4 || row->exit == 7));
+    json_object_set_new(error, "retryable", json_boolean(explain_retry(self->err) == RETRY_LATER));
     json_object_set_new(error, "exit", json_integer(row->exit));
     return error;
 }

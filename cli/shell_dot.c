@@ -313,6 +313,7 @@ static bool may_stand(const command_t *command)
     switch (command->group) {
     case GROUP_START:
     case GROUP_TALK:
+    case GROUP_LOAD:
     case GROUP_SETUP:
     case GROUPS: return false;
     case GROUP_VATS:

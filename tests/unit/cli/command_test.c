@@ -23,10 +23,46 @@ Test(command, every_example_parses)
     for (unsigned i = 0; command_at(i); i++) {
         args_t args;
         const command_t *command = command_at(i);
-        cr_assert_eq(strncmp(command->example, "vatctl ", 7), 0);
-        if (strchr(command->example, '"')) continue; /* quotes are the shell's */
-        cr_assert_eq(parse(command->example, &args), ERR_OK, "%s: %s", command->example, f.what);
-        cr_assert_eq(args.command, command, "%s", command->example);
+        for (unsigned at = 0; example_at(command, at); at++) {
+            const char *example = example_at(command, at);
+            cr_assert_eq(strncmp(example, "vatctl ", 7), 0);
+            if (strpbrk(example, "\"'|>;")) continue; /* those are the shell's */
+            cr_assert_eq(parse(example, &args), ERR_OK, "%s: %s", example, f.what);
+            cr_assert_eq(args.command, command, "%s", example);
+        }
+    }
+}
+
+Test(command, every_row_says_what_it_is)
+{
+    for (unsigned i = 0; command_at(i); i++) {
+        const command_t *command = command_at(i);
+        cr_assert(*command->summary && strlen(command->summary) <= 80, "%s", command->name);
+        cr_assert(command->group < GROUPS && *group_title(command->group));
+        cr_assert_eq(command_find(command->name), command, "%s stands there twice", command->name);
+    }
+    for (unsigned i = 0; flag_at(i); i++) {
+        const flag_t *flag = flag_at(i);
+        cr_assert(*flag->name && *flag->doc, "row %u", i);
+        cr_assert_eq(flag->kind == FLAG_YES, !*flag->argument, "--%s", flag->name);
+        for (unsigned j = 0; j < i; j++) {
+            const flag_t *other = flag_at(j);
+            if (other->owner != flag->owner && flag->owner != COMMAND_all) continue;
+            cr_assert_str_neq(other->name, flag->name);
+            cr_assert(!flag->letter || other->letter != flag->letter, "-%c: --%s and --%s",
+                      flag->letter, flag->name, other->name);
+        }
+    }
+}
+
+Test(command, commands_of_a_family_stand_together)
+{
+    for (unsigned i = 0; command_at(i); i++) {
+        const command_t *command = command_at(i);
+        size_t word = strcspn(command->name, " "), family = command_family(command);
+        for (unsigned j = i + (unsigned)family; command->name[word] && command_at(j); j++)
+            cr_assert_neq(strncmp(command_at(j)->name, command->name, word + 1), 0, "%s",
+                          command_at(j)->name);
     }
 }
 
