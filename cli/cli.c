@@ -36,9 +36,11 @@ static bool color_wanted(const args_t *args)
 err_t cli_dispatch(cli_t *cli)
 {
     switch (cli->args.command->id) {
+/* clang-format off */
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \
-    case COMMAND_##id: return cmd_##id(cli);                               \
-        #include "cli/commands.def"
+    case COMMAND_##id: return cmd_##id(cli);
+#include "cli/commands.def"
+/* clang-format on */
     default: return fail(&cli->f, ERR_INTERNAL, "no such row");
     }
 }
