@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "vathost/native/native_engine.h"
 #include "vathost/store/vatdb.h"
 #include "vathost/worker.h"
 #include "vathost/xs/xs_engine.h"
@@ -66,6 +67,10 @@ static err_t open_engine(void *context, const msg_start_t *start, engine_t **ret
     forked_t *self = context;
     copy_text(self->name, sizeof self->name, start->name);
     copy_text(self->bundle, sizeof self->bundle, start->bundle);
+    if (native_bundle(self->bundle)) { /* the machine that was forked is left as it is */
+        *ret = native_engine_new(self->bundle, start->heap_bytes);
+        return ERR_OK;
+    }
     copy_text(self->globals, sizeof self->globals, start->globals);
     const xs_options_t options = {start->vat,        self->name,        self->bundle,
                                   start->dialect,    start->computrons, start->wall_ms,
