@@ -1,4 +1,4 @@
-/* What the shell answers without the kernel (B5): PING, hello of clients, WATCH, bundles. */
+/* What the shell answers without the kernel (B5): PING, hello of clients, WATCH, STATS, bundles. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +126,15 @@ static void watch(broker_t *self, const arrival_t *arrival, peer_t *peer, const 
     done_reply(self, arrival, msg->request);
 }
 
+static void stats(broker_t *self, const arrival_t *arrival, const msg_stats_t *msg)
+{
+    buf_t rows = buf_of(FRAME_BYTES_MAX - 4096);
+    figures_tell(self, msg->hists != 0, &rows);
+    broker_reply(self, arrival, TAG_rows,
+                 &(msg_rows_t){.request = msg->request, .rows = {rows.at, rows.len}});
+    buf_clear(&rows);
+}
+
 static void pong(broker_t *self, const arrival_t *arrival, const msg_ping_t *ping)
 {
     broker_reply(self, arrival, TAG_pong, &(msg_pong_t){.epoch = ping->epoch});
@@ -166,6 +175,8 @@ err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, cons
         shipping_get(self, arrival, 0, &body->checkpoint_get);
     else if (msg->tag == TAG_watch)
         watch(self, arrival, peer, &body->watch);
+    else if (msg->tag == TAG_stats)
+        stats(self, arrival, &body->stats);
     else
         *done = false;
     if (msg->tag == TAG_launch) return launch_missing(self, arrival, &body->launch, done);

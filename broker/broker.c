@@ -56,6 +56,7 @@ broker_t *broker_new(const broker_options_t *options)
     self->kernel = kernel_new();
     kernel_globals(self->kernel, options->globals);
     self->peers = peers_new();
+    self->meter = meter_new();
     self->frame = buf_of(FRAME_BYTES_MAX);
     if (options->host_loss_us) kernel_host_loss(self->kernel, options->host_loss_us);
     return self;
@@ -71,6 +72,7 @@ void broker_destroy(broker_t **self_p)
     record_clear(&self->record);
     buf_clear(&self->frame);
     peers_destroy(&self->peers);
+    meter_destroy(&self->meter);
     shipping_close(self);
     kernel_destroy(&self->kernel);
     free(self);
@@ -105,6 +107,9 @@ bool broker_input(broker_t *self, input_t *input, const arrival_t *hello)
     input->now_us = now_us();
     fill_random(input->entropy, sizeof input->entropy);
     kernel_step(self->kernel, input, &self->effects);
+    size_t count;
+    const uint64_t *waits = kernel_waits(self->kernel, &count);
+    meter_waits(self->meter, waits, count);
     moment_stepped(input->kind, input->msg);
     return outbox_take(self, hello);
 }
@@ -116,6 +121,7 @@ void broker_reply(broker_t *self, const arrival_t *arrival, msg_tag_t tag, const
 
 void broker_refuse(broker_t *self, const arrival_t *arrival, err_t err, uint64_t tag)
 {
+    meter_refused(self->meter);
     broker_reply(self, arrival, TAG_refuse,
                  &(msg_refuse_t){(uint64_t)err, tag, text_of(err_text(err))});
 }
@@ -208,6 +214,7 @@ static err_t settle(broker_t *self)
     }
     self->waiting = false;
     self->pause_ms = 0;
+    meter_commit(self->meter, self->record.count, self->record.bytes, self->appended_us);
     err = outbox_release(self);
     return err ? store_error(self, err) : ERR_OK;
 }
@@ -223,6 +230,7 @@ static err_t commit(broker_t *self)
         return err ? store_error(self, err) : ERR_OK;
     }
     self->waiting = true;
+    self->appended_us = meter_now_us();
     err_t err = self->is.gate.append(self->is.gate.self, record);
     return err ? store_error(self, err) : settle(self);
 }

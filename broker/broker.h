@@ -9,7 +9,7 @@
  *       ends: the next start reads the last good state;
  *   B4  a batch is what arrived during the last commit: no timer makes anybody wait for company;
  *   B5  the shell decides nothing about vats. It answers alone only what is no business of the
- *       kernel: PING, hello of clients, WATCH, and pieces of bundles;
+ *       kernel: PING, hello of clients, WATCH, STATS, and pieces of bundles;
  *   B6  before the disk is full, work stops growing: clients get STORE_LOW for what would make the state
  *       larger, then hosts and timers wait. When there is room again all goes on by itself (room.c).
  *

@@ -2,13 +2,15 @@
 #pragma once
 #include "broker/backup.h"
 #include "broker/broker.h"
+#include "broker/meter.h"
 #include "broker/peers.h"
 
 /* Something that leaves when the batch is durable. */
 typedef struct {
     effect_t effect;
     door_t door;
-    route_t *route; /* set: to this route and nowhere else; owned */
+    route_t *route;      /* set: to this route and nowhere else; owned */
+    uint64_t stepped_us; /* meter_now_us() when its step ended; 0: it is the shell's own */
 } parcel_t;
 
 /* outside.c: the process that reaches outside for vats. */
@@ -39,6 +41,8 @@ struct broker {
     agent_state_t agent;
     checkpoints_t *checkpoints; /* NULL: there is no state directory */
     backup_t *backup;
+    meter_t *meter;
+    uint64_t appended_us; /* meter_now_us() when RECORD went to the gate */
     bool stopped;
     char why[512];
     hash_t attach_chain; /* of the row where the worker says it stands that an ATTACH is about */
@@ -109,6 +113,9 @@ int outside_wait_ms(const broker_t *self, int most_ms);
 
 /* history.c: the answer to a LOG_GET: the head that EFFECT has, and rows behind it. The caller's own. */
 err_t history_page(broker_t *self, const effect_t *effect, blob_t **ret);
+
+/* figures.c: the answer to STATS: frames of STAT_ROW and HIST_ROW. */
+void figures_tell(const broker_t *self, bool hists, buf_t *rows);
 
 /* judge.c: what becomes of one arrival. Fails only with errors of the store. */
 err_t judge(broker_t *self, const arrival_t *arrival);

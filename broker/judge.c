@@ -20,6 +20,12 @@ static void refuse(broker_t *self, const arrival_t *arrival, const peer_t *peer,
     if (tag != TAG_refuse) broker_refuse(self, arrival, err, tag);
 }
 
+/* PEER: who sent it, as far as that is known. */
+static void count_in(broker_t *self, const arrival_t *arrival, const peer_t *peer)
+{
+    meter_in(self->meter, arrival->door, peer ? peer->number : 0, blob_bin(arrival->frame).len);
+}
+
 static bool from_client(msg_tag_t tag)
 {
     const message_t *row = message_find(tag);
@@ -86,10 +92,12 @@ static err_t find_chain(broker_t *self, const msg_attach_t *msg)
 static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
 {
     if (msg->tag == TAG_hello) {
+        count_in(self, arrival, NULL);
         host_hello(self, arrival, msg);
         return ERR_OK;
     }
     peer_t *peer = peers_find(self->peers, DOOR_HOSTS, &arrival->route);
+    count_in(self, arrival, peer);
     bool known = peer && peer->number && hash_same(peer->key, arrival->key);
     if (known || (peer && !peer->number)) peer->heard_ms = broker_now_ms(self);
     if (msg->tag == TAG_refuse) {
@@ -107,6 +115,7 @@ static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
     err_t err = answer_host(self, arrival, peer, msg, &done);
     if (!err && msg->tag == TAG_attach) err = find_chain(self, &msg->body.attach);
     if (err || done) return err;
+    if (msg->tag == TAG_result) meter_result(self->meter, peer->number, &msg->body.result);
     if (from_host(msg->tag))
         broker_step(self, INPUT_HOST, peer->number, msg, arrival);
     else
@@ -116,6 +125,7 @@ static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
 
 static err_t client_message(broker_t *self, const arrival_t *arrival, const msg_t *msg)
 {
+    count_in(self, arrival, NULL);
     if (msg->tag == TAG_client_hello) {
         if (!client_hello(self, arrival, &msg->body.client_hello)) {
             refuse(self, arrival, NULL, ERR_PROTOCOL_RANGE, msg->tag);
@@ -158,6 +168,7 @@ err_t judge(broker_t *self, const arrival_t *arrival)
     msg_t msg;
     err_t err = arrival->too_large ? ERR_WIRE_LIMIT : msg_decode(frame, &msg);
     if (err) {
+        count_in(self, arrival, NULL);
         refuse(self, arrival, peers_find(self->peers, arrival->door, &arrival->route), err, tag);
         return ERR_OK;
     }

@@ -37,9 +37,11 @@ static bool answers_hello(const effect_t *effect)
 bool outbox_take(broker_t *self, const arrival_t *hello)
 {
     bool welcome = false;
+    uint64_t now_us = self->effects.count ? meter_now_us() : 0;
     for (size_t i = 0; i < self->effects.count; i++) {
         parcel_t *parcel = push(self);
         parcel->effect = self->effects.items[i];
+        parcel->stepped_us = now_us;
         if (!hello || parcel->effect.kind != EFFECT_HOST) continue;
         welcome = welcome || msg_peek(blob_bin(parcel->effect.frame)) == TAG_welcome;
         if (answers_hello(&parcel->effect)) {
@@ -78,6 +80,7 @@ static void send_to(broker_t *self, peer_t *peer, bin_t frame)
     if (!peer || peer->gone) return;
     peer->sent_ms = broker_now_ms(self);
     moment_leaving(frame);
+    meter_out(self->meter, peer->door, peer->number, frame.len);
     if (self->is.port.send(self->is.port.self, peer->door, &peer->route, frame)) return;
     peer->gone = self->someone_gone = true;
 }
@@ -126,6 +129,7 @@ static err_t send_row(void *context, const row_t *row)
     buf_reset(&self->frame);
     err_t err = msg_encode(TAG_deliver, &deliver, &self->frame);
     if (err) return ERR_STORE_DAMAGED; /* it went in through the same limits */
+    if (!log->outcome) meter_left(self->meter, effect->to, effect->vat, log->d, 0);
     send_to(self, peers_at(self->peers, DOOR_HOSTS, effect->to),
             (bin_t){self->frame.at, self->frame.len});
     return ERR_OK;
@@ -150,10 +154,13 @@ static err_t send_history(broker_t *self, const effect_t *effect)
     return ERR_OK;
 }
 
-static err_t send_effect(broker_t *self, const effect_t *effect)
+static err_t send_effect(broker_t *self, const parcel_t *parcel)
 {
+    const effect_t *effect = &parcel->effect;
     switch (effect->kind) {
     case EFFECT_HOST:
+        if (effect->vat.n)
+            meter_left(self->meter, effect->to, effect->vat, effect->first, parcel->stepped_us);
         send_to(self, peers_at(self->peers, DOOR_HOSTS, effect->to), blob_bin(effect->frame));
         break;
     case EFFECT_CLIENT:
@@ -179,8 +186,8 @@ static void send_direct(broker_t *self, const parcel_t *parcel)
     bin_t frame = blob_bin(parcel->effect.frame);
     if (peer)
         send_to(self, peer, frame);
-    else
-        self->is.port.send(self->is.port.self, parcel->door, parcel->route, frame);
+    else if (self->is.port.send(self->is.port.self, parcel->door, parcel->route, frame))
+        meter_out(self->meter, parcel->door, 0, frame.len);
 }
 
 err_t outbox_release(broker_t *self)
@@ -191,7 +198,7 @@ err_t outbox_release(broker_t *self)
         if (parcel->route)
             send_direct(self, parcel);
         else
-            err = send_effect(self, &parcel->effect);
+            err = send_effect(self, parcel);
         FAILPOINT(broker_sent_one);
     }
     FAILPOINT(broker_sent_all);

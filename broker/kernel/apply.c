@@ -162,6 +162,7 @@ const msg_exit_t *apply_calls(kernel_t *k, kvat_t *vat, const log_t *log)
     const msg_exit_t *exit = NULL;
     for (size_t i = 0; i < k->call_count; i++) {
         a.cause.msg.n = (uint32_t)(i + 1);
+        k->tally.syscalls[k->calls[i].tag - TAG_send]++;
         apply_call(&a, &k->calls[i]);
         if (k->calls[i].tag == TAG_exit) exit = &k->calls[i].body.exit;
     }

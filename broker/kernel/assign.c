@@ -228,7 +228,10 @@ void deliver(kernel_t *k, const kvat_t *vat, const log_t *log)
         .trace = log->trace,
         .cause = {{(uint32_t)log->row.msg_vat}, log->row.msg_d, (uint32_t)log->row.msg_n},
         .delivery = blob_bin(log->delivery)};
-    send_host(k, vat->row.host, TAG_deliver, &msg);
+    effect_t *effect = send_host(k, vat->row.host, TAG_deliver, &msg);
+    if (!effect) return;
+    effect->vat = vat->id;
+    effect->first = log->row.d;
 }
 
 void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry)
@@ -245,6 +248,7 @@ void log_append(kernel_t *k, kvat_t *vat, log_t *log, const entry_t *entry)
     if (log->kind != ENTRY_REAP) vat->row.dirt_deliveries++;
     vat_busy(k, vat, true);
 
+    tally_assigned(k, log, entry);
     event_deliver(k, vat, log, entry);
     deliver(k, vat, log);
 }

@@ -27,12 +27,15 @@ blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body)
     return blob_new(k->frame.at, k->frame.len);
 }
 
-void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body)
+/* NULL: it is away. What it missed follows from its HELLO and ATTACHes. */
+effect_t *send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body)
 {
     const khost_t *to = host_find(k, host);
-    if (!to || !to->connected) return; /* what it missed follows from its HELLO and ATTACHes */
+    if (!to || !to->connected) return NULL;
     blob_t *frame = frame_of(k, tag, body);
-    effect_add(k, EFFECT_HOST, (uint32_t)host)->frame = frame;
+    effect_t *effect = effect_add(k, EFFECT_HOST, (uint32_t)host);
+    effect->frame = frame;
+    return effect;
 }
 
 static void emit(kernel_t *k, unsigned topic, msg_event_t *event)
@@ -113,13 +116,7 @@ static text_t method_of(const value_t *value)
     return text_cut(smallcaps_method(value_data(value).body), NAME_BYTES_MAX);
 }
 
-static text_t kind_name(unsigned kind)
-{
-    static const char *const names[] = {
-        "start",       "message",       "notify",        "bringOutYourDead",
-        "dropExports", "retireExports", "retireImports", "upgrade"};
-    return text_of(names[kind]);
-}
+static text_t kind_name(unsigned kind) { return text_of(delivery_kind(kind)); }
 
 void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry)
 {
@@ -172,8 +169,7 @@ void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry
     } else if (log->kind == ENTRY_NOTIFY) {
         event.promise = kref_of(entry->row.target);
     }
-    uint64_t now = k->now_us / 1000;
-    event.wait_us = now > log->row.queued_ms ? (now - log->row.queued_ms) * 1000 : 0;
+    event.wait_us = queue_wait(k, entry);
     emit(k, TOPIC_TRAFFIC, &event);
 }
 

@@ -160,6 +160,7 @@ static entry_t own_entry(kernel_t *k, unsigned kind)
                              .msg_d = cause.msg.d,
                              .msg_n = cause.msg.n,
                              .queued_ms = k->now_us / 1000},
+                     .queued_us = k->now_us,
                      .trace = cause.trace};
 }
 
@@ -200,6 +201,7 @@ static void assign_refs(kernel_t *k, kvat_t *vat, due_kind_t kind)
     msg_deliver_drop_exports_t msg = {stamp(k, vat), draw_id(k), {krefs, count}};
     log_bytes(k, log, tags[kind], &msg);
     free(krefs);
+    k->tally.gc[kind] += count;
     vat->row.dirt_krefs += count;
     log_append(k, vat, log, &entry);
 }

@@ -86,6 +86,7 @@ void kernel_destroy(kernel_t **self_p)
     free(k->dirty);
     free(k->gone);
     free(k->lent);
+    free(k->tally.waits);
     free(k);
 }
 
@@ -169,6 +170,7 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     if (!k->began_us) k->began_us = k->now_us;
     memcpy(k->entropy, input->entropy, sizeof k->entropy);
     k->draws = 0;
+    k->tally.wait_count = 0;
     k->out = out;
     k->clean_rows = input->kind == INPUT_CHORE ? CLEAN_ROWS_CHORE : CLEAN_ROWS;
     k->trim_rows = input->kind == INPUT_CHORE ? TRIM_ROWS_CHORE : TRIM_ROWS;

@@ -54,7 +54,8 @@ typedef struct {
 } input_t;
 
 typedef enum {
-    EFFECT_HOST, /* send FRAME to host TO; drop it when the host is away */
+    EFFECT_HOST, /* send FRAME to host TO; drop it when the host is away. With a VAT it is a live DELIVER, of
+                    delivery FIRST */
     EFFECT_CLIENT, /* send FRAME to client connection TO. With a VAT, FRAME is a ROWS with a LOG_HEAD: rows FIRST..LAST
                       of its log belong behind that, as many as a page takes */
     EFFECT_WATCH, /* send FRAME (an EVENT) to every client that watches TOPIC */
@@ -144,6 +145,16 @@ bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret);
 /* Visits all copies that rows name, by vat. */
 typedef void copy_visit_t(void *context, vat_t vat, const copy_t *copy);
 void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context);
+
+/* Figures for people: what happened since kernel_new() (COUNTER), in memory only, and what there is now. Nothing
+ * is decided by them. KEY and OF tell several of one NAME apart, as in STAT_ROW; both are empty otherwise. */
+typedef void figure_visit_t(void *context, const char *name, const char *key, const char *of,
+                            bool counter, uint64_t value);
+void kernel_figures(const kernel_t *self, figure_visit_t *visit, void *context);
+
+/* How long what the last step took out of a vat's queue had waited there, in microseconds of `now_us`:
+ * RET_COUNT of them, which live until the next step. */
+const uint64_t *kernel_waits(const kernel_t *self, size_t *ret_count);
 
 /* The host that has this public key, 0 when none has. */
 host_t kernel_host(const kernel_t *self, hash_t key);

@@ -186,6 +186,7 @@ static bool load_promise(kernel_t *k, const row_promise_t *row)
     promise->row = *row;
     promise->row.body = promise->row.slots = (bin_t){0};
     map_put(&k->promises, row->kref, promise);
+    k->tally.unresolved += row->state == PROMISE_UNRESOLVED;
     if (row->state) promise->value = value_read(row->body, row->slots);
     return !row->state || promise->value;
 }
@@ -216,6 +217,7 @@ static bool load_entry(kernel_t *k, const row_entry_t *row)
     entry_t *entry = take(sizeof *entry);
     entry->head = (head_t){.table = ROW_entry, .stored = true};
     entry->row = *row;
+    entry->queued_us = row->queued_ms * 1000;
     entry->row.body = entry->row.slots = entry->row.trace = (bin_t){0};
     entry->value = value;
     if (row->note.len) entry->note = text_blob(row->note);

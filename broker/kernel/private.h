@@ -448,10 +448,16 @@ void checkpoint_applied(kernel_t *k, kvat_t *vat);
 void trim_some(kernel_t *k);
 void trim_end(kernel_t *k, kvat_t *vat);
 
+/* ---- tally.c: figures for people ---- */
+const char *delivery_kind(unsigned kind);
+uint64_t queue_wait(const kernel_t *k, const entry_t *entry);
+void tally_assigned(kernel_t *k, const log_t *log, const entry_t *entry);
+void tally_settled(kernel_t *k, bool rejected);
+
 /* ---- event.c: effects ---- */
 effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to);
 blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body);
-void send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
+effect_t *send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text);
 void event_poison(kernel_t *k, const kvat_t *vat, const log_t *log, text_t why);
 void event_checkpoint(kernel_t *k, const kvat_t *vat);

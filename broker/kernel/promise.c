@@ -60,6 +60,7 @@ void promise_decide(kernel_t *k, promise_t *promise, kvat_t *vat, uint64_t d)
 void promise_settle(kernel_t *k, promise_t *promise, bool rejected, value_t *value, cause_t cause)
 {
     must(promise->row.state == PROMISE_UNRESOLVED);
+    tally_settled(k, rejected);
     vat_t decider = {(uint32_t)promise->row.decider};
     promise_decide(k, promise, NULL, 0);
     promise->row.state = rejected ? PROMISE_REJECTED : PROMISE_FULFILLED;

@@ -59,6 +59,7 @@ promise_t *promise_new(kernel_t *k, kref_t kref)
     self->row.kref = kref.n;
     self->row.made_ms = k->now_us / 1000;
     map_put(&k->promises, kref.n, self);
+    k->tally.unresolved++;
     touch(k, &self->named.head);
     doubt(k, &self->named, kref.n);
     return self;
@@ -244,6 +245,7 @@ static void promise_collect(kernel_t *k, promise_t *promise)
     /* An unresolved one is counted by its decider, or by the message whose result it is, so nobody waits. */
     must(!promise->named.holders && !promise->queue.head && !promise->hold && !promise->waiters);
     map_remove(&k->promises, promise->row.kref);
+    k->tally.unresolved -= promise->row.state == PROMISE_UNRESOLVED;
     value_t *value = TAKE(promise->value);
     bury(k, &promise->named.head);
     promise_free(promise);

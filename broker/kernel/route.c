@@ -146,6 +146,7 @@ void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry)
 {
     entry->row.holder = vat->row.vat;
     entry->row.seq = ++k->next_entry;
+    entry->queued_us = k->now_us;
     queue_push(&vat->queue, entry);
     touch(k, &entry->head);
     vat_busy(k, vat, true);

@@ -24,6 +24,7 @@ enum {
     ENTRY_RETIRE_EXPORTS,
     ENTRY_RETIRE_IMPORTS,
     ENTRY_UPGRADE,
+    ENTRY_KINDS
 };
 enum { HELD_REACHABLE = 1, HELD_EXPORTED = 2, HELD_SUBSCRIBED = 4 };
 enum { LOG_OPEN, LOG_OK, LOG_FAILED };
@@ -63,6 +64,9 @@ enum { TRIM_ROWS = 16, TRIM_ROWS_CHORE = 512 };
 /* Starts of a broker, and moves of a vat, that there were since a backup: fewer. Their numbers begin anew
  * beyond them when it is adopted. */
 enum { ADOPTED_EPOCHS = 1 << 20 };
+
+/* Syscalls have their tags one behind the other. */
+enum { TALLY_SYSCALLS = TAG_abandon_exports - TAG_send + 1 };
 
 /* Timers that fire with one step: those that are due with them wait for the next. */
 enum { TIMERS_FIRED_MAX = 64 };
@@ -121,6 +125,8 @@ typedef struct entry {
     row_entry_t row; /* body, slots and trace are filled in only when it is stored */
     value_t *value;
     id128_t trace;
+    uint64_t
+        queued_us; /* when it came into its vat's queue; of one that was loaded the row's queued_ms */
     blob_t *note;
     struct entry *next;
 } entry_t;
@@ -421,6 +427,15 @@ struct kernel {
     log_t *spent; /* applied rows: freed when they are flushed */
     void **lent;  /* memory that the last flush lent out */
     size_t lent_count, lent_room;
+
+    /* Counted and measured for people since kernel_new(): tally.c. */
+    struct {
+        uint64_t deliveries[ENTRY_KINDS], syscalls[TALLY_SYSCALLS], gc[DUE_KINDS];
+        uint64_t fulfilled, rejected;
+        size_t unresolved; /* promises, now */
+        uint64_t *waits;   /* of this step */
+        size_t wait_count, wait_room;
+    } tally;
 
     buf_t frame; /* frames and bodies are made here */
 };

@@ -9,6 +9,7 @@
 typedef struct {
     uint8_t at[1024];
     size_t len;
+    size_t left_out; /* bytes of long values */
 } digest_t;
 
 static void digest_add(digest_t *digest, const void *at, size_t len)
@@ -33,6 +34,7 @@ static void digest_bytes(digest_t *digest, bin_t bin)
     } else {
         hash_t hash = hash_of(bin);
         digest_add(digest, hash.b, sizeof hash.b);
+        digest->left_out += bin.len - sizeof hash.b;
     }
 }
 
@@ -54,7 +56,7 @@ void record_begin(record_t *record, uint64_t epoch)
 {
     record->epoch = epoch;
     record->seq++;
-    record->count = 0;
+    record->count = record->bytes = 0;
 }
 
 void record_add(record_t *record, const row_t *row)
@@ -68,13 +70,14 @@ void record_add(record_t *record, const row_t *row)
     record->rows[record->count++] = *row;
 
     const table_t *table = &row_tables[row->table];
-    digest_t digest = {.len = 0};
+    digest_t digest = {.len = 0, .left_out = 0};
     digest_add(&digest, record->chain.b, sizeof record->chain.b);
     digest_u64(&digest, row->table);
     digest_u64(&digest, row->gone);
     for (size_t i = 0; i < (row->gone ? table->key_count : table->column_count); i++) {
         digest_column(&digest, &table->columns[i], row);
     }
+    record->bytes += digest.len - sizeof record->chain.b + digest.left_out;
     record->chain = hash_of((bin_t){digest.at, digest.len});
 }
 

@@ -14,6 +14,7 @@ typedef struct {
     uint64_t epoch, seq; /* seq grows by one per record, over all epochs */
     row_t *rows;         /* texts and bins are borrowed from the kernel */
     size_t count, room;
+    size_t bytes; /* about: of all values in the rows */
     hash_t chain; /* H(chain of seq-1 | every row) */
 } record_t;
 

@@ -223,6 +223,19 @@ bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret)
     return false;
 }
 
+void kernel_figures(const kernel_t *self, figure_visit_t *visit, void *context)
+{
+    (void)self;
+    visit(context, "deliveries", "kind", "message", true, 7);
+}
+
+const uint64_t *kernel_waits(const kernel_t *self, size_t *ret_count)
+{
+    (void)self;
+    *ret_count = 0;
+    return NULL;
+}
+
 void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context)
 {
     (void)self;

@@ -1,6 +1,7 @@
 # fake_kernel.c defines all of kernel.h, so nothing is taken from the real one.
 add_library(fake_kernel OBJECT fake_kernel.c)
 target_link_libraries(fake_kernel PUBLIC wire_codec)
+vatyard_unit_test(broker_meter_test meter_test.c broker_shell)
 vatyard_unit_test(broker_turn_test turn_test.c $<TARGET_OBJECTS:fake_kernel> broker_shell)
 vatyard_unit_test(broker_outside_test outside_test.c $<TARGET_OBJECTS:fake_kernel> broker_shell)
 vatyard_unit_test(broker_shipping_test shipping_test.c $<TARGET_OBJECTS:fake_kernel> broker_shell)

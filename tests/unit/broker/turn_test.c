@@ -733,3 +733,60 @@ Test(turn, a_client_that_asks_for_the_end_hears_that_it_comes)
     cr_expect_eq(count_sent(20, TAG_done), 1);
     cr_expect(broker_stopped(broker));
 }
+
+/* ---- STATS ---- */
+
+/* The value of a STAT_ROW in the last ROWS that went to ROUTE; UINT64_MAX: there is none. HISTS: how many
+ * HIST_ROWs there are. */
+static uint64_t stat(uint8_t route, const char *name, const char *of, size_t *ret_hists)
+{
+    uint64_t value = UINT64_MAX;
+    *ret_hists = 0;
+    for (size_t i = 0; i < sent_count; i++) {
+        msg_t msg, row;
+        if (sent[i].route != route || msg_decode(blob_bin(sent[i].frame), &msg)) continue;
+        bin_t rest = msg.tag == TAG_rows ? msg.body.rows.rows : (bin_t){0};
+        while (rest.len && !msg_next(&rest, &row)) {
+            const msg_stat_row_t *stat = &row.body.stat_row;
+            *ret_hists += row.tag == TAG_hist_row;
+            if (row.tag == TAG_stat_row && stat->name.len == strlen(name) &&
+                memcmp(stat->name.at, name, stat->name.len) == 0 && stat->of.len == strlen(of) &&
+                memcmp(stat->of.at, of, stat->of.len) == 0)
+                value = stat->value;
+            msg_clear(&row);
+        }
+        msg_clear(&msg);
+    }
+    return value;
+}
+
+Test(turn, stats_say_what_came_and_what_left)
+{
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &hello);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_client_hello, &client_hello);
+    turn();
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &ping);
+    arrive(DOOR_HOSTS, 11, 2, TAG_ping, &ping); /* no session: NEED_HELLO */
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    turn();
+    size_t hists, to_hosts = 0;
+    for (size_t i = 0; i < sent_count; i++) to_hosts += sent[i].door == DOOR_HOSTS;
+    cr_expect_geq(to_hosts, 3);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_stats, &(msg_stats_t){.request = {{4}}});
+    turn();
+    cr_expect_eq(stat(20, "frames_in", "hosts", &hists), 3);
+    cr_expect_eq(stat(20, "frames_out", "hosts", &hists), to_hosts);
+    cr_expect_eq(stat(20, "frames_in", "clients", &hists), 3, "and this request");
+    cr_expect_eq(stat(20, "host_frames_in", "h1", &hists), 1, "the HELLO was nobody's yet");
+    cr_expect_eq(stat(20, "frames_refused", "", &hists), 1);
+    cr_expect_eq(stat(20, "deliveries", "message", &hists), 7, "the kernel's own");
+    cr_expect_eq(stat(20, "disk_free", "", &hists), disk_free << 20);
+    cr_expect_geq(stat(20, "commits", "", &hists), 1);
+    cr_expect_eq(hists, 0);
+    forget_sent();
+
+    arrive(DOOR_CLIENTS, 20, 0, TAG_stats, &(msg_stats_t){.request = {{5}}, .hists = 1});
+    turn();
+    stat(20, "", "", &hists);
+    cr_expect_eq(hists, 6);
+}
