@@ -5,11 +5,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "wire/base/program.h"
 
 enum { FILES_WANTED = 65536 };
 
@@ -17,17 +17,6 @@ static err_t failed(err_t err, const char *what, const char *reason, char why[25
 {
     snprintf(why, 256, "%.180s: %s", what, reason);
     return err;
-}
-
-/* A child that a broker was just forking when it was killed has the lock until its exec, or its end. */
-static bool lock(int fd)
-{
-    enum { TRIES = 50, PAUSE_MS = 20 };
-    for (int i = 0; i < TRIES; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
-    }
-    return false;
 }
 
 err_t home_open(const char *dir, int *ret_fd, char why[256])
@@ -48,7 +37,7 @@ err_t home_open(const char *dir, int *ret_fd, char why[256])
     }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return failed(ERR_BAD_VALUE, path, strerror(errno), why);
-    if (!lock(fd)) {
+    if (!program_lock(fd)) {
         close(fd);
         return failed(ERR_STORE_LOCKED, dir, "a broker runs on it", why);
     }

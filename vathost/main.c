@@ -7,11 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vathost/vathost.h"
@@ -142,17 +140,6 @@ static err_t open_state(process_t *self, const options_t *options)
     return ERR_OK;
 }
 
-/* A child that a vathost was just forking when it was killed has the lock until its exec, or its end. */
-static err_t lock_state(process_t *self)
-{
-    enum { TRIES = 50, PAUSE_MS = 20 };
-    for (int i = 0; i < TRIES; i++) {
-        if (flock(self->lock_fd, LOCK_EX | LOCK_NB) == 0) return ERR_OK;
-        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
-    }
-    return ERR_STORE_LOCKED;
-}
-
 /* vatworker stands beside this program. */
 static err_t find_program(process_t *self)
 {
@@ -188,11 +175,10 @@ static err_t start(process_t *self, const options_t *options)
 {
     char path[PATH_MAX + 16];
 
-    err_t err = lock_state(self);
-    if (err) return err;
+    if (!program_lock(self->lock_fd)) return ERR_STORE_LOCKED;
     FAILPOINT(vathost_locked);
     prepare_process(self);
-    err = find_program(self);
+    err_t err = find_program(self);
     self->where = self->program;
     if (!err) err = crew_new(self->program, &self->crew); /* before libzmq has threads */
     if (err) return err;

@@ -5,6 +5,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <time.h>
 
 int program_fail(err_t err, const char *where, const char *why, const char *hint)
 {
@@ -26,4 +28,14 @@ bool program_descriptor(const char *text, int *ret)
     if (!*text || *end || errno || number < 0 || number > INT_MAX) return false;
     *ret = (int)number;
     return fcntl(*ret, F_GETFD) >= 0;
+}
+
+bool program_lock(int fd)
+{
+    enum { TRIES = 50, PAUSE_MS = 20 };
+    for (int i = 0; i < TRIES; i++) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+        nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
+    }
+    return false;
 }
