@@ -13,18 +13,7 @@ typedef enum { DRAIN = 1, UNDRAIN, DISAVOW, READMIT } host_what_t; /* as HOST_CH
 err_t cmd_host_ls(cli_t *cli)
 {
     AUTO(link) link = client_link(cli);
-    if (!link) return cli->f.err;
-
-    table_t table = table_of(host_head);
-    json_t *json = json_array();
-    err_t err = hosts_get(link, &table, json, &cli->f);
-    if (!err && cli->json)
-        json_print(json, stdout), putchar('\n');
-    else if (!err)
-        table_print(&table, stdout);
-    json_decref(json);
-    table_clear(&table);
-    return err;
+    return link ? list_show(cli, link, &all_hosts) : cli->f.err;
 }
 
 static err_t change(cli_t *cli, link_t *link, const char *word, host_what_t what, unsigned ms,

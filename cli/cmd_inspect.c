@@ -353,63 +353,49 @@ static void host_print(const json_t *host)
 
 static err_t inspect_host(cli_t *cli, link_t *link, const char *word)
 {
-    table_t table = table_of(host_head);
-    json_t *json = json_array(), *row;
-    size_t i;
-    bool found = false;
-    err_t err = hosts_get(link, &table, json, &cli->f);
+    json_t *host = NULL;
+    err_t err = list_find(link, &all_hosts, word, &host, &cli->f);
 
-    json_array_foreach(json, i, row)
-    {
-        const char *id = json_string_value(json_object_get(row, "host"));
-        const char *name = json_string_value(json_object_get(row, "name"));
-        if (strcmp(id, word) != 0 && strcmp(name, word) != 0) continue;
-        found = true;
-        if (cli->json)
-            json_print(row, stdout), putchar('\n');
-        else
-            host_print(row);
-    }
-    json_decref(json);
-    table_clear(&table);
-    if (!err && !found) err = fail(&cli->f, ERR_HOST_UNKNOWN, "no host \"%.100s\"", word);
+    if (!err && !host) return fail(&cli->f, ERR_HOST_UNKNOWN, "no host \"%.100s\"", word);
+    if (host && cli->json)
+        out_json(json_incref(host));
+    else if (host)
+        host_print(host);
+    json_decref(host);
     return err;
+}
+
+static void cluster_print(json_t *cluster)
+{
+    const char *key;
+    json_t *value;
+
+    printf("%s  cluster  %s\n", json_string_value(json_object_get(cluster, "cluster")),
+           json_string_value(json_object_get(cluster, "name")));
+    json_object_foreach(cluster, key, value)
+    {
+        if (strcmp(key, "cluster") == 0 || strcmp(key, "name") == 0) continue;
+        if (json_is_string(value))
+            printf("  %-10s %s\n", key, json_string_value(value));
+        else if (json_is_integer(value))
+            printf("  %-10s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
+        else
+            printf("  %-10s %s\n", key, json_is_true(value) ? "yes" : "no");
+    }
 }
 
 /* By number or name. RET_FOUND: there is one, and it was shown. */
 static err_t inspect_cluster(cli_t *cli, link_t *link, const char *word, bool *ret_found)
 {
-    table_t table = table_of(cluster_head);
-    json_t *json = json_array(), *row, *value;
-    const char *key;
-    size_t i;
-    err_t err = clusters_get(link, &table, json, &cli->f);
+    json_t *cluster = NULL;
+    err_t err = list_find(link, &all_clusters, word, &cluster, &cli->f);
 
-    json_array_foreach(json, i, row)
-    {
-        const char *id = json_string_value(json_object_get(row, "cluster"));
-        const char *name = json_string_value(json_object_get(row, "name"));
-        if (strcmp(id, word) != 0 && strcmp(name, word) != 0) continue;
-        *ret_found = true;
-        if (cli->json) {
-            out_json(json_incref(row));
-            break;
-        }
-        printf("%s  cluster  %s\n", id, name);
-        json_object_foreach(row, key, value)
-        {
-            if (strcmp(key, "cluster") == 0 || strcmp(key, "name") == 0) continue;
-            if (json_is_string(value))
-                printf("  %-10s %s\n", key, json_string_value(value));
-            else if (json_is_integer(value))
-                printf("  %-10s %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(value));
-            else
-                printf("  %-10s %s\n", key, json_is_true(value) ? "yes" : "no");
-        }
-        break;
-    }
-    json_decref(json);
-    table_clear(&table);
+    *ret_found = cluster != NULL;
+    if (cluster && cli->json)
+        out_json(json_incref(cluster));
+    else if (cluster)
+        cluster_print(cluster);
+    json_decref(cluster);
     return err;
 }
 

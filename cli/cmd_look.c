@@ -203,7 +203,7 @@ static json_t *cluster_json(const msg_cluster_row_t *cluster)
     return row;
 }
 
-err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f)
+static err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f)
 {
     rows_t rows;
     char kref[KREF_TEXT_MAX];
@@ -226,27 +226,7 @@ err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f)
     return ERR_OK;
 }
 
-const char cluster_head[] = "CLUSTER NAME STATE VATS BOOTSTRAP RESULT";
-const char host_head[] = "HOST NAME STATE VATS";
-
-err_t cmd_cluster_ls(cli_t *cli)
-{
-    AUTO(link) link = client_link(cli);
-    if (!link) return cli->f.err;
-
-    table_t table = table_of(cluster_head);
-    json_t *json = json_array();
-    err_t err = clusters_get(link, &table, json, &cli->f);
-    if (!err && cli->json)
-        json_print(json, stdout), putchar('\n');
-    else if (!err)
-        table_print(&table, stdout);
-    json_decref(json);
-    table_clear(&table);
-    return err;
-}
-
-err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
+static err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
 {
     rows_t rows;
     err_t err = rows_get(link, ROWS_HOSTS, false, (kref_t){0}, &rows, f);
@@ -270,8 +250,53 @@ err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
     return ERR_OK;
 }
 
-static void status_print(const link_t *link, const table_t *hosts, const table_t *clusters,
-                         json_t *counters)
+const list_t all_clusters = {"CLUSTER NAME STATE VATS BOOTSTRAP RESULT", "cluster", clusters_get};
+const list_t all_hosts = {"HOST NAME STATE VATS", "host", hosts_get};
+
+err_t list_show(cli_t *cli, link_t *link, const list_t *list)
+{
+    table_t table = table_of(list->head);
+    json_t *json = json_array();
+    err_t err = list->get(link, &table, json, &cli->f);
+    if (!err && cli->json)
+        out_json(json_incref(json));
+    else if (!err)
+        table_print(&table, stdout);
+    json_decref(json);
+    table_clear(&table);
+    return err;
+}
+
+err_t list_find(link_t *link, const list_t *list, const char *word, json_t **ret, fail_t *f)
+{
+    const char *const keys[] = {list->id, "name"};
+    table_t table = table_of(list->head);
+    json_t *json = json_array(), *row;
+    size_t i;
+    err_t err = list->get(link, &table, json, f);
+
+    *ret = NULL;
+    for (size_t k = 0; k < 2 && !err && !*ret; k++) {
+        json_array_foreach(json, i, row)
+        {
+            if (strcmp(json_string_value(json_object_get(row, keys[k])), word) != 0) continue;
+            *ret = json_incref(row);
+            break;
+        }
+    }
+    json_decref(json);
+    table_clear(&table);
+    return err;
+}
+
+err_t cmd_cluster_ls(cli_t *cli)
+{
+    AUTO(link) link = client_link(cli);
+    return link ? list_show(cli, link, &all_clusters) : cli->f.err;
+}
+
+static void status_print(const link_t *link, const table_t *host_table,
+                         const table_t *cluster_table, json_t *counters)
 {
     const char *name;
     json_t *value;
@@ -279,9 +304,9 @@ static void status_print(const link_t *link, const table_t *hosts, const table_t
     printf("broker %s\n  hosts connect to %s\n  key %s\n", link_version(link),
            link_hosts_endpoint(link), link_key(link));
     printf("\n");
-    table_print(hosts, stdout);
+    table_print(host_table, stdout);
     printf("\n");
-    table_print(clusters, stdout);
+    table_print(cluster_table, stdout);
     printf("\n");
     const char *gap = "";
     json_object_foreach(counters, name, value)
@@ -297,22 +322,22 @@ err_t cmd_status(cli_t *cli)
     AUTO(link) link = client_link(cli);
     if (!link) return cli->f.err;
 
-    table_t hosts = table_of(host_head), clusters = table_of(cluster_head);
+    table_t host_table = table_of(all_hosts.head), cluster_table = table_of(all_clusters.head);
     json_t *hosts_json = json_array(), *clusters_json = json_array(), *counters = NULL;
-    err_t err = hosts_get(link, &hosts, hosts_json, &cli->f);
-    if (!err) err = clusters_get(link, &clusters, clusters_json, &cli->f);
+    err_t err = all_hosts.get(link, &host_table, hosts_json, &cli->f);
+    if (!err) err = all_clusters.get(link, &cluster_table, clusters_json, &cli->f);
     if (!err) err = counters_get(link, &counters, &cli->f);
     if (!err && cli->json) {
         out_json(json_pack("{s:s, s:s, s:s, s:O, s:O, s:O}", "version", link_version(link),
                            "hosts_endpoint", link_hosts_endpoint(link), "key", link_key(link),
                            "hosts", hosts_json, "clusters", clusters_json, "counters", counters));
     } else if (!err) {
-        status_print(link, &hosts, &clusters, counters);
+        status_print(link, &host_table, &cluster_table, counters);
     }
     json_decref(hosts_json);
     json_decref(clusters_json);
     json_decref(counters);
-    table_clear(&hosts);
-    table_clear(&clusters);
+    table_clear(&host_table);
+    table_clear(&cluster_table);
     return err;
 }

@@ -1,6 +1,7 @@
 /* Rows of the broker's lists as people and programs see them: what ps, status, cluster ls, inspect and
  * the registry share. */
 #pragma once
+#include "cli/cli.h"
 #include "cli/json.h"
 #include "cli/link.h"
 #include "cli/table.h"
@@ -25,7 +26,16 @@ CHECKED err_t away_get(link_t *link, away_t *ret, fail_t *f);
 
 json_t *vat_json(const msg_vat_row_t *vat, const away_t *away);
 
-/* Rows of clusters and of hosts, added to a table and to a JSON array. */
-extern const char cluster_head[], host_head[];
-CHECKED err_t clusters_get(link_t *link, table_t *table, json_t *json, fail_t *f);
-CHECKED err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f);
+/* Lists that are gotten whole: rows for people in a table, for programs in a JSON array. */
+typedef struct {
+    const char *head; /* of the table */
+    const char *id;   /* the name of a row's number in JSON */
+    err_t (*get)(link_t *link, table_t *table, json_t *json, fail_t *f);
+} list_t;
+extern const list_t all_clusters, all_hosts;
+
+/* Shows the whole of LIST. */
+CHECKED err_t list_show(cli_t *cli, link_t *link, const list_t *list);
+/* The row whose number or else whose name is WORD, the caller's; NULL when there is none. */
+CHECKED err_t list_find(link_t *link, const list_t *list, const char *word, json_t **ret,
+                        fail_t *f);

@@ -266,18 +266,8 @@ static err_t dot_who(session_t *self, const char *words)
 
 static err_t dot_hosts(session_t *self, const char *words)
 {
-    table_t table = table_of(host_head);
-    json_t *json = json_array();
-    err_t err = hosts_get(self->link, &table, json, &self->cli->f);
-
     (void)words;
-    if (!err && self->cli->json)
-        out_json(json_incref(json));
-    else if (!err)
-        table_print(&table, stdout);
-    json_decref(json);
-    table_clear(&table);
-    return err;
+    return list_show(self->cli, self->link, &all_hosts);
 }
 
 static dot_t dot_help;
