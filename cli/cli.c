@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/complete.h"
+
 void say(const cli_t *cli, const char *format, ...)
 {
     va_list list;
@@ -49,6 +51,7 @@ int cli_main(int argc, char **argv)
 {
     static cli_t cli;
     static char version[] = "version";
+    if (argc >= 2 && strcmp(argv[1], "__complete") == 0) return complete_main(argc - 2, argv + 2);
     if (argc == 2 && strcmp(argv[1], "--version") == 0) argv[1] = version;
     err_t err = args_parse(argc, argv, &cli.args, &cli.f);
 

@@ -61,6 +61,21 @@ static void list(cli_t *cli, struct dirent **demos, int count)
     table_clear(&table);
 }
 
+void demo_names(completion_t *completion)
+{
+    struct dirent **demos = NULL;
+    char folder[PATH_MAX], text[256];
+
+    path_share("examples", folder);
+    int count = scandir(folder, &demos, is_demo, alphasort);
+    for (int i = 0; i < count; i++) {
+        about(demos[i]->d_name, text, sizeof text);
+        complete_name(completion, demos[i]->d_name, text);
+        free(demos[i]);
+    }
+    free(demos);
+}
+
 err_t cmd_demo(cli_t *cli)
 {
     struct dirent **demos = NULL;

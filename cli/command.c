@@ -145,8 +145,7 @@ static err_t flag_check(const flag_t *flag, const char *text, fail_t *f)
     return ERR_BAD_VALUE;
 }
 
-/* The command's own flag of that name, else the one all take. */
-static const flag_t *flag_find(command_id_t owner, const char *name, size_t len, char letter)
+const flag_t *flag_find(command_id_t owner, const char *name, size_t len, char letter)
 {
     for (size_t i = 0; i < FLAG_COUNT_ALL; i++) {
         const flag_t *flag = &flags[i];
@@ -178,7 +177,7 @@ static err_t flag_unknown(const command_t *command, const char *word, fail_t *f)
     return ERR_UNKNOWN_FLAG;
 }
 
-static bool is_flag(const char *word)
+bool word_is_flag(const char *word)
 {
     if (word[0] != '-' || !word[1]) return false;
     return !(word[1] >= '0' && word[1] <= '9') && strcmp(word, "-Infinity") != 0;
@@ -267,7 +266,7 @@ static err_t parse_command(int argc, char **argv, args_t *ret, bool is_word[], f
     char both[128];
 
     for (int i = 1; i < argc && !second; i++) {
-        if (is_flag(argv[i])) {
+        if (word_is_flag(argv[i])) {
             /* A flag of all commands that stands before the command may take the next word. */
             const char *word = argv[i];
             const flag_t *flag = word[1] == '-'
@@ -302,7 +301,7 @@ static err_t parse_words(int argc, char **argv, args_t *ret, const bool is_word[
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = true;
             if (keeps_rest) ret->rest = argv + count;
-        } else if (!only_words && is_flag(argv[i])) {
+        } else if (!only_words && word_is_flag(argv[i])) {
             err = parse_flag(ret, argv, argc, &i, f);
         } else if (!is_word[i]) {
             argv[count++] = argv[i];

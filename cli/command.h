@@ -76,6 +76,11 @@ uint64_t args_ms(const args_t *args, const char *name, uint64_t otherwise);
 const command_t *command_find(const char *text);
 const command_t *command_at(unsigned i); /* NULL behind the last one */
 const flag_t *flag_at(unsigned i);       /* likewise */
+/* The flag of OWNER, else the one that all take, of that name (LEN bytes), or of that LETTER when it is
+ * not 0; NULL when there is none. */
+const flag_t *flag_find(command_id_t owner, const char *name, size_t len, char letter);
+/* WORD is read as a flag: it begins with '-' and is no number. */
+bool word_is_flag(const char *word);
 /* Example I of COMMAND, the one of its row being the first; NULL behind the last one. */
 const char *example_at(const command_t *command, unsigned i);
 /* What there is to say of COMMAND beyond its summary; NULL when that says it all. */
