@@ -9,6 +9,7 @@
 
 #include "cli/bundler.h"
 #include "cli/json.h"
+#include "cli/look.h"
 #include "wire/base/must.h"
 
 /* moduleFormat and the key that holds the code. */
@@ -167,14 +168,30 @@ static char *spec_read(const plan_t *plan, const char *spec, char path[PATH_MAX]
 }
 
 /* The bundle of an engine in C. C2 knows the names, so there is nothing to escape. */
-static char *native_bundle(const char *engine, char path[PATH_MAX], size_t *ret_len)
+static char *native_bundle(const char *engine, size_t *ret_len)
 {
     char text[NAME_BYTES_MAX + 64];
 
-    snprintf(path, PATH_MAX, "%s", engine);
     snprintf(text, sizeof text, "{\"moduleFormat\":\"native\",\"engine\":\"%.200s\"}", engine);
     *ret_len = strlen(text);
     return strdup(text);
+}
+
+const char *native_engine(text_t bundle)
+{
+    static const char *const engines[] = {"null"};
+    char name[NAME_BYTES_MAX + 1];
+    const char *found = NULL;
+    size_t len;
+
+    for (size_t i = 0; i < sizeof engines / sizeof *engines && !found; i++) {
+        char *text = native_bundle(engines[i], &len);
+        must(text);
+        name_make(text, len, name);
+        free(text);
+        if (text_is(bundle, name)) found = engines[i];
+    }
+    return found;
 }
 
 /* What the failure says stands; where it is in the cluster file is added. */
@@ -200,7 +217,8 @@ err_t bundle_load(const plan_t *plan, const char *who, const code_t *code, bundl
     }
     char *data;
     if (code->kind == CODE_NATIVE) {
-        data = native_bundle(code->spec, path, &len);
+        snprintf(path, sizeof path, "%s", code->spec);
+        data = native_bundle(code->spec, &len);
     } else if (code->kind == CODE_SOURCE) {
         path_resolve(plan, code->spec, path);
         if (bundler_cached(path, made, &ret->cached, f)) return placed(plan, who, code, f);

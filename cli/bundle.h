@@ -7,6 +7,7 @@
  *       whatever is done with code is done with that. */
 #pragma once
 #include "cli/plan.h"
+#include "wire/base/bytes.h"
 
 typedef struct {
     char name[NAME_BYTES_MAX + 1]; /* b1-... */
@@ -21,6 +22,9 @@ typedef struct {
 CHECKED err_t bundle_load(const plan_t *plan, const char *who, const code_t *code, bundle_t *ret,
                           fail_t *f);
 void bundle_clear(bundle_t *self);
+
+/* The engine in C that the bundle of this name names; NULL when it is none. */
+const char *native_engine(text_t bundle);
 
 /* Checks that DATA is a bundle of a known format; its name goes to RET. */
 CHECKED err_t bundle_check(char *data, size_t len, const char *file, bundle_t *ret, fail_t *f);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "cli/bundle.h"
 #include "cli/client.h"
 #include "cli/look.h"
 #include "cli/rows.h"
@@ -97,10 +98,19 @@ static json_t *deploy_json(const msg_launch_vat_t *vat)
     return deploy;
 }
 
+/* Where the code is: an engine in C is everywhere, everything else where it was pushed. */
+static json_t *code_json(text_t bundle)
+{
+    const char *engine = native_engine(bundle);
+
+    return engine ? json_pack("{s:s}", "nativeSpec", engine)
+                  : json_pack("{s:o}", "bundleHash", json_text(bundle));
+}
+
 static json_t *export_vat(const msg_launch_vat_t *vat)
 {
-    json_t *json = json_pack("{s:o, s:o}", "bundleHash", json_text(vat->bundle), "parameters",
-                             parameters_json(vat->parameters));
+    json_t *json = code_json(vat->bundle);
+    json_object_set_new(json, "parameters", parameters_json(vat->parameters));
     json_t *deploy = deploy_json(vat);
 
     if (vat->critical) set_in(json, "creationOptions", "critical", json_true());
@@ -142,7 +152,7 @@ static json_t *export_rows(bin_t rest, json_t *names)
             json = export_vat(&row.body.launch_vat);
             name = json_text(row.body.launch_vat.name);
         } else if (row.tag == TAG_launch_bundle) {
-            json = json_pack("{s:o}", "bundleHash", json_text(row.body.launch_bundle.bundle));
+            json = code_json(row.body.launch_bundle.bundle);
             name = json_text(row.body.launch_bundle.name);
         } else if (row.tag == TAG_launch_channel) {
             json = export_channel(&row.body.launch_channel);
