@@ -135,6 +135,23 @@ static void stats(broker_t *self, const arrival_t *arrival, const msg_stats_t *m
     buf_clear(&rows);
 }
 
+/* What is told here leaves with this batch: it is durable then. */
+static void trace(broker_t *self, const arrival_t *arrival, const msg_trace_t *ask)
+{
+    buf_t rows = buf_of(FRAME_BYTES_MAX - 4096);
+    uint64_t next = 0;
+    err_t err = self->trace ? trace_page(self->trace, ask, &rows, &next) : ERR_TRACE_GONE;
+    if (err) {
+        failed(self, arrival, ask->request, err,
+               text_of(self->trace ? "nothing that the broker remembers is about it"
+                                   : "the broker remembers nothing: it runs with --trace 0"));
+    } else {
+        broker_reply(self, arrival, TAG_rows,
+                     &(msg_rows_t){ask->request, {rows.at, rows.len}, next});
+    }
+    buf_clear(&rows);
+}
+
 static void pong(broker_t *self, const arrival_t *arrival, const msg_ping_t *ping)
 {
     broker_reply(self, arrival, TAG_pong, &(msg_pong_t){.epoch = ping->epoch});
@@ -177,6 +194,8 @@ err_t answer_client(broker_t *self, const arrival_t *arrival, peer_t *peer, cons
         watch(self, arrival, peer, &body->watch);
     else if (msg->tag == TAG_stats)
         stats(self, arrival, &body->stats);
+    else if (msg->tag == TAG_trace)
+        trace(self, arrival, &body->trace);
     else
         *done = false;
     if (msg->tag == TAG_launch) return launch_missing(self, arrival, &body->launch, done);

@@ -58,6 +58,10 @@ broker_t *broker_new(const broker_options_t *options)
     self->peers = peers_new();
     self->meter = meter_new();
     self->frame = buf_of(FRAME_BYTES_MAX);
+    if (options->traced_below) {
+        self->trace = trace_new();
+        kernel_traced(self->kernel, options->traced_below, trace_take, self->trace);
+    }
     if (options->host_loss_us) kernel_host_loss(self->kernel, options->host_loss_us);
     return self;
 }
@@ -74,6 +78,7 @@ void broker_destroy(broker_t **self_p)
     peers_destroy(&self->peers);
     meter_destroy(&self->meter);
     shipping_close(self);
+    trace_destroy(&self->trace);
     kernel_destroy(&self->kernel);
     free(self);
     *self_p = NULL;
@@ -199,6 +204,14 @@ static void check_links(broker_t *self)
 
 static void add_row(void *context, const row_t *row) { record_add(context, row); }
 
+/* What the batch came to is on disk: it leaves. */
+static err_t release(broker_t *self)
+{
+    if (self->trace) trace_durable(self->trace, now_us());
+    err_t err = outbox_release(self);
+    return err ? store_error(self, err) : ERR_OK;
+}
+
 /* Asks the gate; when it says yes, everything leaves. */
 static err_t settle(broker_t *self)
 {
@@ -215,8 +228,7 @@ static err_t settle(broker_t *self)
     self->waiting = false;
     self->pause_ms = 0;
     meter_commit(self->meter, self->record.count, self->record.bytes, self->appended_us);
-    err = outbox_release(self);
-    return err ? store_error(self, err) : ERR_OK;
+    return release(self);
 }
 
 static err_t commit(broker_t *self)
@@ -226,8 +238,7 @@ static err_t commit(broker_t *self)
     kernel_flush(self->kernel, add_row, record);
     if (record->count == 0) {
         record->seq--; /* nothing changed: what there is to say may be said */
-        err_t err = outbox_release(self);
-        return err ? store_error(self, err) : ERR_OK;
+        return release(self);
     }
     self->waiting = true;
     self->appended_us = meter_now_us();

@@ -4,6 +4,7 @@
 #include "broker/broker.h"
 #include "broker/meter.h"
 #include "broker/peers.h"
+#include "broker/trace.h"
 
 /* Something that leaves when the batch is durable. */
 typedef struct {
@@ -43,6 +44,7 @@ struct broker {
     backup_t *backup;
     meter_t *meter;
     uint64_t appended_us; /* meter_now_us() when RECORD went to the gate */
+    trace_t *trace; /* NULL: nothing is remembered */
     bool stopped;
     char why[512];
     hash_t attach_chain; /* of the row where the worker says it stands that an ATTACH is about */

@@ -21,7 +21,7 @@ enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */
 
 typedef struct {
     const char *state, *listen, *control, *globals;
-    uint64_t host_loss_s;
+    uint64_t host_loss_s, traced_below;
     bool adopt;
     int ready_fd;
 } options_t;
@@ -44,7 +44,7 @@ static const char usage[] =
     "\n"
     "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH]\n"
     "                 [--globals NAMES] [--ready-fd N] [--host-loss-after SECONDS]\n"
-    "                 [--adopt-backup]\n"
+    "                 [--adopt-backup] [--trace SHARE]\n"
     "\n"
     "  --state DIR      keys, allow-list and database; made when it is missing\n"
     "  --listen URL     where vathosts connect; * takes a free port (tcp://127.0.0.1:*)\n"
@@ -54,6 +54,8 @@ static const char usage[] =
     "                   a vathost that is away for so long is gone for good: its vats are\n"
     "                   brought back elsewhere, or end (0: it may be away for ever)\n"
     "  --adopt-backup   DIR is a backup: make it a state to go on from, and end\n"
+    "  --trace SHARE    of all traces, 0 to 1, whose last events are remembered, for vatctl trace\n"
+    "                   [VATYARD_TRACE] (1)\n"
     "  --ready-fd N     descriptor that gets one line when the broker is ready (1)\n"
     "  --version, --help\n"
     "\n"
@@ -96,6 +98,24 @@ static bool read_seconds(const char *text, uint64_t *ret)
     return *text >= '0' && *text <= '9' && !*end && !errno && *ret <= INT_MAX;
 }
 
+/* "0.25", as what kernel_traced() takes. */
+static bool read_share(const char *text, uint64_t *ret)
+{
+    char *end;
+    double share = strtod(text, &end);
+    if (*text < '0' || *text > '9' || *end || !(share >= 0 && share <= 1)) return false;
+    *ret = (uint64_t)(share * (double)TRACES_ALL);
+    if (share > 0 && *ret == 0) *ret = 1;
+    return true;
+}
+
+/* What the environment says goes where no flag does. */
+static bool read_environment(options_t *ret)
+{
+    const char *share = getenv("VATYARD_TRACE");
+    return !share || !*share || read_share(share, &ret->traced_below);
+}
+
 /* -1: go on; otherwise the exit code. */
 static int read_options(int argc, char **argv, options_t *ret)
 {
@@ -104,9 +124,13 @@ static int read_options(int argc, char **argv, options_t *ret)
         {"control", required_argument, 0, 'c'},  {"globals", required_argument, 0, 'g'},
         {"ready-fd", required_argument, 0, 'r'}, {"host-loss-after", required_argument, 0, 'o'},
         {"adopt-backup", no_argument, 0, 'a'},   {"version", no_argument, 0, 'V'},
-        {"help", no_argument, 0, 'h'},           {0, 0, 0, 0},
+        {"help", no_argument, 0, 'h'},           {"trace", required_argument, 0, 't'},
+        {0, 0, 0, 0},
     };
-    *ret = (options_t){.listen = "tcp://127.0.0.1:*", .ready_fd = STDOUT_FILENO};
+    *ret = (options_t){.listen = "tcp://127.0.0.1:*",
+                       .ready_fd = STDOUT_FILENO,
+                       .traced_below = TRACES_ALL};
+    if (!read_environment(ret)) return wrong_use(ERR_BAD_VALUE, "VATYARD_TRACE");
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
         switch (c) {
@@ -126,6 +150,9 @@ static int read_options(int argc, char **argv, options_t *ret)
                 return wrong_use(ERR_BAD_VALUE, "--host-loss-after");
             break;
         case 'a': ret->adopt = true; break;
+        case 't':
+            if (!read_share(optarg, &ret->traced_below)) return wrong_use(ERR_BAD_VALUE, "--trace");
+            break;
         case 'V': puts("vatbroker " VATYARD_VERSION); return 0;
         case 'h': fputs(usage, stdout); return 0;
         case ':': return wrong_use(ERR_BAD_VALUE, argv[optind - 1]);
@@ -203,6 +230,7 @@ static err_t open_broker(process_t *self, const options_t *options)
         .hosts_endpoint = doors_endpoint(self->doors, DOOR_HOSTS),
         .key = self->keys.public_key,
         .globals = options->globals,
+        .traced_below = options->traced_below,
         .dir = self->dir,
         .host_loss_us = options->host_loss_s * 1000000,
         .adopt = options->adopt,

@@ -1,5 +1,6 @@
 /* Effects: frames for hosts and clients, and events for those who watch. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/kernel/private.h"
 
@@ -38,9 +39,26 @@ effect_t *send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body)
     return effect;
 }
 
+/* Whether what happens in TRACE is remembered: a trace is, or is not, from its beginning to its end. */
+static bool traced(const kernel_t *k, unsigned topic, id128_t trace)
+{
+    uint32_t first;
+    if (k->traced_below == 0 || k->traced_below == TRACES_ALL) return k->traced_below != 0;
+    if (memcmp(&trace, &(id128_t){{0}}, sizeof trace) == 0) return topic == TOPIC_CONSOLE;
+    memcpy(&first, trace.b, sizeof first);
+    return first < k->traced_below;
+}
+
+bool event_heard(const kernel_t *k, unsigned topic, id128_t trace)
+{
+    return (k->topics & topic) || traced(k, topic, trace);
+}
+
 static void emit(kernel_t *k, unsigned topic, msg_event_t *event)
 {
     event->time_us = k->now_us;
+    if (traced(k, topic, event->trace)) k->trace_take(k->trace_context, topic, event);
+    if (!(k->topics & topic)) return;
     blob_t *frame = frame_of(k, TAG_event, event);
     effect_t *effect = effect_add(k, EFFECT_WATCH, 0);
     effect->topic = topic;
@@ -54,7 +72,7 @@ static msg_event_t of_vat(const kvat_t *vat)
 
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text)
 {
-    if (!(k->topics & TOPIC_CONSOLE)) return;
+    if (!event_heard(k, TOPIC_CONSOLE, (id128_t){{0}})) return;
     msg_event_t event = vat ? of_vat(vat) : (msg_event_t){0};
     event.type = text_of(type);
     event.text = text_cut(text, CONSOLE_BYTES_MAX);
@@ -68,7 +86,7 @@ void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t 
 /* The delivery LOG was given up. */
 void event_poison(kernel_t *k, const kvat_t *vat, const log_t *log, text_t why)
 {
-    if (!(k->topics & TOPIC_CONSOLE)) return;
+    if (!event_heard(k, TOPIC_CONSOLE, log->trace)) return;
     msg_event_t event = of_vat(vat);
     event.type = text_of("vat-poison");
     event.d = log->row.d;
@@ -80,7 +98,7 @@ void event_poison(kernel_t *k, const kvat_t *vat, const log_t *log, text_t why)
 /* A checkpoint of the vat is on its host's disk. */
 void event_checkpoint(kernel_t *k, const kvat_t *vat)
 {
-    if (!(k->topics & TOPIC_CONSOLE)) return;
+    if (!event_heard(k, TOPIC_CONSOLE, (id128_t){{0}})) return;
     msg_event_t event = of_vat(vat);
     event.type = text_of("checkpoint");
     event.d = vat->row.checkpoint;
@@ -120,7 +138,7 @@ static text_t kind_name(unsigned kind) { return text_of(delivery_kind(kind)); }
 
 void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entry)
 {
-    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    if (!event_heard(k, TOPIC_TRAFFIC, entry->trace)) return;
     msg_event_t event = from ? of_vat(from) : (msg_event_t){0};
     event.type = text_of("send");
     event.from = event.vat;
@@ -138,7 +156,7 @@ void event_send(kernel_t *k, const kvat_t *from, uint64_t d, const entry_t *entr
 /* The kernel itself executes ENTRY, a message to SERVICE. */
 void event_service(kernel_t *k, const service_t *service, const entry_t *entry)
 {
-    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    if (!event_heard(k, TOPIC_TRAFFIC, entry->trace)) return;
     msg_event_t event = {.type = text_of("service"),
                          .kind = text_of(service_iface((service_kind_t)service->row.kind)),
                          .msg = entry_cause(entry).msg,
@@ -153,7 +171,7 @@ void event_service(kernel_t *k, const service_t *service, const entry_t *entry)
 
 void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry_t *entry)
 {
-    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    if (!event_heard(k, TOPIC_TRAFFIC, log->trace)) return;
     msg_event_t event = of_vat(vat);
     event.type = text_of("deliver");
     event.kind = kind_name(log->kind);
@@ -176,7 +194,7 @@ void event_deliver(kernel_t *k, const kvat_t *vat, const log_t *log, const entry
 void event_done(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_result_t *result,
                 size_t calls)
 {
-    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    if (!event_heard(k, TOPIC_TRAFFIC, log->trace)) return;
     msg_event_t event = of_vat(vat);
     event.type = text_of("done");
     event.kind = kind_name(log->kind);
@@ -192,7 +210,7 @@ void event_done(kernel_t *k, const kvat_t *vat, const log_t *log, const msg_resu
 
 void event_resolve(kernel_t *k, const promise_t *promise, vat_t decider, cause_t cause)
 {
-    if (!(k->topics & TOPIC_TRAFFIC)) return;
+    if (!event_heard(k, TOPIC_TRAFFIC, cause.trace)) return;
     const kvat_t *vat = vat_find(k, decider.n);
     msg_event_t event = vat ? of_vat(vat) : (msg_event_t){0};
     event.type = text_of("resolve");

@@ -196,6 +196,13 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
 
 void kernel_watched(kernel_t *k, unsigned topics) { k->topics = topics; }
 
+void kernel_traced(kernel_t *k, uint64_t below, trace_take_t *call, void *context)
+{
+    k->traced_below = call ? below : 0;
+    k->trace_take = call;
+    k->trace_context = context;
+}
+
 uint64_t kernel_epoch(const kernel_t *k) { return k->counters[COUNTER_epoch].value; }
 
 id128_t kernel_id(const kernel_t *k)

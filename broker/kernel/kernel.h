@@ -129,6 +129,14 @@ void kernel_flush(kernel_t *self, row_visit_t *visit, void *context);
 /* Which topics anybody watches (TOPIC_*): events for others are not even built. */
 void kernel_watched(kernel_t *self, unsigned topics);
 
+/* From now on CALL gets every event whose trace is among BELOW / 2^32 of all traces, whoever watches; EVENT
+ * is borrowed for the call. What belongs to no trace counts as in all of them; garbage collection that no crank
+ * caused only when BELOW is TRACES_ALL. CALL NULL or BELOW 0: nobody, the default. Nothing that the kernel does
+ * depends on it. */
+#define TRACES_ALL (UINT64_C(1) << 32)
+typedef void trace_take_t(void *context, unsigned topic, const msg_event_t *event);
+void kernel_traced(kernel_t *self, uint64_t below, trace_take_t *call, void *context);
+
 /* How long a host may be away before its vats are brought back elsewhere, as with HOST_CHANGE disavow; 0
  * (the default): as long as it likes. */
 void kernel_host_loss(kernel_t *self, uint64_t after_us);

@@ -458,6 +458,8 @@ void tally_settled(kernel_t *k, bool rejected);
 effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to);
 blob_t *frame_of(kernel_t *k, msg_tag_t tag, const void *body);
 effect_t *send_host(kernel_t *k, uint64_t host, msg_tag_t tag, const void *body);
+/* Whether anybody is to hear of what happens in TRACE; events for nobody are not even built. */
+bool event_heard(const kernel_t *k, unsigned topic, id128_t trace);
 void event_life(kernel_t *k, const char *type, const kvat_t *vat, const khost_t *host, text_t text);
 void event_poison(kernel_t *k, const kvat_t *vat, const log_t *log, text_t why);
 void event_checkpoint(kernel_t *k, const kvat_t *vat);

@@ -32,7 +32,7 @@ static err_t calls_decode(kernel_t *k, bin_t rest)
 
 static void console(kernel_t *k, const kvat_t *vat, const log_t *log, bin_t rest)
 {
-    if (!(k->topics & TOPIC_CONSOLE)) return;
+    if (!event_heard(k, TOPIC_CONSOLE, log->trace)) return;
     while (rest.len > 0) {
         msg_t line;
         if (msg_next(&rest, &line)) return;

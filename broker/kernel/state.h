@@ -373,6 +373,9 @@ struct kernel {
     map_t waited;         /* promises that a client awaits */
     uint64_t next_entry, next_hold, next_request;
     unsigned topics;
+    uint64_t traced_below; /* as kernel_traced() */
+    trace_take_t *trace_take;
+    void *trace_context;
 
     /* step */
     uint64_t now_us;

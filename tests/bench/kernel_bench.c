@@ -2,13 +2,15 @@
  * result promise that is subscribed, resolved and told (two cranks). Times cover kernel_step() and
  * kernel_flush() to a store that does nothing; decoding frames is counted apart.
  *
- *   kernel_bench [PAIRS [ROUNDS [VATS]]]    VATS: so many more that only stand there */
+ *   kernel_bench [PAIRS [ROUNDS [VATS [TRACED]]]]    VATS: so many more that only stand there
+ *                                                    TRACED: 1: the last events are remembered */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "broker/kernel/kernel.h"
+#include "broker/trace.h"
 #include "wire/base/hash.h"
 #include "wire/base/must.h"
 
@@ -167,7 +169,9 @@ int main(int argc, char **argv)
     uint32_t rounds = argc > 2 ? (uint32_t)atoi(argv[2]) : 2000;
     uint32_t idle = argc > 3 ? (uint32_t)atoi(argv[3]) : 0;
     uint32_t vats = pairs * 2 + idle;
+    trace_t *trace = argc > 4 && atoi(argv[4]) ? trace_new() : NULL;
     kernel = kernel_new();
+    if (trace) kernel_traced(kernel, TRACES_ALL, trace_take, trace);
     workers = calloc(vats + 1, sizeof *workers);
     must(workers && !kernel_loaded(kernel, (const uint8_t[32]){1}));
     msg_hello_t hello = {1, 1, {{1}}, 0, text_of("h"), text_of("e"), {{0}}};
@@ -198,5 +202,6 @@ int main(int argc, char **argv)
     for (uint32_t vat = 1; vat <= vats; vat++) blob_destroy(&workers[vat].deliver);
     free(workers);
     kernel_destroy(&kernel);
+    trace_destroy(&trace);
     return 0;
 }

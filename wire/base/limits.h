@@ -143,6 +143,15 @@ enum {
     CHECKPOINT_PARTS_ASKED_MAX = 4,
     CHECKPOINTS_PULLED_MAX = 8,
 
+    /* The broker remembers so many events, for who asks after the fact, in so many bytes, whichever
+     * is reached first: minutes of a busy cluster, seconds of a flood. Of a body and of a console
+     * line it keeps a beginning, which is what people read; a body that is cut has no slots. */
+    TRACE_EVENTS_MAX = 100 * 1000,
+    TRACE_BYTES_MAX = 16 * 1024 * 1024,
+    TRACE_BODY_BYTES_MAX = 512,
+    TRACE_SLOTS_MAX = 32,
+    TRACE_EVENT_BYTES_MAX = 4096,
+
     /* A delivery that costs its worker so often is given up, or its vat ends. */
     POISON_ATTEMPTS = 3,
 
@@ -165,4 +174,7 @@ _Static_assert(DELIVERY_BYTES_MAX > CAPDATA_BYTES_MAX + SLOTS_MAX * 9 + 1024, "o
 _Static_assert(FRAME_BYTES_MAX > LAUNCH_BYTES_MAX + 2 * LAUNCH_NAMES_BYTES_MAX + 8192,
                "a full LAUNCH fits");
 _Static_assert(FRAME_BYTES_MAX > BUNDLE_PART_BYTES_MAX + 1024, "a bundle part fits");
+_Static_assert(TRACE_EVENT_BYTES_MAX >
+                   4 * (NAME_BYTES_MAX + 8) + 2 * TRACE_BODY_BYTES_MAX + TRACE_SLOTS_MAX * 9 + 512,
+               "a remembered EVENT fits: four names, body, text, slots, numbers");
 _Static_assert(LINK_LOST_MS > 2 * LINK_BEAT_MS, "one lost beat is not a lost peer");

@@ -11,6 +11,9 @@ bool fake_damaged;
 size_t fake_copy_count;
 fake_copy_t fake_copies[FAKE_COPIES_MAX];
 const char *fake_globals = "";
+uint64_t fake_traced_below;
+trace_take_t *fake_trace_take;
+void *fake_trace_context;
 char fake_name[NAME_BYTES_MAX + 1];
 
 struct kernel {
@@ -177,6 +180,14 @@ void kernel_globals(kernel_t *self, const char *names)
 {
     (void)self;
     fake_globals = names;
+}
+
+void kernel_traced(kernel_t *self, uint64_t below, trace_take_t *take, void *context)
+{
+    (void)self;
+    fake_traced_below = below;
+    fake_trace_take = take;
+    fake_trace_context = context;
 }
 
 void kernel_watched(kernel_t *self, unsigned topics)

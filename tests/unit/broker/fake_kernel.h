@@ -19,6 +19,11 @@ extern bool fake_damaged;
 /* What kernel_globals() was told last. */
 extern const char *fake_globals;
 
+/* What kernel_traced() was given. */
+extern uint64_t fake_traced_below;
+extern trace_take_t *fake_trace_take;
+extern void *fake_trace_context;
+
 /* What kernel_watched() was told last. */
 extern unsigned fake_watched;
 

@@ -173,6 +173,7 @@ static void set_up(void)
         .store = store,
         .hosts_endpoint = "tcp://127.0.0.1:1",
         .key = "key",
+        .traced_below = TRACES_ALL,
         .clock_ms = clock_ms,
         .room = disk_room,
     });
@@ -571,6 +572,50 @@ Test(turn, events_go_to_those_who_watch)
     turn();
     turn();
     cr_expect_eq(fake_watched, TOPIC_TRAFFIC, "nobody watches the console any more");
+}
+
+/* The one TRACE_ROW that went to ROUTE; its durable_us. */
+static uint64_t durable_told(uint8_t route)
+{
+    uint64_t ret = 0;
+    msg_t msg, row;
+    for (size_t i = 0; i < sent_count; i++) {
+        if (sent[i].route != route || msg_decode(blob_bin(sent[i].frame), &msg)) continue;
+        if (msg.tag == TAG_rows) {
+            bin_t rest = msg.body.rows.rows;
+            cr_assert_eq(msg_next(&rest, &row), ERR_OK);
+            cr_assert_eq(row.tag, TAG_trace_row);
+            ret = row.body.trace_row.durable_us;
+            msg_clear(&row);
+        }
+        msg_clear(&msg);
+    }
+    return ret;
+}
+
+Test(turn, what_happened_is_told_when_it_is_durable)
+{
+    connect_both();
+    cr_assert_eq(fake_traced_below, TRACES_ALL);
+    msg_event_t event = {.type = text_of("send"), .trace = {{7}}, .time_us = 1};
+    msg_trace_t trace = {.request = {{4}}, .trace = {{7}}};
+    gate_says = GATE_NOT_YET;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &kill_it);
+    fake_trace_take(fake_trace_context, TOPIC_TRAFFIC, &event);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_trace, &trace);
+    turn();
+    cr_expect_eq(sent_count, 0, "what is not durable is told to nobody");
+    gate_says = GATE_DONE;
+    turn();
+    cr_expect_eq(count_sent(20, TAG_rows), 1);
+    forget_sent();
+    arrive(DOOR_CLIENTS, 20, 0, TAG_trace, &trace);
+    turn();
+    cr_expect_gt(durable_told(20), 1000000, "and later it says since when it is");
+    forget_sent();
+    arrive(DOOR_CLIENTS, 20, 0, TAG_trace, &(msg_trace_t){.request = {{4}}, .trace = {{8}}});
+    turn();
+    cr_expect_eq(count_sent(20, TAG_failed), 1);
 }
 
 Test(turn, a_launch_whose_bundle_is_not_here_fails_before_the_kernel_sees_it)
