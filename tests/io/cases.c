@@ -1,6 +1,5 @@
 #include "tests/io/cases.h"
 
-#include <criterion/criterion.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +7,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "wire/base/must.h"
 
 enum {
     STEPS_MAX = 64,
@@ -185,7 +186,8 @@ static uint64_t stride(fault_t fault)
 #endif
 }
 
-void cases_run(const script_t *script, const char *dir, fault_t fault)
+/* All cases of one script and one fault. */
+static void run_cases(const script_t *script, const char *dir, fault_t fault)
 {
     cr_assert_leq(script->steps, STEPS_MAX);
     said = shim_shared(sizeof *said);
@@ -212,4 +214,80 @@ void cases_run(const script_t *script, const char *dir, fault_t fault)
     }
     cr_assert_gt(cases, 0, "%s cannot happen in %s", fault_names[fault], script->name);
     fprintf(stderr, "%s: %s at %lu places\n", script->name, fault_names[fault], cases);
+}
+
+/* ---- the tests of a program ---- */
+
+char io_dir[64];
+
+void io_set_up(void)
+{
+    bool memory = access("/dev/shm", W_OK) == 0;
+    snprintf(io_dir, sizeof io_dir, "%s/vatyard-io-XXXXXX", memory ? "/dev/shm" : "/tmp");
+    cr_assert(mkdtemp(io_dir));
+    shim_start(io_dir);
+}
+
+void io_tear_down(void)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf %s", io_dir);
+    cr_expect_eq(system(command), 0);
+}
+
+void io_run(fault_t fault)
+{
+    const char *only = getenv("VATYARD_IO_SCRIPT");
+    for (size_t i = 0; i < io_script_count; i++) {
+        if (only && strcmp(only, io_scripts[i].name) != 0) continue;
+        run_cases(&io_scripts[i], io_dir, fault);
+    }
+}
+
+/* ---- for scripts ---- */
+
+uint64_t io_seed;
+
+uint64_t io_dice(void)
+{
+    io_seed = io_seed * 6364136223846793005u + 1442695040888963407u;
+    return (io_seed ^ (io_seed >> 29)) * 0xbf58476d1ce4e5b9u;
+}
+
+void io_add(uint64_t *sum, const void *at, size_t len)
+{
+    *sum = (*sum ^ len) * 1099511628211u;
+    for (size_t i = 0; i < len; i++) *sum = (*sum ^ ((const uint8_t *)at)[i]) * 1099511628211u;
+}
+
+void io_add_rows(uint64_t *sum, sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *stmt = NULL;
+    must(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK);
+    io_add(sum, sql, strlen(sql));
+    int rc;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(stmt); i++) {
+            const void *at = sqlite3_column_blob(stmt, i);
+            io_add(sum, at, (size_t)sqlite3_column_bytes(stmt, i));
+        }
+    }
+    must(rc == SQLITE_DONE);
+    sqlite3_finalize(stmt);
+}
+
+void io_make_db(const char *path, const char *script, bool in_log)
+{
+    static char sql[1 << 16];
+    FILE *file = fopen(script, "r");
+    cr_assert(file);
+    size_t len = fread(sql, 1, sizeof sql - 1, file);
+    fclose(file);
+    sql[len] = 0;
+    sqlite3 *db = NULL;
+    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, in_log, NULL);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
 }

@@ -3,7 +3,6 @@
  * a cluster that runs (the database of an older schema, so that each start also makes one of today's).
  *
  * The state is all rows but those that a start changes by itself: epoch, gate, and hosts. */
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@
 
 enum { CLIENT = 3, LOG_PAGES = 20 };
 
-static char dir[64], path[96];
+static char path[96];
 static store_t *store;
 static kernel_t *kernel;
 static effects_t effects;
@@ -120,29 +119,6 @@ static err_t script_step(int step)
 
 /* ---- what is stored ---- */
 
-static void add(uint64_t *sum, const void *at, size_t len)
-{
-    for (size_t i = 0; i < len; i++) *sum = (*sum ^ ((const uint8_t *)at)[i]) * 1099511628211u;
-}
-
-static void add_rows(sqlite3 *db, const char *sql, uint64_t *sum)
-{
-    sqlite3_stmt *stmt = NULL;
-    must(sqlite3_prepare_v2(db, sql, -1, &stmt, NULL) == SQLITE_OK);
-    add(sum, sql, strlen(sql));
-    int rc;
-    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(stmt); i++) {
-            const void *at = sqlite3_column_blob(stmt, i);
-            uint32_t len = (uint32_t)sqlite3_column_bytes(stmt, i);
-            add(sum, &len, sizeof len);
-            if (len) add(sum, at, len);
-        }
-    }
-    must(rc == SQLITE_DONE);
-    sqlite3_finalize(stmt);
-}
-
 /* The kernel that a start would make of it. */
 static void check_kernel(void)
 {
@@ -161,58 +137,36 @@ static uint64_t script_sum(void)
 {
     check_kernel();
     sqlite3 *db = NULL;
-    uint64_t sum = 14695981039346656037u;
+    uint64_t sum = IO_SUM;
     must(pages_open(path, SQLITE_OPEN_READWRITE, &db) == SQLITE_OK);
     for (size_t i = 0; i < ROW_TABLES; i++) {
         char sql[128];
         const char *where = i == ROW_counter ? "WHERE name <> 'epoch'" : "";
         snprintf(sql, sizeof sql, "SELECT * FROM \"%s\" %s ORDER BY 1, 2", row_tables[i].name,
                  where);
-        if (i != ROW_host) add_rows(db, sql, &sum);
+        if (i != ROW_host) io_add_rows(&sum, db, sql);
     }
     must(sqlite3_close(db) == SQLITE_OK);
     return sum;
 }
 
-static void make_old(void)
-{
-    static char sql[1 << 16];
-    FILE *file = fopen(KERNEL_1_SQL, "r");
-    cr_assert(file);
-    size_t len = fread(sql, 1, sizeof sql - 1, file);
-    fclose(file);
-    sql[len] = 0;
-    sqlite3 *db = NULL;
-    cr_assert_eq(sqlite3_open(path, &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
-    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
-}
+static void make_old(void) { io_make_db(path, KERNEL_1_SQL, false); }
 
-static const script_t script = {
-    "turns", STEPS, 1, script_open, script_step, script_close, script_sum, make_old,
+const script_t io_scripts[] = {
+    {"turns", STEPS, 1, script_open, script_step, script_close, script_sum, make_old},
 };
+const size_t io_script_count = 1;
 
 static void set_up(void)
 {
-    bool memory = access("/dev/shm", W_OK) == 0;
-    snprintf(dir, sizeof dir, "%s/vatyard-io-XXXXXX", memory ? "/dev/shm" : "/tmp");
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/kernel.db", dir);
-    shim_start(dir);
+    io_set_up();
+    snprintf(path, sizeof path, "%s/kernel.db", io_dir);
 }
 
-static void tear_down(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    cr_expect_eq(system(command), 0);
-}
+TestSuite(io, .init = set_up, .fini = io_tear_down, .timeout = 300);
 
-TestSuite(io, .init = set_up, .fini = tear_down, .timeout = 300);
-
-Test(io, killed_anywhere) { cases_run(&script, dir, FAULT_KILL); }
-Test(io, the_power_goes_anywhere) { cases_run(&script, dir, FAULT_POWER); }
-Test(io, a_write_fails) { cases_run(&script, dir, FAULT_WRITE); }
-Test(io, the_disk_is_full_for_a_while) { cases_run(&script, dir, FAULT_FULL); }
-Test(io, memory_runs_out) { cases_run(&script, dir, FAULT_MEMORY); }
+IO_TEST(KILL)
+IO_TEST(POWER)
+IO_TEST(WRITE)
+IO_TEST(FULL)
+IO_TEST(MEMORY)
