@@ -25,8 +25,8 @@ Test(command, every_example_parses)
         const command_t *command = command_at(i);
         for (unsigned at = 0; example_at(command, at); at++) {
             const char *example = example_at(command, at);
-            cr_assert_eq(strncmp(example, "vatctl ", 7), 0);
-            if (strpbrk(example, "\"'|>;")) continue; /* those are the shell's */
+            cr_assert(strstr(example, "vatctl "));
+            if (strpbrk(example, "\"'|>;$")) continue; /* those are the shell's */
             cr_assert_eq(parse(example, &args), ERR_OK, "%s: %s", example, f.what);
             cr_assert_eq(args.command, command, "%s", example);
         }
