@@ -157,10 +157,37 @@ static void not_admitted(broker_t *self, const arrival_t *arrival, uint64_t tag)
     if (peer && peer->number) broker_end_session(self, peer);
 }
 
+/* A connection with a join key: it may have one key put on the list, and that is all. */
+static void newcomer(broker_t *self, const arrival_t *arrival)
+{
+    bin_t frame = blob_bin(arrival->frame);
+    uint64_t tag = frame.len ? msg_peek(frame) : 0;
+    msg_t msg;
+    err_t err = arrival->too_large ? ERR_WIRE_LIMIT : msg_decode(frame, &msg);
+    if (err || msg.tag != TAG_join) {
+        refuse(self, arrival, NULL, err ? err : ERR_KEY_REFUSED, tag);
+        if (!err) msg_clear(&msg);
+        return;
+    }
+    const msg_join_t *join = &msg.body.join;
+    err = self->is.port.admit(self->is.port.self, join->key, join->name);
+    if (err) {
+        refuse(self, arrival, NULL, err, tag);
+    } else {
+        log_info("host_joined", kv_text("name", join->name));
+        broker_reply(self, arrival, TAG_joined, &(msg_joined_t){join->nonce});
+    }
+    msg_clear(&msg);
+}
+
 err_t judge(broker_t *self, const arrival_t *arrival)
 {
     bin_t frame = blob_bin(arrival->frame);
     uint64_t tag = frame.len ? msg_peek(frame) : 0;
+    if (arrival->joins) {
+        newcomer(self, arrival);
+        return ERR_OK;
+    }
     if (!arrival->admitted) {
         not_admitted(self, arrival, tag);
         return ERR_OK;

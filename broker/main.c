@@ -20,7 +20,7 @@
 enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */ };
 
 typedef struct {
-    const char *state, *listen, *control, *globals;
+    const char *state, *listen, *control, *globals, *key, *join;
     uint64_t host_loss_s, traced_below;
     bool adopt;
     int ready_fd;
@@ -33,7 +33,7 @@ typedef struct {
     int lock_fd;
     keys_t keys;
     store_t *store;
-    allow_t *allow;
+    allow_t *allow, *join;
     keeper_t *keeper;
     doors_t *doors;
     broker_t *broker;
@@ -44,7 +44,7 @@ static const char usage[] =
     "\n"
     "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH]\n"
     "                 [--globals NAMES] [--ready-fd N] [--host-loss-after SECONDS]\n"
-    "                 [--adopt-backup] [--trace SHARE]\n"
+    "                 [--key FILE] [--join FILE] [--adopt-backup] [--trace SHARE]\n"
     "\n"
     "  --state DIR      keys, allow-list and database; made when it is missing\n"
     "  --listen URL     where vathosts connect; * takes a free port (tcp://127.0.0.1:*)\n"
@@ -53,6 +53,9 @@ static const char usage[] =
     "  --host-loss-after SECONDS\n"
     "                   a vathost that is away for so long is gone for good: its vats are\n"
     "                   brought back elsewhere, or end (0: it may be away for ever)\n"
+    "  --key FILE       the broker's secret key, kept elsewhere: DIR/broker.key is made of it\n"
+    "  --join FILE      public keys, one per line, with which a vathost may put a key of its\n"
+    "                   own on the list of those that may connect (vathost --join)\n"
     "  --adopt-backup   DIR is a backup: make it a state to go on from, and end\n"
     "  --trace SHARE    of all traces, 0 to 1, whose last events are remembered, for vatctl trace\n"
     "                   [VATYARD_TRACE] (1)\n"
@@ -123,6 +126,7 @@ static int read_options(int argc, char **argv, options_t *ret)
         {"state", required_argument, 0, 's'},    {"listen", required_argument, 0, 'l'},
         {"control", required_argument, 0, 'c'},  {"globals", required_argument, 0, 'g'},
         {"ready-fd", required_argument, 0, 'r'}, {"host-loss-after", required_argument, 0, 'o'},
+        {"key", required_argument, 0, 'k'},      {"join", required_argument, 0, 'j'},
         {"adopt-backup", no_argument, 0, 'a'},   {"version", no_argument, 0, 'V'},
         {"help", no_argument, 0, 'h'},           {"trace", required_argument, 0, 't'},
         {0, 0, 0, 0},
@@ -149,6 +153,8 @@ static int read_options(int argc, char **argv, options_t *ret)
             if (!read_seconds(optarg, &ret->host_loss_s))
                 return wrong_use(ERR_BAD_VALUE, "--host-loss-after");
             break;
+        case 'k': ret->key = optarg; break;
+        case 'j': ret->join = optarg; break;
         case 'a': ret->adopt = true; break;
         case 't':
             if (!read_share(optarg, &ret->traced_below)) return wrong_use(ERR_BAD_VALUE, "--trace");
@@ -175,7 +181,7 @@ static err_t open_home(process_t *self, const options_t *options)
         return ERR_BAD_VALUE;
     }
     self->where = self->dir;
-    return keys_open(self->dir, "broker", &self->keys, self->why);
+    return keys_adopt(self->dir, "broker", options->key, &self->keys, self->why);
 }
 
 static err_t open_store(process_t *self)
@@ -200,15 +206,22 @@ static void make_keeper(process_t *self)
     self->keeper = keeper_new(self->agent);
 }
 
+static void warn_bad_lines(allow_t *list, const char *path)
+{
+    size_t bad = allow_bad_lines(list);
+    if (bad) log_warn("allow_list", kv_str("file", path), kv_num("bad_lines", bad));
+}
+
 /* Nothing is bound yet. */
 static void make_doors(process_t *self, const options_t *options)
 {
     char path[PATH_MAX + 16];
     snprintf(path, sizeof path, "%s/hosts.allow", self->dir);
     self->allow = allow_new(path);
-    if (allow_bad_lines(self->allow)) {
-        log_warn("allow_list", kv_str("file", path),
-                 kv_num("bad_lines", allow_bad_lines(self->allow)));
+    warn_bad_lines(self->allow, path);
+    if (options->join) {
+        self->join = allow_new(options->join);
+        warn_bad_lines(self->join, options->join);
     }
     if (options->control)
         snprintf(self->control, sizeof self->control, "%s", options->control);
@@ -218,6 +231,7 @@ static void make_doors(process_t *self, const options_t *options)
                                                .control = self->control,
                                                .keys = &self->keys,
                                                .allow = self->allow,
+                                               .join = self->join,
                                                .keeper = self->keeper});
 }
 
@@ -294,6 +308,7 @@ static void give_back(process_t *self)
     broker_destroy(&self->broker);
     doors_destroy(&self->doors);
     keeper_destroy(&self->keeper);
+    allow_destroy(&self->join);
     allow_destroy(&self->allow);
     store_destroy(&self->store);
     if (self->lock_fd >= 0) close(self->lock_fd);

@@ -20,7 +20,8 @@
 #include "wire/base/program.h"
 
 typedef struct {
-    const char *state, *name, *broker, *server_key;
+    const char *state, *name, *broker, *server_key, *server_key_file, *join;
+    char host_name[NAME_BYTES_MAX + 1], server_key_text[KEY_TEXT_BYTES + 1];
     int ready_fd;
     bool print_key;
 } options_t;
@@ -30,7 +31,7 @@ typedef struct {
     char dir[PATH_MAX], program[PATH_MAX + 16], why[512];
     const char *where; /* what `why` is about */
     int lock_fd, signals;
-    keys_t keys;
+    keys_t keys, join;
     crew_t *crew;
     bundles_t *bundles;
     vault_t *vault;
@@ -41,14 +42,16 @@ typedef struct {
 static const char usage[] =
     "vathost " VATYARD_VERSION " - runs vats for a Vatyard broker\n"
     "\n"
-    "usage: vathost --state DIR --name NAME --broker tcp://HOST:PORT --server-key KEY [--ready-fd "
-    "N]\n"
+    "usage: vathost --state DIR --broker tcp://HOST:PORT --server-key KEY [--name NAME]\n"
+    "               [--server-key-file FILE] [--join FILE] [--ready-fd N]\n"
     "       vathost --state DIR --print-key\n"
     "\n"
     "  --state DIR        key, bundles and databases of vats; made when it is missing\n"
-    "  --name NAME        what people call this host\n"
+    "  --name NAME        what people call this host (the machine's name)\n"
     "  --broker URL       where the broker waits for hosts\n"
-    "  --server-key KEY   the broker's public key\n"
+    "  --server-key KEY   the broker's public key; --server-key-file FILE reads it from there\n"
+    "  --join FILE        a secret key with which this host puts its own on the broker's\n"
+    "                     allow-list, when it is not there (vatbroker --join)\n"
     "  --ready-fd N       descriptor that gets one line when the broker has let us in (1)\n"
     "  --print-key        print this host's public key, for the broker's allow-list\n"
     "  --version, --help\n"
@@ -61,6 +64,24 @@ static int fail(err_t err, const char *where, const char *why)
 }
 
 /* ---- options ---- */
+
+/* In a container this is the container's id. */
+static void default_name(options_t *options)
+{
+    if (options->name || gethostname(options->host_name, sizeof options->host_name) != 0) return;
+    options->host_name[NAME_BYTES_MAX] = '\0';
+    options->name = options->host_name;
+}
+
+static int read_server_key(options_t *options)
+{
+    char why[256];
+    if (options->server_key || !options->server_key_file) return -1;
+    err_t err = key_read(options->server_key_file, options->server_key_text, why);
+    if (err) return fail(err, "--server-key-file", why);
+    options->server_key = options->server_key_text;
+    return -1;
+}
 
 static int check_options(const options_t *options)
 {
@@ -87,6 +108,8 @@ static int read_options(int argc, char **argv, options_t *ret)
         {"name", required_argument, 0, 'n'},
         {"broker", required_argument, 0, 'b'},
         {"server-key", required_argument, 0, 'k'},
+        {"server-key-file", required_argument, 0, 'f'},
+        {"join", required_argument, 0, 'j'},
         {"ready-fd", required_argument, 0, 'r'},
         {"print-key", no_argument, 0, 'p'},
         {"version", no_argument, 0, 'V'},
@@ -101,6 +124,8 @@ static int read_options(int argc, char **argv, options_t *ret)
         case 'n': ret->name = optarg; break;
         case 'b': ret->broker = optarg; break;
         case 'k': ret->server_key = optarg; break;
+        case 'f': ret->server_key_file = optarg; break;
+        case 'j': ret->join = optarg; break;
         case 'p': ret->print_key = true; break;
         case 'r':
             if (!program_descriptor(optarg, &ret->ready_fd))
@@ -113,7 +138,9 @@ static int read_options(int argc, char **argv, options_t *ret)
         }
     }
     if (optind < argc) return fail(ERR_USAGE, argv[optind], "");
-    return check_options(ret);
+    default_name(ret);
+    int code = ret->print_key ? -1 : read_server_key(ret);
+    return code >= 0 ? code : check_options(ret);
 }
 
 /* ---- start ---- */
@@ -190,9 +217,17 @@ static err_t start(process_t *self, const options_t *options)
     if (!err) err = vault_new(self->dir, &self->vault);
     if (err) return err;
     self->dealer = dealer_new(options->broker, options->server_key, &self->keys);
-    self->host = vathost_new(
-        &(vathost_options_t){self->dir, options->name, self->program, self->dealer, self->bundles,
-                             self->vault, TAKE(self->crew), self->signals, options->ready_fd});
+    self->host = vathost_new(&(vathost_options_t){.state = self->dir,
+                                                  .name = options->name,
+                                                  .program = self->program,
+                                                  .keys = &self->keys,
+                                                  .join = options->join ? &self->join : NULL,
+                                                  .dealer = self->dealer,
+                                                  .bundles = self->bundles,
+                                                  .vault = self->vault,
+                                                  .crew = TAKE(self->crew),
+                                                  .signals = self->signals,
+                                                  .ready_fd = options->ready_fd});
     return ERR_OK;
 }
 
@@ -232,6 +267,7 @@ int main(int argc, char **argv)
         puts(self.keys.public_key);
         return 0;
     }
+    if (!err && options.join) err = keys_read(options.join, &self.join, self.why);
     if (!err) err = run(&self, &options);
     code = err ? fail(err, self.where, self.why) : 0;
     finish(&self);

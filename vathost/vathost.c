@@ -22,6 +22,7 @@
 typedef enum {
     LINK_CLOSED,  /* no socket; the next attempt is at open_at_ms */
     LINK_OPENING, /* libzmq tries to connect */
+    LINK_JOINING, /* connected with the join key, JOIN is said, JOINED awaited */
     LINK_HELLO,   /* connected, HELLO is said, WELCOME awaited */
     LINK_OPEN,    /* the session stands */
 } link_t;
@@ -69,6 +70,7 @@ struct vathost {
     uint64_t epoch;        /* highest accepted */
     char engine[ENGINE_BYTES];
     bool crew_ready, ready_said, refused_said;
+    bool joins; /* the next link, or the present one, is for the join key */
     unsigned crews_lost;    /* in a row */
     unsigned crews_failed;  /* of these by themselves */
     uint64_t crew_ready_ms; /* since when the last one was; 0: none ever */
@@ -172,6 +174,7 @@ static void watch_fd(vathost_t *self, int fd, uint64_t about)
 static void open_link(vathost_t *self)
 {
     int fds[DEALER_FDS];
+    dealer_keys(self->options.dealer, self->joins ? self->options.join : self->options.keys);
     err_t err = dealer_open(self->options.dealer);
     if (err) {
         stop(self, err, "--broker");
@@ -195,6 +198,26 @@ static void lose_link(vathost_t *self, uint64_t at_least_ms)
     if (self->link == LINK_OPEN) log_warn("link_lost");
     self->link = LINK_CLOSED;
     self->open_at_ms = now_ms() + (pause_ms > at_least_ms ? pause_ms : at_least_ms);
+}
+
+static void say_join(vathost_t *self)
+{
+    msg_join_t join = {.name = text_of(self->options.name)};
+    must(getrandom(&self->nonce, sizeof self->nonce, 0) == sizeof self->nonce);
+    must(key_parse(text_of(self->options.keys->public_key), &join.key));
+    join.nonce = self->nonce;
+    self->link = LINK_JOINING;
+    self->heard_ms = now_ms();
+    say(self, TAG_join, &join);
+}
+
+static void on_joined(vathost_t *self, const msg_joined_t *joined)
+{
+    if (self->link != LINK_JOINING || !id_same(joined->nonce, self->nonce)) return;
+    log_info("joined");
+    self->joins = false;
+    self->refused_said = false;
+    open_link(self);
 }
 
 static void say_hello(vathost_t *self)
@@ -272,9 +295,16 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
     guests_session(self->guests, self->kernel);
 }
 
+/* Our own key first, then the join key, and again from the beginning: the list may change. */
 static void on_refused(vathost_t *self)
 {
     const err_row_t *row = err_row(ERR_KEY_REFUSED);
+    if (self->options.join && !self->joins) {
+        self->joins = true;
+        lose_link(self, 0);
+        return;
+    }
+    self->joins = false;
     if (!self->refused_said) {
         fprintf(stderr, "error E%04u: %s\n  try     %s\n", (unsigned)row->err, row->text,
                 row->hint);
@@ -285,6 +315,11 @@ static void on_refused(vathost_t *self)
 
 static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
 {
+    if (self->link == LINK_JOINING) {
+        log_warn("join_refused", kv_num("error", refuse->error), kv_text("text", refuse->text));
+        on_refused(self);
+        return;
+    }
     switch (refuse->error) {
     case ERR_NEED_HELLO:
         if (self->link == LINK_OPEN) say_hello(self);
@@ -316,6 +351,7 @@ static void on_frame(vathost_t *self, bin_t frame)
     self->heard_ms = now_ms();
     switch (msg.tag) {
     case TAG_welcome: on_welcome(self, &msg.body.welcome); break;
+    case TAG_joined: on_joined(self, &msg.body.joined); break;
     case TAG_refuse: on_refuse(self, &msg.body.refuse); break;
     case TAG_ping: say(self, TAG_pong, &msg.body.ping); break;
     case TAG_pong: break;
@@ -333,7 +369,7 @@ static bool drain_link(vathost_t *self)
     for (int i = 0; i < FRAMES_PER_TURN && !self->stop && self->link != LINK_CLOSED; i++) {
         switch (dealer_take(self->options.dealer, &frame)) {
         case DEALER_NOTHING: return true;
-        case DEALER_UP: say_hello(self); break;
+        case DEALER_UP: self->joins ? say_join(self) : say_hello(self); break;
         case DEALER_DOWN: lose_link(self, 0); break;
         case DEALER_REFUSED: on_refused(self); break;
         case DEALER_FRAME: on_frame(self, frame); break;
@@ -347,7 +383,7 @@ static void tick_link(vathost_t *self, uint64_t now)
     bool silent = now - self->heard_ms > SILENT_MS;
 
     if (self->link == LINK_CLOSED && now >= self->open_at_ms) open_link(self);
-    if ((self->link == LINK_HELLO || self->link == LINK_OPEN) && silent) lose_link(self, 0);
+    if (self->link > LINK_OPENING && silent) lose_link(self, 0);
     if (self->link == LINK_OPEN && now - self->said_ms >= LINK_BEAT_MS) {
         say(self, TAG_ping, &(msg_ping_t){self->epoch});
     }

@@ -10,7 +10,9 @@
  *   H5  an end that was asked for waits a moment for the workers' checkpoints;
  *   H6  a zygote that somebody kills is replaced for ever; only one that ends by itself, at once when none ever
  *       worked or several in a row, ends the host;
- *   H7  when the host ends, however it ends, no process of it is left. */
+ *   H7  a host whose key is refused and that has a join key asks once with that for its own to be let in,
+ *       and comes again; as often as it is refused, since a list may be lost;
+ *   H8  when the host ends, however it ends, no process of it is left. */
 #pragma once
 #include "vathost/io/bundles.h"
 #include "vathost/io/crew.h"
@@ -21,6 +23,7 @@ typedef struct vathost vathost_t;
 
 typedef struct {
     const char *state, *name, *program; /* program: vatworker */
+    const keys_t *keys, *join; /* our own; a join key, or NULL */
     dealer_t *dealer;
     bundles_t *bundles;
     vault_t *vault;

@@ -1,11 +1,15 @@
 #include "broker/io/allow.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "wire/base/keyfile.h"
 #include "wire/base/must.h"
@@ -128,6 +132,64 @@ bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1])
     }
     pthread_mutex_unlock(&self->lock);
     return found;
+}
+
+/* One write behind what is there: whoever else adds a line does the same. */
+static err_t append(const char *path, const char *line, size_t len)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    char last = '\n';
+    if (fd < 0) return ERR_STORE;
+    off_t end = lseek(fd, 0, SEEK_END);
+    if (end > 0 && pread(fd, &last, 1, end - 1) != 1) last = '\n';
+    if (last == '\n') line++, len--; /* LINE begins with the end of a line that has none */
+    errno = 0;
+    bool ok = write(fd, line, len) == (ssize_t)len && fsync(fd) == 0;
+    err_t err = ok ? ERR_OK : errno == ENOSPC || errno == EDQUOT ? ERR_STORE_FULL : ERR_STORE;
+    close(fd);
+    return err;
+}
+
+static err_t sync_folder(const char *path)
+{
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s", path);
+    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return ERR_STORE;
+    bool ok = fsync(fd) == 0;
+    close(fd);
+    return ok ? ERR_OK : ERR_STORE;
+}
+
+static bool holds(const allow_t *self, hash_t key)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (memcmp(self->hosts[i].key.b, key.b, sizeof key.b) == 0) return true;
+    return false;
+}
+
+err_t allow_add(allow_t *self, hash_t key, text_t name)
+{
+    char line[NAME_BYTES_MAX + 2 * KEY_TEXT_BYTES + 64], when[32], text[KEY_TEXT_BYTES + 1];
+    time_t now = time(NULL);
+    struct tm tm;
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+    key_text(key, text);
+    char shown[NAME_BYTES_MAX + 1];
+    for (size_t i = 0; i <= name.len; i++)
+        shown[i] = i == name.len ? '\0' : (unsigned char)name.at[i] < ' ' ? '?' : name.at[i];
+    int len = snprintf(line, sizeof line, "\n# joined %s as %s\n%s\n", when, shown, text);
+
+    pthread_mutex_lock(&self->lock);
+    refresh(self);
+    err_t err = ERR_OK;
+    if (!holds(self, key)) {
+        err = self->count < ALLOW_HOSTS_MAX ? append(self->path, line, (size_t)len) : ERR_STORE;
+        if (!err) err = sync_folder(self->path);
+        self->settled = false;
+    }
+    pthread_mutex_unlock(&self->lock);
+    return err;
 }
 
 size_t allow_bad_lines(allow_t *self)

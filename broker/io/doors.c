@@ -163,7 +163,7 @@ err_t doors_open(doors_t *self)
 {
     zsys_handler_set(NULL); /* signals belong to main() */
     zsys_set_logstream(stderr);
-    self->zap = zap_new(self->is.allow);
+    self->zap = zap_new(self->is.allow, self->is.join);
     err_t err = open_hosts(self);
     return err || !self->is.control ? err : open_clients(self);
 }
@@ -215,9 +215,12 @@ static void port_pause(void *context, int ms)
 static void read_key(doors_t *self, zmq_msg_t *part, arrival_t *ret)
 {
     const char *user = zmq_msg_gets(part, "User-Id");
+    if (!user || !key_parse(text_of(user), &ret->key)) return;
     allow_refresh(self->is.allow);
-    ret->admitted =
-        user && key_parse(text_of(user), &ret->key) && allow_has(self->is.allow, ret->key, NULL);
+    ret->admitted = allow_has(self->is.allow, ret->key, NULL);
+    if (ret->admitted || !self->is.join) return;
+    allow_refresh(self->is.join);
+    ret->joins = allow_has(self->is.join, ret->key, NULL);
 }
 
 /* Takes the next part of a message that has begun to arrive. True: there are more. */
@@ -314,6 +317,14 @@ static bool port_admits(void *context, hash_t key, char name[NAME_BYTES_MAX + 1]
     return allow_has(self->is.allow, key, name);
 }
 
+/* A join key on the allow-list would be everybody's host. */
+static err_t port_admit(void *context, hash_t key, text_t name)
+{
+    doors_t *self = context;
+    if (!self->is.join || allow_has(self->is.join, key, NULL)) return ERR_BAD_VALUE;
+    return allow_add(self->is.allow, key, name);
+}
+
 static bool port_agent_start(void *context)
 {
     doors_t *self = context;
@@ -341,6 +352,7 @@ port_t doors_port(doors_t *self)
         .take = port_take,
         .send = port_send,
         .admits = port_admits,
+        .admit = port_admit,
         .agent_start = port_agent_start,
         .agent_end = port_agent_end,
         .agent_send = port_agent_send,

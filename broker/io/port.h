@@ -5,6 +5,7 @@
  * known by the key they proved, on every single message. */
 #pragma once
 #include "wire/base/blob.h"
+#include "wire/base/err.h"
 #include "wire/base/limits.h"
 
 typedef enum { DOOR_HOSTS, DOOR_CLIENTS, DOORS } door_t;
@@ -18,6 +19,7 @@ typedef struct {
     route_t route;
     hash_t key;     /* hosts: the public key this message's connection proved */
     bool admitted;  /* hosts: whether the allow-list has that key now; clients: true */
+    bool joins;     /* hosts: it has not, and the list of join keys has */
     bool too_large; /* it was larger than FRAME_BYTES_MAX: FRAME is NULL */
     blob_t *frame;  /* one count is the taker's */
 } arrival_t;
@@ -58,6 +60,9 @@ typedef struct {
 
     /* RET_STATUS: after ENDED, how, as of waitpid(2). */
     agent_event_t (*agent_take)(void *self, bin_t *ret, int *ret_status);
+
+    /* Puts a host's key on the allow-list, and the list on the disk. NULL: nobody joins. */
+    err_t (*admit)(void *self, hash_t key, text_t name);
 
     /* What hosts say stays where it is, or no longer. NULL: it is taken anyway. */
     void (*hold)(void *self, bool hosts);

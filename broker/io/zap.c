@@ -14,6 +14,7 @@ enum { PROOF_MS = 5000 };
 
 struct zap {
     zactor_t *actor;
+    allow_t *allow, *join;
 };
 
 static bool frame_is(zframe_t *frame, const char *text)
@@ -22,17 +23,20 @@ static bool frame_is(zframe_t *frame, const char *text)
 }
 
 /* Frames of a request: version, request id, domain, address, routing id, mechanism, key. */
-static bool judge(allow_t *allow, zframe_t *const frames[7], hash_t *key)
+static bool judge(const zap_t *self, zframe_t *const frames[7], hash_t *key)
 {
     if (!frame_is(frames[0], "1.0") || !frame_is(frames[2], ZAP_DOMAIN)) return false;
     if (!frame_is(frames[5], "CURVE") || !frames[6]) return false;
     if (zframe_size(frames[6]) != sizeof key->b) return false;
     memcpy(key->b, zframe_data(frames[6]), sizeof key->b);
-    allow_refresh(allow);
-    return allow_has(allow, *key, NULL);
+    allow_refresh(self->allow);
+    if (allow_has(self->allow, *key, NULL)) return true;
+    if (!self->join) return false;
+    allow_refresh(self->join);
+    return allow_has(self->join, *key, NULL);
 }
 
-static void answer(zsock_t *handler, allow_t *allow)
+static void answer(zsock_t *handler, const zap_t *self)
 {
     zmsg_t *request = zmsg_recv(handler);
     must(request);
@@ -42,7 +46,7 @@ static void answer(zsock_t *handler, allow_t *allow)
 
     hash_t key = {0};
     char user[KEY_TEXT_BYTES + 1] = "";
-    bool ok = whole && judge(allow, frames, &key);
+    bool ok = whole && judge(self, frames, &key);
     if (ok) key_text(key, user);
 
     zmsg_t *reply = zmsg_new();
@@ -61,7 +65,7 @@ static void answer(zsock_t *handler, allow_t *allow)
 
 static void run(zsock_t *pipe, void *context)
 {
-    allow_t *allow = context;
+    const zap_t *self = context;
     sigset_t all;
     sigfillset(&all); /* signals are for the thread that waits for them */
     pthread_sigmask(SIG_BLOCK, &all, NULL);
@@ -76,7 +80,7 @@ static void run(zsock_t *pipe, void *context)
     for (;;) {
         must(zmq_poll(items, 2, -1) >= 0);
         if (items[0].revents) break; /* the only thing the owner ever says is: end */
-        if (items[1].revents) answer(handler, allow);
+        if (items[1].revents) answer(handler, self);
     }
     /* Closing alone gives the name back some time later, and the next handler may need it now. */
     zmq_unbind(zsock_resolve(handler), ZAP_ENDPOINT);
@@ -111,11 +115,13 @@ static void prove(void)
     zsock_destroy(&asker);
 }
 
-zap_t *zap_new(allow_t *allow)
+zap_t *zap_new(allow_t *allow, allow_t *join)
 {
     zap_t *self = calloc(1, sizeof *self);
     must(self);
-    self->actor = zactor_new(run, allow);
+    self->allow = allow;
+    self->join = join;
+    self->actor = zactor_new(run, self);
     must(self->actor);
     prove();
     return self;

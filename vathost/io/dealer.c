@@ -43,6 +43,8 @@ dealer_t *dealer_new(const char *endpoint, const char *server_key, const keys_t 
     return self;
 }
 
+void dealer_keys(dealer_t *self, const keys_t *keys) { self->keys = keys; }
+
 static void drop(dealer_t *self)
 {
     if (self->sock) zmq_socket_monitor(zsock_resolve(self->sock), NULL, 0);

@@ -28,6 +28,9 @@ void dealer_destroy(dealer_t **self_p);
  * broker is there. Fails with BAD_VALUE: ENDPOINT is none. */
 CHECKED err_t dealer_open(dealer_t *self);
 
+/* From the next dealer_open() on: another pair of our own. Borrowed. */
+void dealer_keys(dealer_t *self, const keys_t *keys);
+
 /* What to poll for reading, both. They signal changes only: poll after dealer_take() said NOTHING
  * and nothing was sent since. They change with dealer_open(). */
 enum { DEALER_FDS = 2 };

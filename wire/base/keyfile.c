@@ -58,6 +58,17 @@ static err_t refuse(char why[256], const char *path, const char *what)
     return ERR_KEY_FILE;
 }
 
+static err_t keep(const char *secret_path, const char *public_path, const keys_t *keys,
+                  char why[256])
+{
+    if (write_file(public_path, keys->public_key, 0644) &&
+        write_file(secret_path, keys->secret_key, 0600)) {
+        return ERR_OK;
+    }
+    snprintf(why, 256, "%.180s cannot be written: %s", secret_path, strerror(errno));
+    return ERR_KEY_FILE;
+}
+
 static err_t make(const char *secret_path, const char *public_path, keys_t *ret, char why[256])
 {
     hash_t public, secret;
@@ -67,27 +78,30 @@ static err_t make(const char *secret_path, const char *public_path, keys_t *ret,
     key_text(public, ret->public_key);
     key_text(secret, ret->secret_key);
     sodium_memzero(&secret, sizeof secret);
-    if (write_file(public_path, ret->public_key, 0644) &&
-        write_file(secret_path, ret->secret_key, 0600)) {
-        return ERR_OK;
-    }
-    snprintf(why, 256, "%.180s cannot be written: %s", secret_path, strerror(errno));
-    return ERR_KEY_FILE;
+    return keep(secret_path, public_path, ret, why);
 }
 
-static err_t load(int fd, const char *path, keys_t *ret, char why[256])
+/* What nobody but us, or (LENT) but the group and who runs the machine, can read. */
+static err_t check_file(int fd, const char *path, bool lent, char why[256])
 {
     struct stat st;
-    hash_t public, secret;
 
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         return refuse(why, path, "is not a regular file");
-    if (st.st_uid != geteuid()) return refuse(why, path, "belongs to another user");
-    if (st.st_mode & 077) {
-        snprintf(why, 256, "%.180s has mode %04o: others can read it", path,
-                 (unsigned)(st.st_mode & 07777));
-        return ERR_KEY_FILE;
-    }
+    if (st.st_uid != geteuid() && !(lent && st.st_uid == 0))
+        return refuse(why, path, "belongs to another user");
+    if (!(st.st_mode & (lent ? 037 : 077))) return ERR_OK;
+    snprintf(why, 256, "%.180s has mode %04o: others can read it", path,
+             (unsigned)(st.st_mode & 07777));
+    return ERR_KEY_FILE;
+}
+
+static err_t load(int fd, const char *path, bool lent, keys_t *ret, char why[256])
+{
+    hash_t public, secret;
+
+    err_t err = check_file(fd, path, lent, why);
+    if (err) return err;
     bool ok = read(fd, ret->secret_key, KEY_TEXT_BYTES) == KEY_TEXT_BYTES &&
               key_parse((text_t){ret->secret_key, KEY_TEXT_BYTES}, &secret) &&
               crypto_scalarmult_base(public.b, secret.b) == 0;
@@ -97,22 +111,79 @@ static err_t load(int fd, const char *path, keys_t *ret, char why[256])
     return ERR_OK;
 }
 
-err_t keys_open(const char *dir, const char *name, keys_t *ret, char why[256])
+static err_t cannot_open(const char *path, char why[256])
+{
+    snprintf(why, 256, "%.180s cannot be opened: %s", path, strerror(errno));
+    return ERR_KEY_FILE;
+}
+
+static bool paths(const char *dir, const char *name, char secret[PATH_MAX], char public[PATH_MAX])
+{
+    return snprintf(secret, PATH_MAX, "%s/%s.key", dir, name) < PATH_MAX &&
+           snprintf(public, PATH_MAX, "%s/%s.pub", dir, name) < PATH_MAX;
+}
+
+/* WANTED, unless NULL: the pair it has to be. */
+static err_t open_or_make(const char *dir, const char *name, const keys_t *wanted, keys_t *ret,
+                          char why[256])
 {
     char secret[PATH_MAX], public[PATH_MAX];
 
     *ret = (keys_t){0};
-    if (snprintf(secret, sizeof secret, "%s/%s.key", dir, name) >= (int)sizeof secret ||
-        snprintf(public, sizeof public, "%s/%s.pub", dir, name) >= (int)sizeof public) {
+    if (!paths(dir, name, secret, public))
         return refuse(why, name, "cannot be named: the path is too long");
-    }
     int fd = open(secret, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0) {
-        err_t err = load(fd, secret, ret, why);
-        close(fd);
-        return err;
+    if (fd < 0 && errno != ENOENT) return cannot_open(secret, why);
+    if (fd < 0) {
+        if (!wanted) return make(secret, public, ret, why);
+        *ret = *wanted;
+        return keep(secret, public, ret, why);
     }
-    if (errno == ENOENT) return make(secret, public, ret, why);
-    snprintf(why, 256, "%.180s cannot be opened: %s", secret, strerror(errno));
-    return ERR_KEY_FILE;
+    err_t err = load(fd, secret, false, ret, why);
+    close(fd);
+    if (err || !wanted || strcmp(wanted->public_key, ret->public_key) == 0) return err;
+    return refuse(why, secret, "is another key than the one given");
+}
+
+err_t keys_open(const char *dir, const char *name, keys_t *ret, char why[256])
+{
+    return open_or_make(dir, name, NULL, ret, why);
+}
+
+err_t keys_read(const char *file, keys_t *ret, char why[256])
+{
+    *ret = (keys_t){0};
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return cannot_open(file, why);
+    err_t err = load(fd, file, true, ret, why);
+    close(fd);
+    return err;
+}
+
+err_t keys_adopt(const char *dir, const char *name, const char *file, keys_t *ret, char why[256])
+{
+    keys_t wanted;
+
+    if (!file) return keys_open(dir, name, ret, why);
+    err_t err = keys_read(file, &wanted, why);
+    if (!err) err = open_or_make(dir, name, &wanted, ret, why);
+    sodium_memzero(&wanted, sizeof wanted);
+    return err;
+}
+
+err_t key_read(const char *file, char ret[KEY_TEXT_BYTES + 1], char why[256])
+{
+    char line[KEY_TEXT_BYTES + 2] = "";
+    hash_t key;
+
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return cannot_open(file, why);
+    ssize_t len = read(fd, line, KEY_TEXT_BYTES + 1);
+    close(fd);
+    bool ends = len == KEY_TEXT_BYTES || (len > KEY_TEXT_BYTES && strchr(" \t\r\n", line[KEY_TEXT_BYTES]));
+    if (!ends || !key_parse((text_t){line, KEY_TEXT_BYTES}, &key))
+        return refuse(why, file, "holds no key");
+    memcpy(ret, line, KEY_TEXT_BYTES);
+    ret[KEY_TEXT_BYTES] = '\0';
+    return ERR_OK;
 }

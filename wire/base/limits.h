@@ -158,6 +158,9 @@ enum {
     /* Instances of a host that are remembered, so that one that comes back is known for a clone. */
     HOST_INSTANCES_MAX = 8,
 
+    /* Above so many lines no host is added to the allow-list by a join key. */
+    ALLOW_HOSTS_MAX = 10 * 1000,
+
     /* Settled client results kept for `await`; above it the oldest settled one is let go. */
     CLIENT_HOLDS_MAX = 10 * 1000,
 

@@ -19,7 +19,7 @@
 
 static char dir[64], allow_path[96], control[96];
 static keys_t keys;
-static allow_t *allow;
+static allow_t *allow, *join; /* join: NULL unless the test makes one */
 static doors_t *doors;
 static port_t port;
 
@@ -37,7 +37,7 @@ static void set_up(void)
 
 static void open_doors(void)
 {
-    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow, NULL};
+    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow, join, NULL};
     doors = doors_new(&options);
     err_t err = doors_open(doors);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), doors_why(doors));
@@ -47,6 +47,7 @@ static void open_doors(void)
 static void tear_down(void)
 {
     doors_destroy(&doors);
+    allow_destroy(&join);
     allow_destroy(&allow);
     char command[128];
     snprintf(command, sizeof command, "rm -rf %s", dir);
@@ -136,6 +137,113 @@ Test(io, an_unknown_key_is_never_delivered_and_an_allowed_one_is)
     cr_expect_not(arrives_within(&arrival, 500), "the stranger's message is there");
     zsock_destroy(&friendly.sock);
     zsock_destroy(&stranger.sock);
+}
+
+/* ---- join keys ---- */
+
+static void join_with(const guest_t *one)
+{
+    char path[96];
+    snprintf(path, sizeof path, "%s/join.pub", dir);
+    FILE *file = fopen(path, "w");
+    fprintf(file, "%s\n", one->public_key);
+    fclose(file);
+    join = allow_new(path);
+}
+
+static hash_t key_of(const guest_t *guest)
+{
+    hash_t key;
+    cr_assert(key_parse(text_of(guest->public_key), &key));
+    return key;
+}
+
+static char *allow_text(void)
+{
+    static char text[4096];
+    FILE *file = fopen(allow_path, "r");
+    cr_assert(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    return text;
+}
+
+Test(io, a_join_key_arrives_as_one_that_may_join_and_nothing_else)
+{
+    guest_t newcomer = guest_new();
+    join_with(&newcomer);
+    open_doors();
+    guest_connect(&newcomer);
+    guest_say(&newcomer, "join");
+    arrival_t arrival;
+    expect_arrival(&arrival, "join");
+    cr_expect_not(arrival.admitted);
+    cr_expect(arrival.joins);
+    cr_expect_not(port.admits(port.self, key_of(&newcomer), NULL));
+    zsock_destroy(&newcomer.sock);
+}
+
+Test(io, what_a_join_key_puts_on_the_list_may_connect)
+{
+    guest_t newcomer = guest_new(), host = guest_new();
+    arrival_t arrival;
+    join_with(&newcomer);
+    allow_only(NULL, NULL);
+    open_doors();
+    for (int i = 0; i < 2; i++)
+        cr_expect_eq(port.admit(port.self, key_of(&host), text_of("new\none")), ERR_OK);
+    guest_connect(&host);
+    guest_say(&host, "hello");
+    expect_arrival(&arrival, "hello");
+    cr_expect(arrival.admitted);
+    cr_expect_not(arrival.joins);
+    char *first = strstr(allow_text(), host.public_key);
+    cr_assert(first, "%s", allow_text());
+    cr_expect_null(strstr(first + 1, host.public_key), "twice: %s", allow_text());
+    cr_expect(strstr(allow_text(), " as new?one\n"), "%s", allow_text());
+    cr_expect(strstr(allow_text(), "# hosts that may connect\n"), "what stood there stays");
+    cr_expect_eq(allow_bad_lines(allow), 0);
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&host.sock);
+}
+
+Test(io, a_line_without_an_end_is_not_run_into_the_next)
+{
+    guest_t newcomer = guest_new(), one = guest_new(), two = guest_new();
+    join_with(&newcomer);
+    FILE *file = fopen(allow_path, "w");
+    fprintf(file, "%s one", one.public_key);
+    fclose(file);
+    open_doors();
+    cr_expect_eq(port.admit(port.self, key_of(&two), text_of("two")), ERR_OK);
+    cr_expect(port.admits(port.self, key_of(&one), NULL));
+    cr_expect(port.admits(port.self, key_of(&two), NULL));
+    cr_expect_eq(allow_bad_lines(allow), 0);
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&one.sock);
+    zsock_destroy(&two.sock);
+}
+
+Test(io, a_join_key_does_not_make_itself_a_host)
+{
+    guest_t newcomer = guest_new();
+    join_with(&newcomer);
+    open_doors();
+    cr_expect_eq(port.admit(port.self, key_of(&newcomer), text_of("x")), ERR_BAD_VALUE);
+    cr_expect_not(port.admits(port.self, key_of(&newcomer), NULL));
+    zsock_destroy(&newcomer.sock);
+}
+
+Test(io, a_list_that_cannot_be_written_is_an_error)
+{
+    guest_t newcomer = guest_new(), host = guest_new();
+    join_with(&newcomer);
+    cr_assert_eq(mkdir(allow_path, 0700), 0);
+    open_doors();
+    cr_expect_eq(port.admit(port.self, key_of(&host), text_of("x")), ERR_STORE);
+    cr_expect_not(port.admits(port.self, key_of(&host), NULL));
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&host.sock);
 }
 
 Test(io, without_an_allow_list_nobody_comes_in)
@@ -295,7 +403,7 @@ Test(io, a_send_to_a_connection_that_is_gone_says_so)
 
 Test(io, the_zap_handler_refuses_what_is_not_a_whole_request)
 {
-    zap_t *zap = zap_new(allow); /* it has proved itself, or the test is over here */
+    zap_t *zap = zap_new(allow, NULL); /* it has proved itself, or the test is over here */
     zsock_t *asker = zsock_new(ZMQ_REQ);
     cr_assert_eq(zsock_connect(asker, "inproc://zeromq.zap.01"), 0);
     zsock_set_rcvtimeo(asker, 5000);
@@ -327,7 +435,7 @@ Test(io, the_control_socket_is_private)
 
 static err_t try_open(const char *listen_at, const char *control_at, bool *named)
 {
-    doors_t *other = doors_new(&(doors_options_t){listen_at, control_at, &keys, allow, NULL});
+    doors_t *other = doors_new(&(doors_options_t){listen_at, control_at, &keys, allow, NULL, NULL});
     err_t err = doors_open(other);
     *named = err && strstr(doors_why(other), strncmp(listen_at, "tcp", 3) ? listen_at : "");
     doors_destroy(&other);

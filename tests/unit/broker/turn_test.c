@@ -69,6 +69,16 @@ static bool port_admits(void *self, hash_t key, char name[NAME_BYTES_MAX + 1])
     return key.b[0] != revoked_key;
 }
 
+static hash_t admitted_key;
+static err_t admit_says;
+
+static err_t port_admit(void *self, hash_t key, text_t name)
+{
+    (void)self, (void)name;
+    if (!admit_says) admitted_key = key;
+    return admit_says;
+}
+
 static void forget_sent(void)
 {
     while (sent_count) blob_destroy(&sent[--sent_count].frame);
@@ -168,7 +178,8 @@ static void set_up(void)
     snprintf(path, sizeof path, "%s/kernel.db", dir);
     cr_assert_eq(store_open(&(store_options_t){.path = path}, &store), ERR_OK);
     broker = broker_new(&(broker_options_t){
-        .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits, .hold = port_hold},
+        .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits,
+                 .admit = port_admit, .hold = port_hold},
         .gate = {NULL, gate_append, gate_durable, gate_last},
         .store = store,
         .hosts_endpoint = "tcp://127.0.0.1:1",
@@ -834,4 +845,58 @@ Test(turn, stats_say_what_came_and_what_left)
     turn();
     stat(20, "", "", &hists);
     cr_expect_eq(hists, 6);
+}
+
+/* ---- newcomers ---- */
+
+static const msg_join_t join = {{{4}}, {{77}}, {"new", 3}};
+
+static void arrive_joining(msg_tag_t tag, const void *body)
+{
+    arrival_t *arrival = arrive(DOOR_HOSTS, 10, 9, tag, body);
+    arrival->admitted = false;
+    arrival->joins = true;
+}
+
+Test(turn, a_newcomer_joins_and_is_told_behind_the_commit)
+{
+    gate_says = GATE_NOT_YET;
+    arrive(DOOR_HOSTS, 11, 1, TAG_hello, &hello);
+    arrive_joining(TAG_join, &join);
+    turn();
+    cr_expect_eq(count_sent(10, TAG_joined), 0);
+    gate_says = GATE_DONE;
+    turn();
+    cr_expect_eq(count_sent(10, TAG_joined), 1);
+    cr_expect_eq(admitted_key.b[0], 77);
+}
+
+Test(turn, with_a_join_key_nothing_else_is_taken)
+{
+    arrive_joining(TAG_hello, &hello);
+    turn();
+    cr_expect_eq(refused(10), ERR_KEY_REFUSED);
+    cr_expect_eq(count_sent(10, TAG_welcome), 0);
+    forget_sent();
+    arrive_joining(TAG_ping, &ping);
+    turn();
+    cr_expect_eq(refused(10), ERR_KEY_REFUSED);
+}
+
+Test(turn, a_newcomer_is_told_when_the_list_cannot_be_written)
+{
+    admit_says = ERR_STORE_FULL;
+    arrive_joining(TAG_join, &join);
+    turn();
+    cr_expect_eq(refused(10), ERR_STORE_FULL);
+    cr_expect_eq(count_sent(10, TAG_joined), 0);
+}
+
+Test(turn, a_host_does_not_join)
+{
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &hello);
+    arrive(DOOR_HOSTS, 10, 1, TAG_join, &join);
+    turn();
+    cr_expect_eq(refused(10), ERR_WIRE_TURN);
+    cr_expect_eq(admitted_key.b[0], 0);
 }

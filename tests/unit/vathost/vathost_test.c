@@ -25,6 +25,8 @@ static void (*worker)(void); /* gets a look at its socket at each turn */
 static id128_t instance;
 static size_t opens, hellos, pings;
 static uint64_t opened_ms[EVENTS];
+static keys_t own, joining;
+static const keys_t *with; /* the pair that the dealer was last given */
 
 static uint64_t now_ms(void)
 {
@@ -63,6 +65,12 @@ static void broker_says(msg_tag_t tag, const void *body)
     buf_reset(frame);
     cr_assert_eq(msg_encode(tag, body, frame), ERR_OK);
     happens(DEALER_FRAME);
+}
+
+void dealer_keys(dealer_t *self, const keys_t *keys)
+{
+    (void)self;
+    with = keys;
 }
 
 err_t dealer_open(dealer_t *self)
@@ -187,20 +195,30 @@ static void refuses(err_t err)
     broker_says(TAG_refuse, &refuse);
 }
 
-static void make(void)
+static void make_host(const keys_t *join)
 {
-    signal(SIGPIPE, SIG_IGN);
-    snprintf(dir, sizeof dir, "/tmp/vathost-XXXXXX");
-    cr_assert(mkdtemp(dir));
-    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
-    signals = eventfd(0, EFD_NONBLOCK);
     host = vathost_new(&(vathost_options_t){.state = dir,
                                             .name = "h",
                                             .program = "none",
+                                            .keys = &own,
+                                            .join = join,
                                             .vault = vault,
                                             .crew = a_crew(),
                                             .signals = signals,
                                             .ready_fd = open("/dev/null", O_WRONLY)});
+}
+
+static void make(void)
+{
+    char why[256];
+    signal(SIGPIPE, SIG_IGN);
+    snprintf(dir, sizeof dir, "/tmp/vathost-XXXXXX");
+    cr_assert(mkdtemp(dir));
+    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
+    cr_assert_eq(keys_open(dir, "host", &own, why), ERR_OK, "%s", why);
+    cr_assert_eq(keys_open(dir, "join", &joining, why), ERR_OK, "%s", why);
+    signals = eventfd(0, EFD_NONBLOCK);
+    make_host(NULL);
 }
 
 static void unmake(void)
@@ -341,6 +359,91 @@ static void cuts(const msg_t *msg)
     if (msg->tag != TAG_hello) return;
     happens(DEALER_DOWN);
     if (hellos == 6) end_host();
+}
+
+/* ---- a list that a host is not on ---- */
+
+static size_t joins;
+static bool on_the_list, closed;
+
+static void refuses_strangers(const msg_t *msg)
+{
+    if (msg->tag == TAG_join) {
+        char key[KEY_TEXT_BYTES + 1];
+        cr_expect_eq(with, &joining);
+        key_text(msg->body.join.key, key);
+        cr_expect_str_eq(key, own.public_key);
+        joins++;
+        on_the_list = !closed;
+        if (closed)
+            refuses(ERR_KEY_REFUSED);
+        else
+            broker_says(TAG_joined, &(msg_joined_t){msg->body.join.nonce});
+    }
+    if (msg->tag != TAG_hello) return;
+    cr_expect_eq(with, &own, "nothing but JOIN is said with a join key");
+    if (on_the_list) {
+        welcome(msg, EPOCH);
+        end_host();
+    } else {
+        refuses(ERR_KEY_REFUSED);
+    }
+    if (closed && hellos == 2) end_host();
+}
+
+static void joining_host(void)
+{
+    vathost_destroy(&host);
+    broker = refuses_strangers;
+    make_host(&joining);
+    cr_expect_eq(vathost_run(host), ERR_OK);
+}
+
+Test(vathost, a_host_with_a_join_key_puts_its_own_on_the_list)
+{
+    joining_host();
+    cr_expect_eq(joins, 1);
+    cr_expect_eq(hellos, 2);
+    cr_expect_eq(opens, 3);
+}
+
+Test(vathost, one_that_is_on_the_list_does_not_use_it)
+{
+    on_the_list = true;
+    joining_host();
+    cr_expect_eq(joins, 0);
+    cr_expect_eq(opens, 1);
+}
+
+Test(vathost, a_join_key_that_is_refused_is_no_reason_to_hurry)
+{
+    closed = true;
+    joining_host();
+    cr_expect_eq(joins, 1);
+    cr_expect_eq(hellos, 2);
+    cr_expect_geq(opened_ms[2] - opened_ms[1], 1000);
+}
+
+/* Somebody else's word for it is not taken. */
+static void joined_by_another(const msg_t *msg)
+{
+    if (msg->tag == TAG_hello) {
+        refuses(ERR_KEY_REFUSED);
+    } else if (msg->tag == TAG_join) {
+        joins++;
+        broker_says(TAG_joined, &(msg_joined_t){{{1}}});
+        end_host();
+    }
+}
+
+Test(vathost, an_answer_to_another_join_is_none)
+{
+    vathost_destroy(&host);
+    broker = joined_by_another;
+    make_host(&joining);
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    cr_expect_eq(joins, 1);
+    cr_expect_eq(opens, 2, "it still waits");
 }
 
 Test(vathost, attempts_come_further_and_further_apart)
