@@ -23,7 +23,7 @@ typedef struct vathost vathost_t;
 
 typedef struct {
     const char *state, *name, *program; /* program: vatworker */
-    const keys_t *keys, *join; /* our own; a join key, or NULL */
+    const keys_t *keys, *join;          /* our own; a join key, or NULL */
     dealer_t *dealer;
     bundles_t *bundles;
     vault_t *vault;

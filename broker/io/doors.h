@@ -22,7 +22,7 @@ typedef struct {
     const char *control; /* ipc://PATH; NULL: none */
     const keys_t *keys;
     allow_t *allow;
-    allow_t *join; /* keys that may put others on the allow-list; NULL: there are none */
+    allow_t *join;    /* keys that may put others on the allow-list; NULL: there are none */
     keeper_t *keeper; /* NULL: there are no agents */
 } doors_options_t;
 

@@ -180,7 +180,8 @@ err_t key_read(const char *file, char ret[KEY_TEXT_BYTES + 1], char why[256])
     if (fd < 0) return cannot_open(file, why);
     ssize_t len = read(fd, line, KEY_TEXT_BYTES + 1);
     close(fd);
-    bool ends = len == KEY_TEXT_BYTES || (len > KEY_TEXT_BYTES && strchr(" \t\r\n", line[KEY_TEXT_BYTES]));
+    bool ends =
+        len == KEY_TEXT_BYTES || (len > KEY_TEXT_BYTES && strchr(" \t\r\n", line[KEY_TEXT_BYTES]));
     if (!ends || !key_parse((text_t){line, KEY_TEXT_BYTES}, &key))
         return refuse(why, file, "holds no key");
     memcpy(ret, line, KEY_TEXT_BYTES);
