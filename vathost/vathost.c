@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -56,8 +55,6 @@ enum {
      * is not tried twice, because whoever started us is still looking. */
     CREWS_FAILED_MAX = 5,
     ENGINE_BYTES = 128,
-    HEALTH_BYTES = 16, /* of the health file, always: it can be written when the disk is full */
-    HEALTH_MS = 2000,
 };
 
 struct vathost {
@@ -71,12 +68,8 @@ struct vathost {
     id128_t instance;      /* of this process: one that comes back after another is a clone */
     id128_t nonce, kernel; /* kernel: of the broker this host belongs to; zero: none yet */
     uint64_t epoch;        /* highest accepted */
-    host_t number;         /* that the last WELCOME gave us */
     char engine[ENGINE_BYTES];
     bool crew_ready, ready_said, refused_said;
-    int health; /* the file that says whether there is a session; -1: it cannot be written */
-    link_t health_says;
-    uint64_t health_ms;
     bool joins;             /* the next link, or the present one, is for the join key */
     unsigned crews_lost;    /* in a row */
     unsigned crews_failed;  /* of these by themselves */
@@ -295,7 +288,6 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
         return;
     }
     self->link = LINK_OPEN;
-    self->number = welcome->host;
     self->attempts = 0;
     log_info("session", kv_num("number", welcome->host.n), kv_num("epoch", welcome->epoch));
     say(self, TAG_present, &(msg_present_t){welcome->session});
@@ -384,22 +376,6 @@ static bool drain_link(vathost_t *self)
         }
     }
     return self->link == LINK_CLOSED;
-}
-
-/* For those who can see the state directory and nothing else (vatctl health --host): whether this host has a
- * session, and by the file's time that its loop goes round. Nothing is promised when the disk is full. */
-static void tick_health(vathost_t *self, uint64_t now)
-{
-    bool news = self->link != self->health_says, open = self->link == LINK_OPEN;
-    char line[HEALTH_BYTES + 1], text[HEALTH_BYTES];
-
-    if (self->health < 0 || (!news && now - self->health_ms < HEALTH_MS)) return;
-    self->health_says = self->link;
-    self->health_ms = now;
-    snprintf(text, sizeof text, open ? "open h%" PRIu32 : "closed", self->number.n);
-    snprintf(line, sizeof line, "%-*s\n", HEALTH_BYTES - 1, text);
-    (void)!pwrite(self->health, line, HEALTH_BYTES, 0);
-    (void)!futimens(self->health, NULL);
 }
 
 static void tick_link(vathost_t *self, uint64_t now)
@@ -546,22 +522,12 @@ err_t vathost_run(vathost_t *self)
         ticked_ms = now;
         /* Nothing is asked of the broker before the engine can say which build it is. */
         if (self->crew_ready || self->ready_said) tick_link(self, now);
-        tick_health(self, now);
         if (!self->stop && !self->end_ms) guests_tick(self->guests, now);
     }
     return self->err;
 }
 
 const char *vathost_why(const vathost_t *self) { return self->why; }
-
-static int open_health(const vathost_t *self)
-{
-    char path[PATH_BYTES_MAX];
-    snprintf(path, sizeof path, "%s/health", self->options.state);
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) log_warn("health_file", kv_str("why", strerror(errno)));
-    return fd;
-}
 
 /* Enough to keep all cores busy while some wait for the disk. */
 static size_t begin_max(void)
@@ -579,7 +545,6 @@ vathost_t *vathost_new(const vathost_options_t *options)
     must(self->epoll >= 0);
     must(getrandom(&self->instance, sizeof self->instance, 0) == sizeof self->instance);
     load_session(self);
-    self->health = open_health(self);
     self->guests = guests_new(&(guests_options_t){options->crew, options->bundles, options->vault,
                                                   begin_max(), self->epoll, self, say_frame});
     watch_fd(self, crew_fd(options->crew), AT_CREW);
@@ -596,12 +561,6 @@ void vathost_destroy(vathost_t **self_p)
     crew_destroy(&self->options.crew);
     guests_destroy(&self->guests);
     close(self->epoll);
-    if (self->health >= 0) {
-        self->link = LINK_CLOSED;
-        self->health_says = LINK_OPEN;
-        tick_health(self, now_ms());
-        close(self->health);
-    }
     free(self);
     *self_p = NULL;
 }

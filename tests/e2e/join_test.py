@@ -3,10 +3,9 @@
 
 import json
 import os
-import re
 import unittest
 
-from yard import VATS, YardTest, main, wait_for
+from yard import VATS, YardTest, main
 
 
 class Join(YardTest):
@@ -98,24 +97,6 @@ class Join(YardTest):
         with open(self.allow, "w", encoding="utf-8"):
             pass
         self.refused(one)
-
-    def test_the_health_file_says_whether_the_host_has_a_session(self):
-        broker = self.broker("--join", self.key("join.pub"))
-        self.ready(self.host("one", "--join", self.key("join.key")))
-        path = os.path.join(self.yard.dir, "one", "health")
-
-        def says(text):
-            def look():
-                with open(path, encoding="utf-8") as file:
-                    return re.match(text, file.read())
-            return wait_for(look, 20)
-
-        self.assertTrue(says(r"open h1 +\n$"))
-        first = os.stat(path).st_mtime_ns
-        self.assertTrue(wait_for(lambda: os.stat(path).st_mtime_ns > first, 10))
-        broker.terminate()
-        broker.wait(20)
-        self.assertTrue(says(r"closed +\n$"))
 
     def test_a_broker_keeps_the_key_that_it_was_given(self):
         self.broker().terminate()
