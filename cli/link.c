@@ -2,12 +2,14 @@
 
 #include <czmq.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 
+#include "wire/base/map.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
@@ -15,7 +17,7 @@ enum { SLICE_MS = 250, DOOR_MS = 2000 };
 
 /* A request that has no answer yet. */
 typedef struct asked {
-    struct asked *next;
+    struct asked *prev, *next;
     id128_t id;
     msg_tag_t tag;
     buf_t frame;
@@ -25,7 +27,9 @@ struct link {
     zsock_t *socket, *monitor; /* the monitor tells when the connection was made anew */
     char *endpoint;
     buf_t frame;
-    asked_t *asked; /* in the order sent */
+    asked_t *asked, *asked_last; /* in the order sent */
+    map_t by_id;
+    unsigned slices; /* of silence */
     bool greeted, greeting, missed;
     msg_t msg;
     bool has_msg;
@@ -121,9 +125,56 @@ static void frame_send(link_t *self, bin_t frame)
     }
 }
 
+/* ---- what was asked: thousands at once, when a load is made ---- */
+
+static uint64_t fold(const id128_t *id)
+{
+    uint64_t parts[2];
+
+    memcpy(parts, id, sizeof parts);
+    return parts[0] ^ parts[1];
+}
+
+static bool is_id(const asked_t *asked, const void *id)
+{
+    return memcmp(&asked->id, id, sizeof asked->id) == 0;
+}
+
+static void asked_add(link_t *self, asked_t *asked)
+{
+    asked->prev = self->asked_last;
+    *(self->asked_last ? &self->asked_last->next : &self->asked) = asked;
+    self->asked_last = asked;
+    map_put(&self->by_id, fold(&asked->id), asked);
+}
+
+static void asked_drop(link_t *self, asked_t *asked)
+{
+    *(asked->prev ? &asked->prev->next : &self->asked) = asked->next;
+    *(asked->next ? &asked->next->prev : &self->asked_last) = asked->prev;
+    if (map_get(&self->by_id, fold(&asked->id)) == asked)
+        map_remove(&self->by_id, fold(&asked->id));
+    buf_clear(&asked->frame);
+    free(asked);
+}
+
+/* What ID asked for; NULL when it has its answer. ID is 16 bytes. The index has the last one of those
+ * whose ids fold to the same, which no two random ones do. */
+static asked_t *asked_find(const link_t *self, const void *id)
+{
+    id128_t copy;
+
+    memcpy(&copy, id, sizeof copy);
+    asked_t *asked = map_get(&self->by_id, fold(&copy));
+    if (asked && is_id(asked, id)) return asked;
+    for (asked = self->asked; asked && !is_id(asked, id); asked = asked->next) {
+    }
+    return asked;
+}
+
 void link_send(link_t *self, msg_tag_t tag, const void *body)
 {
-    asked_t *asked = calloc(1, sizeof *asked), **end = &self->asked;
+    asked_t *asked = calloc(1, sizeof *asked);
 
     must(asked);
     asked->tag = tag;
@@ -131,20 +182,10 @@ void link_send(link_t *self, msg_tag_t tag, const void *body)
     asked->frame = buf_of(FRAME_BYTES_MAX);
     must(!msg_encode(tag, body, &asked->frame));
     frame_send(self, (bin_t){asked->frame.at, asked->frame.len});
-    while (*end) end = &(*end)->next;
-    *end = asked;
+    asked_add(self, asked);
 }
 
 /* ---- a broker that comes back ---- */
-
-static void asked_drop(asked_t **asked_p)
-{
-    asked_t *asked = *asked_p;
-
-    *asked_p = asked->next;
-    buf_clear(&asked->frame);
-    free(asked);
-}
 
 static bool is_part(msg_tag_t tag) { return tag == TAG_bundle_part || tag == TAG_checkpoint_part; }
 
@@ -159,14 +200,15 @@ static bool asks_part(msg_tag_t asked, msg_tag_t part)
  * lives: a broker that comes back does not know who watched. */
 static bool answers(link_t *self, const msg_t *msg)
 {
-    for (asked_t **at = &self->asked; *at; at = &(*at)->next) {
-        bool same = is_part(msg->tag) ? asks_part((*at)->tag, msg->tag)
-                                      : memcmp(&msg->body, &(*at)->id, 16) == 0;
-        if (!same) continue;
-        if ((*at)->tag != TAG_watch) asked_drop(at);
-        return true;
-    }
-    return false;
+    asked_t *asked = self->asked;
+
+    if (!is_part(msg->tag))
+        asked = asked_find(self, &msg->body);
+    else
+        while (asked && !asks_part(asked->tag, msg->tag)) asked = asked->next;
+    if (!asked) return false;
+    if (asked->tag != TAG_watch) asked_drop(self, asked);
+    return true;
 }
 
 static void greet(link_t *self)
@@ -271,7 +313,8 @@ void link_destroy(link_t **self_p)
     if (!self) return;
 
     if (self->has_msg) msg_clear(&self->msg);
-    while (self->asked) asked_drop(&self->asked);
+    while (self->asked) asked_drop(self, self->asked);
+    map_clear(&self->by_id);
     zsock_destroy(&self->monitor);
     zsock_destroy(&self->socket);
     buf_clear(&self->frame);
@@ -414,6 +457,43 @@ err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
     }
 }
 
+/* Whether something came for SOCKET; only then, or after this said no, does its descriptor mean anything. */
+static bool has_come(zsock_t *socket) { return zsock_events(socket) & ZMQ_POLLIN; }
+
+/* Waits for NS at most. False: nothing came. */
+static bool wait_ns(link_t *self, uint64_t ns)
+{
+    struct pollfd fds[] = {{zsock_fd(self->socket), POLLIN, 0},
+                           {zsock_fd(self->monitor), POLLIN, 0}};
+    struct timespec time = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+
+    return ppoll(fds, 2, &time, NULL) > 0;
+}
+
+err_t link_poll(link_t *self, uint64_t ns, const msg_t **ret, fail_t *f)
+{
+    bool waited = ns == 0;
+
+    *ret = NULL;
+    while (!signal_caught()) {
+        if (has_come(self->socket)) {
+            bool mine = false;
+            err_t err = frame_receive(self) ? take(self, &mine, f) : ERR_OK;
+            self->slices = 0;
+            if (err) return err;
+            if (!mine) continue;
+            *ret = &self->msg;
+            return ERR_OK;
+        }
+        if (waited) return ERR_OK;
+        waited = true;
+        if (has_come(self->monitor)) monitor_drain(self);
+        if (!wait_ns(self, ns) && ns >= SLICE_MS * UINT64_C(1000000))
+            return silent(self, &self->slices, f);
+    }
+    return ERR_OK;
+}
+
 err_t link_failed(const msg_failed_t *failed, fail_t *f)
 {
     err_t err = (err_t)failed->error;
@@ -442,11 +522,8 @@ void link_drain(link_t *self)
 static void give_up(link_t *self, msg_tag_t tag, id128_t id)
 {
     if (tag == TAG_await) return;
-    for (asked_t **at = &self->asked; *at; at = &(*at)->next) {
-        if (memcmp(&(*at)->id, &id, sizeof id) != 0) continue;
-        asked_drop(at);
-        return;
-    }
+    asked_t *asked = asked_find(self, &id);
+    if (asked) asked_drop(self, asked);
 }
 
 err_t link_ask(link_t *self, msg_tag_t tag, const void *body, msg_tag_t want, unsigned ms,

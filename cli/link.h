@@ -46,6 +46,11 @@ void link_send(link_t *self, msg_tag_t tag, const void *body);
  * (also when a signal came in), with NO_BROKER when its door is gone, or as link_on_silence() says. */
 CHECKED err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f);
 
+/* The next answer that is here, or comes within NS nanoseconds; NULL in RET when none did, also because of a
+ * signal. For those who keep many requests in flight and a time-table. Silence is looked into when NS is 250 ms
+ * or more. Fails as link_next(), but not with TIMED_OUT. */
+CHECKED err_t link_poll(link_t *self, uint64_t ns, const msg_t **ret, fail_t *f);
+
 /* Sends a request, whose first field is its id, and waits for the answer that repeats the id and
  * has the tag WANT. Fails as the FAILED that came instead says, or with TIMED_OUT: then it is not repeated
  * to a broker that comes back, except that AWAIT goes on to wait, its answer being nobody's. */

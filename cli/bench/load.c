@@ -1,0 +1,407 @@
+#include "cli/bench/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "cli/value.h"
+#include "wire/base/map.h"
+#include "wire/base/must.h"
+#include "wire/base/own.h"
+
+enum { SLICE_NS = 250 * 1000 * 1000 };
+
+typedef struct op {
+    struct op *next_free;
+    uint64_t due_ns, sent_ns; /* since the beginning */
+    uint64_t seq;
+    size_t lane;
+    bool measured;
+} op_t;
+
+typedef struct {
+    const options_t *options;
+    link_t *link;
+    lane_t *lanes;
+    size_t lane_count, lane_next;
+    load_moment_t *each;
+    void *context;
+    result_t *result;
+    fail_t *f;
+
+    uint64_t begin_ns, measure_ns,
+        end_ns; /* begin by the clock, the others since then; UINT64_MAX: open */
+    bool measuring, sending;
+    id128_t ids; /* the first eight bytes are counted up */
+    uint64_t id_next;
+    map_t in_flight; /* by number of the request */
+    op_t *free_ops;
+    uint64_t open; /* how many are in flight */
+    uint64_t measured_open;
+    schedule_t schedule;
+    uint64_t due_ns;
+    uint64_t last_ns; /* of the last answer that was measured */
+    uint64_t cpu_ns;
+    buf_t body;
+
+    hist_t *now; /* of this interval */
+    interval_t interval;
+    uint64_t tick_ns;
+    size_t interval_room;
+    uint64_t units; /* answered in this interval */
+} load_t;
+
+static uint64_t since(const load_t *self) { return now_ns() - self->begin_ns; }
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/* ---- ids: the number of a request is in its id ---- */
+
+static id128_t id_of(const load_t *self, uint64_t number)
+{
+    id128_t id = self->ids;
+
+    memcpy(id.b, &number, sizeof number);
+    return id;
+}
+
+static uint64_t number_of(const load_t *self, const void *id)
+{
+    uint64_t number;
+
+    memcpy(&number, id, sizeof number);
+    return memcmp((const uint8_t *)id + 8, self->ids.b + 8, 8) == 0 ? number : 0;
+}
+
+static void op_free(load_t *self, op_t *op)
+{
+    op->next_free = self->free_ops;
+    self->free_ops = op;
+    self->open--;
+    if (op->measured) self->measured_open--;
+}
+
+/* ---- sending ---- */
+
+static void call(load_t *self, uint64_t due_ns)
+{
+    const options_t *options = self->options;
+    op_t *op = self->free_ops;
+
+    if (op)
+        self->free_ops = op->next_free;
+    else
+        must((op = malloc(sizeof *op)));
+    lane_t *lane = &self->lanes[self->lane_next];
+    *op = (op_t){.due_ns = due_ns,
+                 .seq = ++lane->calls,
+                 .lane = self->lane_next,
+                 .measured = self->measuring};
+    self->lane_next = (self->lane_next + 1) % self->lane_count;
+
+    buf_reset(&self->body);
+    bool slots = scenario_call(options, lane, op->seq, &self->body);
+    uint64_t number = self->id_next++;
+    msg_call_t msg = {.request = id_of(self, number),
+                      .target = lane->root,
+                      .methargs = {{self->body.at, self->body.len}, {NULL, 0}},
+                      .no_result = options->direct && options->scenario->id == SCENARIO_SEND};
+    if (slots) msg.methargs.slots = lane->targets;
+
+    op->sent_ns = since(self);
+    link_send(self->link, TAG_call, &msg);
+    map_put(&self->in_flight, number, op);
+    self->open++;
+    self->interval.sent++;
+    if (!op->measured) return;
+    self->measured_open++;
+    self->result->sent++;
+    if (op->sent_ns - op->due_ns > LATE_NS) {
+        self->result->late++;
+        self->interval.late++;
+    }
+}
+
+static bool enough(const load_t *self)
+{
+    return self->options->count && self->measuring &&
+           self->result->sent + self->result->dropped >= self->options->count;
+}
+
+/* What is due now. */
+static void send_due(load_t *self)
+{
+    if (!self->options->rate) {
+        while (self->sending && self->open < self->options->concurrency) {
+            call(self, since(self));
+            if (enough(self)) self->sending = false;
+        }
+        return;
+    }
+    for (uint64_t now = since(self); self->sending && self->due_ns <= now;) {
+        if (self->due_ns >= self->end_ns) {
+            self->sending = false;
+            break;
+        }
+        if (!self->measuring && self->due_ns >= self->measure_ns) break;
+        if (self->open < IN_FLIGHT_MAX) {
+            call(self, self->due_ns);
+        } else {
+            self->interval.dropped++;
+            if (self->measuring) self->result->dropped++;
+        }
+        self->due_ns = schedule_next(&self->schedule);
+        if (enough(self)) self->sending = false;
+    }
+}
+
+/* ---- answers ---- */
+
+static void error_note(load_t *self, const op_t *op, const char *format, ...) LIKE_PRINTF(3);
+static void error_note(load_t *self, const op_t *op, const char *format, ...)
+{
+    va_list list;
+
+    self->interval.errors++;
+    if (op->measured) self->result->errors++;
+    if (*self->result->first_error) return;
+    va_start(list, format);
+    vsnprintf(self->result->first_error, sizeof self->result->first_error, format, list);
+    va_end(list);
+}
+
+static void error_value(load_t *self, const op_t *op, const msg_settled_t *settled)
+{
+    buf_t shown = buf_of(2 * CAPDATA_BYTES_MAX);
+
+    if (value_show(&shown, &settled->value)) buf_reset(&shown);
+    error_note(self, op, "%s: %.*s",
+               settled->rejected ? "rejected" : "another answer than expected",
+               (int)(shown.len < 120 ? shown.len : 120), shown.len ? (const char *)shown.at : "");
+    buf_clear(&shown);
+}
+
+static void done(load_t *self, op_t *op, bool good)
+{
+    uint64_t now = since(self);
+
+    if (good) {
+        self->interval.answered++;
+        self->units += scenario_units(self->options);
+        hist_record(self->now, now - op->due_ns);
+    }
+    if (good && op->measured) {
+        self->result->answered++;
+        self->result->units += scenario_units(self->options);
+        hist_record(self->result->response, now - op->due_ns);
+        hist_record(self->result->service, now - op->sent_ns);
+        self->last_ns = now;
+    }
+    op_free(self, op);
+}
+
+static void take(load_t *self, const msg_t *msg)
+{
+    uint64_t number = number_of(self, &msg->body);
+    op_t *op = number ? map_remove(&self->in_flight, number) : NULL;
+
+    if (!op) return;
+    if (msg->tag == TAG_failed) {
+        const msg_failed_t *failed = &msg->body.failed;
+        error_note(self, op, "%.*s", (int)failed->what.len, failed->what.at);
+        done(self, op, false);
+    } else if (msg->tag == TAG_sent && kref_none(msg->body.sent.result)) {
+        done(self, op, true);
+    } else if (msg->tag == TAG_sent) {
+        uint64_t again = self->id_next++;
+        msg_await_t await = {id_of(self, again), msg->body.sent.result};
+        link_send(self->link, TAG_await, &await);
+        map_put(&self->in_flight, again, op);
+    } else if (msg->tag == TAG_settled) {
+        const msg_settled_t *settled = &msg->body.settled;
+        bool good = !settled->rejected && scenario_answer(self->options, op->seq, &settled->value);
+        if (!good) error_value(self, op, settled);
+        done(self, op, good);
+    } else {
+        error_note(self, op, "an answer that was not expected");
+        done(self, op, false);
+    }
+}
+
+/* ---- phases and intervals ---- */
+
+static void tell(load_t *self, uint64_t now, double seconds)
+{
+    const options_t *options = self->options;
+    moment_t moment = {.warming = !self->measuring,
+                       .at_ns = self->measuring ? now - self->measure_ns : now,
+                       .end_ns = self->measuring ? options->duration_ns : options->warmup_ns,
+                       .done = self->result->answered,
+                       .wanted = self->measuring ? options->count : 0,
+                       .rate = seconds > 0 ? (double)self->units / seconds : 0,
+                       .p99_ns = hist_percentile(self->now, 990000),
+                       .errors = self->result->errors};
+
+    if (self->each) self->each(self->context, &moment);
+}
+
+static void interval_end(load_t *self, uint64_t now)
+{
+    result_t *result = self->result;
+    uint64_t from = self->tick_ns - self->options->interval_ns;
+
+    tell(self, now, (double)(now - from) / 1e9);
+    if (self->measuring) {
+        if (result->interval_count == self->interval_room) {
+            self->interval_room = self->interval_room ? 2 * self->interval_room : 64;
+            result->intervals =
+                realloc(result->intervals, self->interval_room * sizeof *result->intervals);
+            must(result->intervals);
+        }
+        interval_t *interval = &result->intervals[result->interval_count++];
+        *interval = self->interval;
+        interval->from_ns = from - self->measure_ns;
+        interval->to_ns = now - self->measure_ns;
+        interval->units = self->units;
+        interval->in_flight = self->open;
+        interval->p50_ns = hist_percentile(self->now, 500000);
+        interval->p99_ns = hist_percentile(self->now, 990000);
+        interval->max_ns = hist_max(self->now);
+    }
+    self->interval = (interval_t){0};
+    self->units = 0;
+    hist_clear(self->now);
+    self->tick_ns = now + self->options->interval_ns;
+}
+
+static void measure_begin(load_t *self, uint64_t now)
+{
+    self->measure_ns = self->options->rate ? self->measure_ns : now;
+    if (self->options->duration_ns) self->end_ns = self->measure_ns + self->options->duration_ns;
+    self->measuring = true;
+    self->cpu_ns = thread_cpu_ns();
+    self->interval = (interval_t){0};
+    self->units = 0;
+    hist_clear(self->now);
+    self->tick_ns = self->measure_ns + self->options->interval_ns;
+}
+
+static void turn_page(load_t *self)
+{
+    uint64_t now = since(self);
+
+    if (!self->measuring && now >= self->measure_ns) measure_begin(self, now);
+    if (now >= self->tick_ns) interval_end(self, now);
+    /* What was due before the end is sent, however late it is. */
+    if (now >= self->end_ns && (!self->options->rate || self->due_ns >= self->end_ns))
+        self->sending = false;
+}
+
+static uint64_t until_next(const load_t *self)
+{
+    uint64_t now = since(self), next = self->tick_ns;
+
+    if (!self->measuring && self->measure_ns < next) next = self->measure_ns;
+    if (self->sending && self->end_ns < next) next = self->end_ns;
+    if (self->sending && self->options->rate && self->due_ns < next) next = self->due_ns;
+    if (next <= now) return 0;
+    return next - now < SLICE_NS ? next - now : SLICE_NS;
+}
+
+/* At the end of the time only those that are measured are waited for. */
+static bool over(const load_t *self, uint64_t patience_end)
+{
+    if (signal_caught()) return true;
+    if (self->sending) return false;
+    return self->open == 0 || since(self) >= patience_end;
+}
+
+static err_t run(load_t *self)
+{
+    uint64_t patience_end = UINT64_MAX;
+    err_t err = ERR_OK;
+
+    while (!err && !over(self, patience_end)) {
+        turn_page(self);
+        send_due(self);
+        if (!self->sending && patience_end == UINT64_MAX)
+            patience_end = since(self) + self->options->patience_ns;
+
+        const msg_t *msg;
+        err = link_poll(self->link, until_next(self), &msg, self->f);
+        /* All that came with it, before the clock is read again for what is due. */
+        for (int i = 0; !err && msg && i < 256; i++) {
+            take(self, msg);
+            if (self->options->rate && self->due_ns <= since(self)) break;
+            err = link_poll(self->link, 0, &msg, self->f);
+        }
+    }
+    return err;
+}
+
+static void clear(load_t *self)
+{
+    for (size_t i = 0; i < self->in_flight.room; i++) free(map_cell(&self->in_flight, i));
+    map_clear(&self->in_flight);
+    for (op_t *op = self->free_ops, *next; op; op = next) {
+        next = op->next_free;
+        free(op);
+    }
+    hist_destroy(&self->now);
+    buf_clear(&self->body);
+}
+
+err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t lane_count,
+                load_moment_t *each, void *context, result_t *result, fail_t *f)
+{
+    load_t self = {.options = options,
+                   .link = link,
+                   .lanes = lanes,
+                   .lane_count = lane_count,
+                   .each = each,
+                   .context = context,
+                   .result = result,
+                   .f = f,
+                   .measure_ns = options->warmup_ns,
+                   .end_ns = UINT64_MAX,
+                   .sending = true,
+                   .ids = request_id(),
+                   .id_next = 1,
+                   .body = buf_of(CAPDATA_BYTES_MAX),
+                   .now = hist_new(7),
+                   .tick_ns = options->interval_ns};
+
+    must(lane_count);
+    result->response = hist_new(BENCH_BITS);
+    result->service = hist_new(BENCH_BITS);
+    if (options->rate) {
+        double calls = options->rate / (double)scenario_units(options);
+        self.schedule = schedule_of(options->arrival, calls, options->seed);
+        self.due_ns = schedule_next(&self.schedule);
+        if (options->duration_ns) self.end_ns = options->warmup_ns + options->duration_ns;
+    }
+    /* A time-table in microseconds is of no use to a timer that may be 50 of them late. */
+    prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
+    self.begin_ns = now_ns();
+    err_t err = run(&self);
+
+    uint64_t last = self.last_ns > self.measure_ns ? self.last_ns : since(&self);
+    result->elapsed_ns = self.measuring ? last - self.measure_ns : 0;
+    if (options->rate && options->duration_ns && result->elapsed_ns < options->duration_ns &&
+        !signal_caught())
+        result->elapsed_ns = options->duration_ns;
+    result->own_cpu_ns = self.measuring ? thread_cpu_ns() - self.cpu_ns : 0;
+    result->unanswered = self.measured_open;
+    result->stopped = signal_caught() != 0;
+    if (self.measuring && (self.interval.answered || self.interval.sent))
+        interval_end(&self, since(&self));
+    clear(&self);
+    return err;
+}

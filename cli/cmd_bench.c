@@ -1,0 +1,239 @@
+/* bench: the load test. Its parts are in cli/bench; bench.h says how they go together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/bench/progress.h"
+#include "cli/bench/show.h"
+#include "cli/bench/stage.h"
+#include "cli/bench/start.h"
+#include "cli/schema.h"
+#include "cli/table.h"
+
+static const uint64_t MS = 1000000, S = 1000000000;
+
+/* ---- flags ---- */
+
+/* 250, 10k, 2M; 64Ki, 1Mi for sizes. */
+static bool quantity_read(const char *text, double *ret)
+{
+    static const struct {
+        const char *name;
+        double times;
+    } suffixes[] = {{"", 1},         {"k", 1e3},    {"M", 1e6},       {"G", 1e9},  {"Ki", 1024},
+                    {"Mi", 1 << 20}, {"KiB", 1024}, {"MiB", 1 << 20}, {"KB", 1e3}, {"MB", 1e6}};
+    char *end;
+
+    if (!strchr("0123456789.", *text)) return false;
+    *ret = strtod(text, &end);
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        if (strcmp(end, suffixes[i].name) != 0) continue;
+        *ret *= suffixes[i].times;
+        return true;
+    }
+    return false;
+}
+
+/* A flag that is a quantity of at most MAX; 0 when it is not there. */
+static err_t quantity(cli_t *cli, const char *name, double least, double most, double *ret)
+{
+    const char *text = args_text(&cli->args, name);
+
+    *ret = 0;
+    if (!text || (quantity_read(text, ret) && *ret >= least && *ret <= most)) return ERR_OK;
+    fail(&cli->f, ERR_BAD_VALUE, "--%s cannot be \"%.200s\"", name, text);
+    fail_why(&cli->f, "a number from %g to %g is wanted, such as 250, 10k or 64Ki", least, most);
+    return ERR_BAD_VALUE;
+}
+
+static err_t scenario_read(cli_t *cli, options_t *o)
+{
+    const char *word = cli->args.words[0], *names[16];
+    size_t count = 0;
+
+    o->scenario = scenario_find(word);
+    if (o->scenario) return ERR_OK;
+    for (; scenario_at(count); count++) names[count] = scenario_at(count)->name;
+    const char *like = nearest(word, names, count);
+    err_t err = fail(&cli->f, ERR_BENCH_SCENARIO, "no scenario \"%.100s\"%s%s%s", word,
+                     like ? "; did you mean \"" : "", like ? like : "", like ? "\"?" : "");
+    fail_try(&cli->f, "vatctl bench");
+    return err;
+}
+
+static bool choice_is(const cli_t *cli, const char *flag, const char *value)
+{
+    const char *text = args_text(&cli->args, flag);
+
+    return text && strcmp(text, value) == 0;
+}
+
+static err_t counts_read(cli_t *cli, options_t *o)
+{
+    const args_t *args = &cli->args;
+    double count, payload;
+
+    err_t err = quantity(cli, "count", 1, 1e12, &count);
+    if (!err) err = quantity(cli, "payload", 0, 8e6, &payload);
+    if (!err) err = quantity(cli, "rate", 0.001, 1e7, &o->rate);
+    if (err) return err;
+    o->count = (uint64_t)count;
+    o->payload = (uint64_t)payload;
+    o->hosts = args_count(args, "hosts", 0);
+    o->pairs = args_count(args, "pairs", 0);
+    o->vats = args_count(args, "vats", 0);
+    o->depth = args_count(args, "depth", 0);
+    o->objects = args_count(args, "objects", 0);
+    o->rounds = args_count(args, "rounds", 0);
+    o->window = args_count(args, "window", 0);
+    o->seed = args_count(args, "seed", 1);
+    o->concurrency = args_count(args, "concurrency", 1);
+    static const struct {
+        const char *name;
+        uint64_t most;
+    } limits[] = {{"hosts", 1000},        {"pairs", 4000},
+                  {"vats", 8000},         {"depth", 5000},
+                  {"objects", 5000},      {"rounds", 5000},
+                  {"window", WINDOW_MAX}, {"concurrency", IN_FLIGHT_MAX}};
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (args_count(args, limits[i].name, 0) <= limits[i].most) continue;
+        return fail(&cli->f, ERR_BAD_VALUE, "--%s: at most %llu", limits[i].name,
+                    (unsigned long long)limits[i].most);
+    }
+    return ERR_OK;
+}
+
+static err_t options_read(cli_t *cli, options_t *o)
+{
+    const args_t *args = &cli->args;
+
+    err_t err = scenario_read(cli, o);
+    if (!err) err = counts_read(cli, o);
+    if (err) return err;
+    o->null_engine = choice_is(cli, "engine", "null");
+    o->direct = choice_is(cli, "from", "client");
+    o->steps = args_yes(args, "no-pipeline");
+    o->serial = args_yes(args, "serial");
+    o->arrival = choice_is(cli, "arrival", "uniform") ? ARRIVAL_UNIFORM : ARRIVAL_POISSON;
+    o->duration_ns = args_ms(args, "duration", o->count ? 0 : 10 * 1000) * MS;
+    o->warmup_ns = args_ms(args, "warmup", o->count ? 0 : 2 * 1000) * MS;
+    o->interval_ns = args_ms(args, "interval", 1000) * MS;
+    o->patience_ns = args_ms(args, "timeout", 30 * 1000) * MS;
+    if (!o->duration_ns && !o->count) o->duration_ns = S;
+    if (o->interval_ns < 10 * MS) o->interval_ns = 10 * MS;
+    if (o->rate && args_text(args, "concurrency")) {
+        fail(&cli->f, ERR_BAD_VALUE, "--rate and --concurrency exclude each other");
+        fail_why(&cli->f, "an open loop has in flight what the rate makes it have");
+        return ERR_BAD_VALUE;
+    }
+    return scenario_settle(o, &cli->f);
+}
+
+/* ---- the run ---- */
+
+static err_t left_over(stage_t *stage, result_t *result, fail_t *f)
+{
+    err_t err = stage_counts(stage, &result->after_objects, &result->after_promises, f);
+
+    if (err) return err;
+    result_check(result, "objects", result->after_objects == result->before_objects,
+                 "%lld left over", (long long)(result->after_objects - result->before_objects));
+    result_check(result, "promises", result->after_promises == result->before_promises,
+                 "%lld left over", (long long)(result->after_promises - result->before_promises));
+    return ERR_OK;
+}
+
+/* What was sent must have come, and nothing of it may be left. After errors it is not known what was sent. */
+static err_t check(stage_t *stage, result_t *result, fail_t *f)
+{
+    const options_t *o = stage->options;
+    krefs_t targets = {stage->targets, stage->target_count};
+
+    if (result->stopped) return ERR_OK;
+    result_check(result, "answers", result->errors == 0 && result->unanswered == 0,
+                 "%llu errors, %llu unanswered", (unsigned long long)result->errors,
+                 (unsigned long long)result->unanswered);
+    err_t err = ERR_OK;
+    if (o->scenario->id != SCENARIO_START && result_good(result))
+        err = scenario_check(o, stage->link, stage->lanes, stage->lane_count, targets, result, f);
+    return err ? err : left_over(stage, result, f);
+}
+
+static err_t go(stage_t *stage, progress_t *progress, result_t *result, fail_t *f)
+{
+    const options_t *o = stage->options;
+    bool start = o->scenario->id == SCENARIO_START;
+
+    err_t err = start ? ERR_OK : stage_launch(stage, f);
+    if (!err) err = stage_counts(stage, &result->before_objects, &result->before_promises, f);
+    if (err) return err;
+    err = start ? start_make(stage, progress_show, progress, result, f)
+                : load_make(o, stage->link, stage->lanes, stage->lane_count, progress_show,
+                            progress, result, f);
+    progress_end(progress);
+    return err ? err : check(stage, result, f);
+}
+
+static void print(cli_t *cli, const options_t *o, const result_t *result)
+{
+    if (cli->json)
+        out_json(show_json(o, result));
+    else if (cli->quiet)
+        show_line(o, result, stdout);
+    else
+        show_table(o, result, stdout);
+}
+
+static void list(cli_t *cli)
+{
+    table_t table = table_of("SCENARIO COUNTS WHAT");
+    json_t *json = json_array();
+
+    for (size_t i = 0; scenario_at(i); i++) {
+        const scenario_t *scenario = scenario_at(i);
+        table_add(&table, "%s", scenario->name);
+        table_add(&table, "%s", scenario->unit);
+        table_add(&table, "%s", scenario->about);
+        json_array_append_new(json, json_pack("{s:s, s:s, s:s}", "scenario", scenario->name, "unit",
+                                              scenario->unit, "what", scenario->about));
+    }
+    if (cli->json)
+        out_json(json_incref(json));
+    else
+        table_print(&table, stdout);
+    say(cli, "\nvatctl bench SCENARIO runs one; vatctl help bench has the flags");
+    json_decref(json);
+    table_clear(&table);
+}
+
+err_t cmd_bench(cli_t *cli)
+{
+    options_t options = {0};
+    result_t result = {0};
+    stage_t stage;
+
+    if (!cli->args.word_count) {
+        list(cli);
+        return ERR_OK;
+    }
+    err_t err = options_read(cli, &options);
+    if (err) return err;
+
+    signals_catch();
+    err = stage_open(&stage, cli, &options, &cli->f);
+    progress_t progress = progress_of(&options, args_text(&cli->args, "progress"), cli->quiet);
+    if (!err) err = go(&stage, &progress, &result, &cli->f);
+    progress_end(&progress);
+    stage_close(&stage);
+    if (!err) {
+        print(cli, &options, &result);
+        if (!result_good(&result)) cli->exit = 9;
+        if (signal_caught()) cli->exit = 128 + signal_caught();
+    }
+    result_clear(&result);
+    if (err && signal_caught()) {
+        cli->exit = 128 + signal_caught();
+        say(cli, "stopped");
+        return ERR_OK;
+    }
+    return err;
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""`vatctl bench`: every scenario with a handful of calls, against a broker that runs and with one of its own.
+
+What is asked: the result says what was done and that nothing was lost; the bench leaves nothing behind; wrong
+use is refused. How fast anything is, is not asked: the machine may be busy."""
+
+import json
+import os
+
+from yard import YardTest, main
+
+CALLS = 6
+
+
+class Bench(YardTest):
+    def bench(self, *words, code=0):
+        got = self.yard.ctl("bench", *words, "--json", "--progress", "never")
+        self.assertExit(code, got)
+        return json.loads(got.out)
+
+    def expect(self, *words, units, calls=CALLS):
+        """Runs it with so many calls; each of them counts for UNITS."""
+        with self.subTest(" ".join(words)):
+            got = self.bench(*words, "-n", str(calls))
+            of = got["calls"]
+            self.assertEqual((calls, calls, 0, 0), (of["sent"], of["answered"], of["errors"], of["dropped"]))
+            self.assertEqual(units * calls, got["units"])
+            self.assertGreater(got["rate_per_s"], 0)
+            self.assertTrue(got["good"] and got["checks"] and all(row["met"] for row in got["checks"]), got["checks"])
+            times = got["service"]
+            values = [times[name] for name in ("min_us", "p50_us", "p90_us", "p99_us", "p999_us", "p9999_us", "max_us")]
+            self.assertEqual(sorted(values), values)
+            self.assertGreater(values[0], 0)
+            self.assertEqual(calls, times["count"])
+            self.assertEqual(calls, sum(count for _, count in times["buckets_us"]))
+            self.assertEqual(calls, sum(row["answered"] for row in got["intervals"]))
+            return got
+
+    def test_scenarios_on_a_broker_that_runs(self):
+        self.yard.ok("up")
+        self.expect("ping", "--rounds", "2", "--pairs", "2", "-c", "3", units=2)
+        self.expect("ping", "--from", "client", "-c", "6", units=1)
+        self.expect("send", "--rounds", "5", "--payload", "100", units=5)
+        self.expect("send", "--from", "client", "-c", "4", units=1)
+        self.expect("pipeline", "--depth", "4", "-c", "2", units=4)
+        self.expect("pipeline", "--depth", "3", "--no-pipeline", units=3)
+        self.expect("fanout", "--vats", "3", "--window", "4", units=3)
+        self.expect("churn", "--objects", "7", "-c", "2", units=7)
+        self.expect("payload", "--payload", "20Ki", units=1)
+        self.expect("start", "--vats", "2", calls=1, units=2)
+        self.assertEqual([], self.yard.ok("cluster", "ls", "--json").json)
+        self.assertSound()
+
+        line = self.yard.ok("bench", "ping", "-n", "3", "-q")
+        self.assertEqual(("ping ", 1, ""), (line.out[:5], line.out.count("\n"), line.err))
+        table = self.yard.ok("bench", "ping", "-n", "3")
+        self.assertRegex(table.out, r"sent 3 +answered 3 +dropped 0 +late 0 +errors 0")
+        self.assertIn("Closed loop", table.out)
+
+    def test_open_loop_with_a_broker_of_its_own(self):
+        got = self.bench("ping", "--hosts", "2", "--rate", "40", "--arrival", "uniform", "-d", "500ms", "--warmup", "100ms",
+                         "--interval", "100ms")
+        self.assertEqual(("open", 40), (got["options"]["loop"], got["options"]["target_per_s"]))
+        self.assertTrue(18 <= got["calls"]["sent"] <= 21, got["calls"])
+        self.assertGreaterEqual(got["response"]["p50_us"], got["service"]["p50_us"])
+        self.assertGreaterEqual(len(got["intervals"]), 4)
+        self.assertNothingRuns()
+        self.assertEqual([], [name for name in os.listdir(self.yard.dir) if name.startswith("vatyard-bench")])
+
+    def test_wrong_use_is_refused(self):
+        for words in (("pang",), ("ping", "--rate", "fast"), ("start", "--rate", "5"), ("churn", "--from", "client"),
+                      ("ping", "-n", "0"), ("ping", "--rate", "5", "-c", "2"), ("ping", "-c", "1000000")):
+            with self.subTest(words):
+                refused = self.yard.ctl("bench", *words, "--json")
+                self.assertExit(2, refused)
+                self.assertEqual("", refused.out)
+                self.assertTrue(json.loads(refused.err)["error"]["try"])
+        self.assertExit(4, self.yard.ctl("bench", "ping", "-e", "ipc:///nowhere/c"))
+        self.assertEqual(["ping", "send"], [row["scenario"] for row in self.yard.ok("bench", "--json").json][:2])
+
+
+if __name__ == "__main__":
+    main()
