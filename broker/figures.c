@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/broker_own.h"
@@ -143,9 +142,6 @@ static uint64_t cpu_us(const struct timeval *time)
 static void tell_process(const broker_t *self, buf_t *rows)
 {
     struct rusage usage;
-    struct timespec time;
-    clock_gettime(CLOCK_REALTIME, &time);
-    uint64_t now_ms = (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
     uint64_t started_ms = meter_sums(self->meter)->started_ms;
     getrusage(RUSAGE_SELF, &usage);
     so_far(rows, "process_cpu", "mode", "user", "us", cpu_us(&usage.ru_utime));
@@ -153,7 +149,7 @@ static void tell_process(const broker_t *self, buf_t *rows)
     now(rows, "process_resident_memory", "bytes", resident_bytes());
     now(rows, "process_open_fds", "", open_files());
     now(rows, "process_start_time", "ms", started_ms);
-    now(rows, "time", "ms", now_ms);
+    now(rows, "clock", "us", meter_now_us());
 }
 
 void figures_tell(const broker_t *self, bool hists, buf_t *rows)

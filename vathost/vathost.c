@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "vathost/guests.h"
+#include "wire/base/alive.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/hash.h"
 #include "wire/base/log.h"
@@ -61,6 +62,10 @@ struct vathost {
     vathost_options_t options;
     guests_t *guests;
     int epoll;
+    int alive;         /* the file with our sign of life; -1: it cannot be written */
+    uint64_t alive_ms; /* when it was written last */
+    bool alive_ready;  /* what it said */
+    host_t number;     /* that the last WELCOME gave us */
     link_t link;
     uint64_t open_at_ms, heard_ms, said_ms;
     unsigned attempts;     /* since the last session */
@@ -289,6 +294,7 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
     }
     self->link = LINK_OPEN;
     self->attempts = 0;
+    self->number = welcome->host;
     log_info("session", kv_num("number", welcome->host.n), kv_num("epoch", welcome->epoch));
     say(self, TAG_present, &(msg_present_t){welcome->session});
     say_ready(self, welcome->host);
@@ -488,6 +494,29 @@ static void look_for_end(vathost_t *self)
     if (guests_finished(self->guests) || now_ms() - self->end_ms > END_MS) stop(self, ERR_OK, "");
 }
 
+/* ---- the sign of life ---- */
+
+/* It can do what it is for: the session stands, and workers can be started. */
+static void say_alive(vathost_t *self, uint64_t now)
+{
+    static const char *const links[] = {"no broker", "no broker", "asking the broker", "connected"};
+    alive_t alive = {.ready = self->link == LINK_OPEN && self->crew_ready && !self->end_ms};
+    bool refused = self->refused_said && self->link != LINK_OPEN;
+    const char *what = self->end_ms        ? "ending"
+                       : !self->crew_ready ? "no zygote"
+                       : refused           ? "refused by the broker"
+                                           : links[self->link];
+    bool news = alive.ready != self->alive_ready || !self->alive_ms;
+    if (!news && now - self->alive_ms < ALIVE_BEAT_MS) return;
+    self->alive_ms = now;
+    self->alive_ready = alive.ready;
+    if (alive.ready)
+        snprintf(alive.what, sizeof alive.what, "connected as h%u", self->number.n);
+    else
+        snprintf(alive.what, sizeof alive.what, "%s", what);
+    alive_write(self->alive, alive);
+}
+
 /* ---- the loop ---- */
 
 static void turn(vathost_t *self)
@@ -498,6 +527,7 @@ static void turn(vathost_t *self)
     int timeout = drain_link(self) && !busy ? TICK_MS : 0;
     if (self->stop) return;
 
+    say_alive(self, now_ms());
     int count = epoll_wait(self->epoll, events, EVENTS_PER_TURN, timeout);
     for (int i = 0; i < count && !self->stop; i++) {
         switch (events[i].data.u64) {
@@ -545,6 +575,8 @@ vathost_t *vathost_new(const vathost_options_t *options)
     must(self->epoll >= 0);
     must(getrandom(&self->instance, sizeof self->instance, 0) == sizeof self->instance);
     load_session(self);
+    self->alive = alive_open(options->state);
+    if (self->alive < 0) log_warn("alive_file", kv_str("why", strerror(errno)));
     self->guests = guests_new(&(guests_options_t){options->crew, options->bundles, options->vault,
                                                   begin_max(), self->epoll, self, say_frame});
     watch_fd(self, crew_fd(options->crew), AT_CREW);
@@ -561,6 +593,8 @@ void vathost_destroy(vathost_t **self_p)
     crew_destroy(&self->options.crew);
     guests_destroy(&self->guests);
     close(self->epoll);
+    if (self->alive >= 0) close(self->alive);
+    alive_end(self->options.state);
     free(self);
     *self_p = NULL;
 }

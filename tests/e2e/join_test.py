@@ -98,6 +98,20 @@ class Join(YardTest):
             pass
         self.refused(one)
 
+    def test_the_sign_of_life_says_whether_the_host_has_a_session(self):
+        broker = self.broker("--join", self.key("join.pub"))
+        self.ready(self.host("one", "--join", self.key("join.key")))
+        folder = os.path.join(self.yard.dir, "one")
+
+        def says(code, text):
+            result = self.yard.ctl("health", "--vathost", folder)
+            return result.code == code and text in result.out
+
+        self.assertTrue(wait_for(lambda: says(0, "connected as h1"), 20))
+        broker.terminate()
+        broker.wait(20)
+        self.assertTrue(wait_for(lambda: says(9, "broker"), 20))
+
     def test_a_broker_keeps_the_key_that_it_was_given(self):
         self.broker().terminate()
         self.yard.children[-1].wait(20)
