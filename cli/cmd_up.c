@@ -89,12 +89,14 @@ static json_t *process_json(const char *name, pid_t pid)
                      (json_int_t)process_born(pid));
 }
 
+/* One that had ended when it was written down was never born. */
 static bool runs(const json_t *process)
 {
     pid_t pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
+    unsigned long long born =
+        (unsigned long long)json_integer_value(json_object_get(process, "born"));
 
-    return pid > 1 && process_born(pid) ==
-                          (unsigned long long)json_integer_value(json_object_get(process, "born"));
+    return pid > 1 && born && process_born(pid) == born;
 }
 
 static err_t file_write(const char *path, const char *text, fail_t *f)
@@ -300,7 +302,9 @@ static err_t up_fresh(cli_t *cli, home_t *home, size_t hosts, unsigned ms)
     if (err) return err;
     pid_t recorder = recorder_start(home, f);
     err = processes_write(home, &instance, recorder, f);
+    if (!err && instance_broken(&instance, f)) err = f->err;
     if (err || signal_caught()) {
+        if (recorder) process_stop(recorder, DOWN_MS);
         instance_stop(&instance);
         cli->exit = signal_caught() ? 128 + signal_caught() : 0;
         return err;

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -74,18 +75,20 @@ void instance_endpoint(const char *home, char ret[PATH_MAX])
     }
 }
 
-/* Reads a line from FD within MS. False: the other end closed it, or the time is over. */
-static bool line_read(int fd, char line[LINE_MAX_], unsigned ms)
+/* Reads a line from FD within MS. False: the other end closed it, the time is over, or the process
+ * behind the pidfd NEEDED (-1: none) ended. */
+static bool line_read(int fd, char line[LINE_MAX_], unsigned ms, int needed)
 {
     uint64_t end = now_ms() + ms;
     size_t len = 0;
 
     while (len + 1 < LINE_MAX_) {
-        struct pollfd item = {fd, POLLIN, 0};
+        struct pollfd items[] = {{fd, POLLIN, 0}, {needed, POLLIN, 0}};
         uint64_t now = now_ms();
         if (now >= end || signal_caught()) return false;
-        int ready = poll(&item, 1, (int)(end - now));
+        int ready = poll(items, 2, (int)(end - now));
         if (ready <= 0) continue;
+        if (!items[0].revents) return false;
         if (read(fd, line + len, 1) != 1) return false;
         if (line[len] == '\n') {
             line[len] = 0;
@@ -180,11 +183,12 @@ static err_t begin(const instance_t *self, const char *name, char **argv, size_t
     return f->err;
 }
 
-/* Waits for `ready {...}`. The caller gets the object. */
-static err_t finish(coming_t *coming, unsigned ms, json_t **ret, fail_t *f)
+/* Waits for `ready {...}`, which cannot come without the process NEEDED (a pidfd, or -1). The caller
+ * gets the object. */
+static err_t finish(coming_t *coming, unsigned ms, int needed, json_t **ret, fail_t *f)
 {
     char line[LINE_MAX_];
-    bool said = line_read(coming->ready, line, ms);
+    bool said = line_read(coming->ready, line, ms, needed);
     json_t *object = said && strncmp(line, "ready ", 6) == 0 ? json_loads(line + 6, 0, NULL) : NULL;
 
     close(coming->ready);
@@ -211,7 +215,7 @@ static err_t broker_start(instance_t *self, const char *socket, unsigned ms, fai
     snprintf(control, sizeof control, "ipc://%.4000s", socket);
     snprintf(self->control, sizeof self->control, "%s", control);
     err_t err = begin(self, "broker", argv, 7, &coming, f);
-    if (!err) err = finish(&coming, ms, &ready, f);
+    if (!err) err = finish(&coming, ms, -1, &ready, f);
     if (err) return err;
 
     self->broker = coming.pid;
@@ -261,7 +265,7 @@ static err_t host_key(const char *state, char ret[64], unsigned ms, fail_t *f)
     must(pipe2(out, O_CLOEXEC) == 0);
     pid_t pid = process_start(argv, &(start_t){out[1], -1, -1, false, false}, f);
     close(out[1]);
-    bool got = pid && line_read(out[0], line, ms);
+    bool got = pid && line_read(out[0], line, ms, -1);
     close(out[0]);
     if (!pid) return f->err;
     if (!got && !process_wait(pid, 0, &status)) {
@@ -345,11 +349,39 @@ static err_t host_begin(instance_t *self, size_t i, coming_t *coming, fail_t *f)
     return begin(self, name, argv, 9, coming, f);
 }
 
-/* All hosts start at once; then each is waited for. */
+/* How the process ended, and the last thing it said: its log may be gone in a moment. */
+static bool tell_broken(const instance_t *self, const char *name, int status, fail_t *f)
+{
+    char path[PATH_MAX], line[1024], last[1024] = "nothing";
+    FILE *file;
+
+    snprintf(path, sizeof path, "%.4000s/%s.log", self->folder, name);
+    if ((file = fopen(path, "re"))) {
+        while (fgets(line, sizeof line, file)) strcpy(last, line);
+        fclose(file);
+    }
+    last[strcspn(last, "\n")] = 0;
+    fail(f, ERR_PROCESS_FAILED, "the process %s ended while it was needed", name);
+    fail_why(f, "%s %d; the last it said: %s", WIFSIGNALED(status) ? "signal" : "exit code",
+             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), last);
+    return true;
+}
+
+static bool broker_broken(instance_t *self, fail_t *f)
+{
+    int status = 0;
+
+    if (!self->broker || !process_wait(self->broker, 0, &status)) return false;
+    self->broker = 0;
+    return tell_broken(self, "broker", status, f);
+}
+
+/* All hosts start at once; then each is waited for: in vain when a broker of our own ends meanwhile. */
 static err_t hosts_start(instance_t *self, const bool *running, size_t hosts, unsigned ms,
                          fail_t *f)
 {
     coming_t *coming = calloc(hosts + 1, sizeof *coming);
+    int broker = self->broker ? pidfd_open(self->broker, 0) : -1;
     err_t err = ERR_OK;
 
     must(coming);
@@ -365,10 +397,12 @@ static err_t hosts_start(instance_t *self, const bool *running, size_t hosts, un
             process_stop(coming[i].pid, STOP_MS);
             continue;
         }
-        err = finish(&coming[i], ms, &ready, f);
+        err = finish(&coming[i], ms, broker, &ready, f);
+        if (err && broker_broken(self, f)) err = f->err;
         json_decref(ready);
         if (!err) self->hosts[i] = coming[i].pid;
     }
+    if (broker >= 0) close(broker);
     free(coming);
     return err;
 }
@@ -416,33 +450,12 @@ void instance_stop(instance_t *self)
     self->hosts = NULL;
 }
 
-/* How the process ended, and the last thing it said: its log may be gone in a moment. */
-static bool tell_broken(const instance_t *self, const char *name, int status, fail_t *f)
-{
-    char path[PATH_MAX], line[1024], last[1024] = "nothing";
-    FILE *file;
-
-    snprintf(path, sizeof path, "%.4000s/%s.log", self->folder, name);
-    if ((file = fopen(path, "re"))) {
-        while (fgets(line, sizeof line, file)) strcpy(last, line);
-        fclose(file);
-    }
-    last[strcspn(last, "\n")] = 0;
-    fail(f, ERR_PROCESS_FAILED, "the process %s ended while it was needed", name);
-    fail_why(f, "%s %d; the last it said: %s", WIFSIGNALED(status) ? "signal" : "exit code",
-             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), last);
-    return true;
-}
-
 bool instance_broken(instance_t *self, fail_t *f)
 {
     char name[32];
     int status = 0;
 
-    if (self->broker && process_wait(self->broker, 0, &status)) {
-        self->broker = 0;
-        return tell_broken(self, "broker", status, f);
-    }
+    if (broker_broken(self, f)) return true;
     for (size_t i = 0; i < self->host_count; i++) {
         if (!self->hosts[i] || !process_wait(self->hosts[i], 0, &status)) continue;
         self->hosts[i] = 0;

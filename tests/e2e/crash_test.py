@@ -194,6 +194,24 @@ class Background(YardTest):
         self.assertEqual((8, "rejected: Error: [KERNEL:VAT_TERMINATED] vat terminated\n"), (call.returncode, out), err)
         self.yard.end()
 
+    def test_the_broker_while_up_starts_all(self):
+        """`up` does not wait for hosts that cannot be ready any more, and leaves nothing that `down` or the next `up`
+        would take for a process: the broker dies as the first host says hello, and as the recorder begins to watch."""
+        self.launch()
+        self.yard.ok("down")
+        for label in "broker_stepped_hello", "broker_sends_done":
+            up = self.yard.ctl("up", "--hosts", "2", env=dict(self.yard.env, VATYARD_FAILPOINT=label))
+            self.assertExit(1, up)
+            self.assertIn("E3010: the process broker ended", up.err)
+            self.assertLess(up.seconds, 20, label)
+            self.assertNothingRuns()
+            down = self.yard.ctl("down")
+            self.assertExit(4, down)
+            self.assertLess(down.seconds, 8, label)
+        up = self.yard.ok("up", "--hosts", "2")
+        self.assertLess(up.seconds, 8)
+        self.assertEqual(2, self.call("@bob", "count"))
+
     def test_everything(self):
         self.launch()
         for n in range(2, 5):
