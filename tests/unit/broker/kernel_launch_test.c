@@ -400,6 +400,45 @@ Test(launch, a_reload_ends_a_launch_that_is_under_way)
     cr_expect_eq(rig_reply(rig, 2)->tag, TAG_launched);
 }
 
+/* What the list of vats says about VAT. */
+static void expect_vat(const char *vat, const char *state, bool asleep)
+{
+    char *list = rig_list(rig, 0, nothing), *line = strstr(list, vat);
+    cr_assert(line, "%s: %s", vat, list);
+    line[strcspn(line, "}")] = 0;
+    cr_expect(strstr(line, state), "%s: %s", vat, line);
+    cr_expect_eq(strstr(line, "asleep: 1") != NULL, asleep, "%s: %s", vat, line);
+    free(list);
+}
+
+/* Whose start was applied before broker and host ended has nothing to run: it has no worker and is none the
+ * less one of those that run. */
+Test(launch, in_the_middle_of_which_everything_ends)
+{
+    cr_assert_null(rig_launch(rig, "alice bob carol", &(rig_launch_t){.no_start = true}));
+    rig_empty(rig, 2);
+    rig_restart(rig, true);
+    rig_host_gone(rig, 1);
+    size_t started = rig_host_frames(rig, TAG_vat_new);
+    rig_host(rig, 1);
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_new), started + 2);
+    expect_vat("alice", "starting", false);
+    expect_vat("bob", "running", true);
+    rig_run_dry(rig);
+    expect_vat("alice", "running", false);
+    expect_vat("bob", "running", true);
+    expect_vat("carol", "running", false);
+    char *clusters = rig_list(rig, 1, nothing);
+    cr_expect(strstr(clusters, "running"), "%s", clusters);
+    free(clusters);
+
+    msg_call_t call = {rig_id(rig), root(2), rig_data("#[\"ping\",[]]", NULL, 0), 1};
+    cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_new), started + 3);
+    expect_vat("bob", "running", false);
+    cr_expect(rig_delivery(rig, 2));
+}
+
 Test(launch, services_and_channels_have_names_of_their_own)
 {
     msg_launch_channel_t two[] = {{text_of("a"), text_of("console"), text_of(""), 1, 0},
