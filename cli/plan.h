@@ -93,6 +93,9 @@ char *file_read(const char *path, size_t max, size_t *ret_len, fail_t *f);
  * name; globals and hosts of one vat, whose place in the file is POINTER with FAIL_NAME_MAX bytes of
  * room); the code that FROM, at CODE->pointer, names. */
 CHECKED err_t plan_honour(plan_t *self, fail_t *f);
+/* The only values that KEY may have in this version, as JSON separated by '|' ("": none), and why; NULL
+ * when it may have all that the schema takes. */
+const char *plan_honoured(const char *key, const char **ret_why);
 CHECKED err_t plan_reach(plan_t *self, fail_t *f);
 CHECKED err_t plan_reach_vat(const plan_t *self, const char *name, const json_t *from,
                              char *pointer, cluster_vat_t *vat, fail_t *f);

@@ -217,3 +217,19 @@ err_t plan_honour(plan_t *self, fail_t *f)
                   "snapshotInitial has no effect: a vat's first checkpoint comes like the others");
     return err;
 }
+
+const char *plan_honoured(const char *key, const char **ret_why)
+{
+    static const rule_t *const all[] = {top_rules,       vat_rules,   bundle_rules,
+                                        placement_rules, limit_rules, persistence_rules,
+                                        restart_rules};
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        for (const rule_t *rule = all[i]; rule->key; rule++) {
+            if (strcmp(rule->key, key) != 0) continue;
+            *ret_why = rule->why;
+            return rule->honoured;
+        }
+    }
+    return NULL;
+}
