@@ -9,6 +9,11 @@
 
 typedef struct rig rig_t;
 
+/* Names of what VAT exported, and its root. */
+static inline kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
+static inline kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
+static inline kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
+
 typedef struct {
     unsigned window, serial, reap_deliveries;
     unsigned critical; /* bit i: the i-th vat */
@@ -132,3 +137,16 @@ void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count);
 capdata_t rig_data(const char *body, const kref_t *slots, size_t count);
 bool rig_text_is(text_t text, const char *expect);
 bool rig_body_is(const capdata_t *data, const char *expect);
+
+/* ---- vats at work (rig_vats.c) ---- */
+
+/* A call of client 1 to VAT's root, whose result nobody awaits. */
+void rig_call(rig_t *self, uint32_t vat, const char *body);
+/* VAT has run TIMES deliveries more, and everybody is idle. */
+void rig_runs(rig_t *self, uint32_t vat, unsigned times);
+/* FROM, in a crank of its own, sends TO's root BODY with SLOT, unless that is none, and waits for RESULT, unless
+ * that is none. */
+void rig_send(rig_t *self, uint32_t from, uint32_t to, const char *body, kref_t slot,
+              kref_t result);
+/* VAT's row as it is listed; all zero when it is not. Its texts live as long as the rig. */
+msg_vat_row_t rig_vat(rig_t *self, uint32_t vat);

@@ -11,7 +11,6 @@ static kref_t admin_root;
 static buf_t calls;
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
 
 /* boot (v1) has had its bootstrap message and not answered it. */
 static void set_up(void)
@@ -103,13 +102,15 @@ Test(admin, the_service_is_one_and_the_same)
 {
     cr_expect(kref_same(service(), service()));
     const msg_settled_t *names = ask(service(), "#[\"__getMethodNames__\",[]]", NULL, 0);
-    cr_expect(rig_body_is(&names->value,
-                          "#[\"__getMethodNames__\",\"createMeter\",\"createUnlimitedMeter\",\"createVat\","
-                          "\"createVatByName\",\"getBundleCap\",\"getBundleIDByName\",\"getNamedBundleCap\","
-                          "\"waitForBundleCap\"]"));
+    cr_expect(rig_body_is(
+        &names->value,
+        "#[\"__getMethodNames__\",\"createMeter\",\"createUnlimitedMeter\",\"createVat\","
+        "\"createVatByName\",\"getBundleCap\",\"getBundleIDByName\",\"getNamedBundleCap\","
+        "\"waitForBundleCap\"]"));
     expect_error(service(), "#[\"nope\",[]]",
                  "target has no method \\\"nope\\\", has "
-                 "[\\\"__getMethodNames__\\\",\\\"createMeter\\\",\\\"createUnlimitedMeter\\\",\\\"createVat\\\","
+                 "[\\\"__getMethodNames__\\\",\\\"createMeter\\\",\\\"createUnlimitedMeter\\\","
+                 "\\\"createVat\\\","
                  "\\\"createVatByName\\\",\\\"getBundleCap\\\",\\\"getBundleIDByName\\\","
                  "\\\"getNamedBundleCap\\\",\\\"waitForBundleCap\\\"]");
 }
@@ -124,7 +125,8 @@ Test(admin, bundles_are_named_by_name_or_hash)
                           "#\"b1-worker\""));
     expect_error(service(), "#[\"getBundleCap\",[\"/etc/passwd\"]]",
                  "bundleID not yet installed: /etc/passwd");
-    expect_error(service(), "#[\"getNamedBundleCap\",[\"moon\"]]", "bundle name \\\"moon\\\" is not known");
+    expect_error(service(), "#[\"getNamedBundleCap\",[\"moon\"]]",
+                 "bundle name \\\"moon\\\" is not known");
 }
 
 Test(admin, a_vat_is_made_with_what_it_is_given)
@@ -172,8 +174,9 @@ Test(admin, options_are_checked)
         {"{\"reapInterval\":0}", "invalid reapInterval value"},
         {"{\"globals\":[\"Date\",\"Moon\"]}",
          "Vat Creation Error: Vat \\\"v2\\\" requested unknown global \\\"Moon\\\""},
-        {"{\"globals\":[\"fetch\"]}", "Vat Creation Error: Vat \\\"v2\\\" requested \\\"fetch\\\" but no "
-                                      "network.allowedHosts was specified"},
+        {"{\"globals\":[\"fetch\"]}",
+         "Vat Creation Error: Vat \\\"v2\\\" requested \\\"fetch\\\" but no "
+         "network.allowedHosts was specified"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char body[256];
@@ -203,7 +206,8 @@ Test(admin, a_vat_whose_start_fails_is_no_vat)
 Test(admin, done_tells_how_a_vat_ended)
 {
     kref_t node = made(2, ""), other = made(3, "");
-    kref_t done = send(node, "#[\"done\",[]]", NULL, 0), twice = send(node, "#[\"done\",[]]", NULL, 0);
+    kref_t done = send(node, "#[\"done\",[]]", NULL, 0),
+           twice = send(node, "#[\"done\",[]]", NULL, 0);
     kref_t failing = send(other, "#[\"done\",[]]", NULL, 0);
     send(root(2), "#[\"bye\",[]]", NULL, 0);
     call_exit(&calls, false, "#\"so long\"");
@@ -214,14 +218,16 @@ Test(admin, done_tells_how_a_vat_ended)
     rig_fail(rig, 3, ERR_VAT_LIMIT_COMPUTE, "Compute meter exceeded (limit 5 computrons)");
     const msg_settled_t *answer = settled(failing);
     cr_expect(answer->rejected);
-    cr_expect(rig_body_is(&answer->value,
-                          "#{\"#error\":\"[KERNEL:VAT_FATAL:INTERNAL_ERROR] Compute meter exceeded\","
-                          "\"name\":\"Error\"}"));
-    cr_expect(rig_body_is(&ask(node, "#[\"done\",[]]", NULL, 0)->value, "#\"so long\""), "at any time");
+    cr_expect(rig_body_is(
+        &answer->value, "#{\"#error\":\"[KERNEL:VAT_FATAL:INTERNAL_ERROR] Compute meter exceeded\","
+                        "\"name\":\"Error\"}"));
+    cr_expect(rig_body_is(&ask(node, "#[\"done\",[]]", NULL, 0)->value, "#\"so long\""),
+              "at any time");
     rig_restart(rig, true);
     cr_expect(ask(other, "#[\"done\",[]]", NULL, 0)->rejected);
     expect_error(node, "#[\"terminateWithFailure\",[1]]",
-                 "vatAdminService rejecting attempt to perform \\\"terminateWithFailure\\\"() on non-running "
+                 "vatAdminService rejecting attempt to perform \\\"terminateWithFailure\\\"() on "
+                 "non-running "
                  "vat \\\"v2\\\"");
 }
 
@@ -230,8 +236,9 @@ Test(admin, terminate_with_failure_gives_its_reason)
     kref_t node = made(2, ""), gift = root(1);
     kref_t done = send(node, "#[\"done\",[]]", NULL, 0);
     send(root(2), "#[\"never\",[]]", NULL, 0);
-    cr_expect(!ask(node, "#[\"terminateWithFailure\",[{\"why\":\"$0.Alleged: vatRoot\"}]]", &gift, 1)
-                   ->rejected);
+    cr_expect(
+        !ask(node, "#[\"terminateWithFailure\",[{\"why\":\"$0.Alleged: vatRoot\"}]]", &gift, 1)
+             ->rejected);
     const msg_settled_t *answer = settled(done);
     cr_assert(answer->rejected && answer->value.slots.count == 1);
     cr_expect(kref_same(answer->value.slots.at[0], gift));
@@ -281,7 +288,8 @@ Test(admin, a_reason_that_names_its_own_node_goes_with_it)
 {
     size_t before = rig_rows(rig, ROW_service);
     kref_t node = made(2, ""), other = made(3, ""), both[] = {node, other};
-    ask(node, "#[\"terminateWithFailure\",[[\"$0.Alleged: adminNode\",\"$1.Alleged: adminNode\"]]]", both, 2);
+    ask(node, "#[\"terminateWithFailure\",[[\"$0.Alleged: adminNode\",\"$1.Alleged: adminNode\"]]]",
+        both, 2);
     ask(other, "#[\"terminateWithFailure\",[\"$0.Alleged: adminNode\"]]", &node, 1);
     cr_expect(rig_rows(rig, ROW_service) > before + 1);
     cr_expect(ask(node, "#[\"done\",[]]", NULL, 0)->rejected, "held by the client, it answers");
@@ -293,8 +301,8 @@ Test(admin, a_reason_that_names_its_own_node_goes_with_it)
 Test(admin, only_the_key_makes_a_critical_vat)
 {
     kref_t key = slot(ask(admin_root, "#[\"getCriticalVatKey\",[]]", NULL, 0), 0);
-    kref_t promise = send(service(), "#[\"createVat\",[\"worker\",{\"critical\":\"$0.Alleged: key\"}]]",
-                          &key, 1);
+    kref_t promise = send(
+        service(), "#[\"createVat\",[\"worker\",{\"critical\":\"$0.Alleged: key\"}]]", &key, 1);
     rig_empty(rig, 2);
     kref_t node = slot(settled(promise), 0);
     ask(node, "#[\"terminateWithFailure\",[\"x\"]]", NULL, 0);
@@ -346,8 +354,9 @@ Test(admin, a_reason_that_grows_when_it_is_cut_out_is_refused)
     kref_t done = send(node, "#[\"done\",[]]", NULL, 0);
     const msg_settled_t *answer = ask(node, body, slots, 1000);
     cr_expect(answer->rejected);
-    cr_expect(rig_body_is(&answer->value, "#{\"#error\":\"the reason is larger than a message can be\","
-                                          "\"name\":\"Error\"}"));
+    cr_expect(rig_body_is(&answer->value,
+                          "#{\"#error\":\"the reason is larger than a message can be\","
+                          "\"name\":\"Error\"}"));
     cr_expect_null(settled(done), "it runs");
     free(body);
 }
@@ -355,7 +364,8 @@ Test(admin, a_reason_that_grows_when_it_is_cut_out_is_refused)
 /* What the cluster's file gives to none of its vats, none of them can give to another. */
 Test(admin, a_vat_reaches_no_host_that_its_cluster_was_not_given)
 {
-    rig_launch_t options = {.services = "vatAdmin", .globals = "fetch", .hosts = "a.example b.example"};
+    rig_launch_t options = {
+        .services = "vatAdmin", .globals = "fetch", .hosts = "a.example b.example"};
     cr_assert_eq(rig_launch(rig, "other", &options)->tag, TAG_launched);
     kref_t other = rig_delivery(rig, 2)->body.deliver_message.methargs.slots.at[1];
     kref_t theirs = slot(ask(other, "#[\"createVatAdminService\",[null]]", NULL, 0), 0);
@@ -377,8 +387,13 @@ Test(admin, a_vat_without_code_is_not_made)
 {
     kref_t promise = send(service(), "#[\"createVat\",[\"b1-nowhere\"]]", NULL, 0);
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_start);
-    msg_lost_t lost = {.vat = {2}, .inc = 1, .pgen = 1, .run = 1, .d = 1,
-                       .error = ERR_BUNDLE_UNKNOWN, .reason = text_of("it is nowhere")};
+    msg_lost_t lost = {.vat = {2},
+                       .inc = 1,
+                       .pgen = 1,
+                       .run = 1,
+                       .d = 1,
+                       .error = ERR_BUNDLE_UNKNOWN,
+                       .reason = text_of("it is nowhere")};
     rig_from_host(rig, 2, TAG_lost, &lost);
     const msg_settled_t *answer = settled(promise);
     cr_assert(answer && answer->rejected);

@@ -14,8 +14,6 @@ static kernel_t *k;
 static char lines[32][400];
 static size_t line_count;
 
-static kref_t ko(uint32_t vat, uint64_t serial) { return kref_object((vat_t){vat}, serial); }
-
 static void call(uint32_t vat)
 {
     msg_call_t msg = {.request = rig_id(rig),

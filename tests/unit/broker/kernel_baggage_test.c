@@ -3,14 +3,12 @@
 #include <string.h>
 
 #include "tests/support/kernel_rig.h"
+#include "tests/unit/broker/listed.h"
 
 #define PING "#[\"ping\",[]]"
 #define TAKE "#[\"take\",[\"$0\"]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static rig_t *rig;
 static buf_t calls;
@@ -28,34 +26,6 @@ static void tear_down(void) { rig_destroy(&rig); }
 
 TestSuite(baggage, .init = set_up, .fini = tear_down);
 
-static void call(uint32_t vat, const char *body)
-{
-    msg_call_t msg = {rig_id(rig), root(vat), rig_data(body, NULL, 0), 1};
-    cr_assert_eq(rig_ask(rig, TAG_call, &msg)->tag, TAG_sent);
-}
-
-static void send_bob(const char *body, kref_t slot, kref_t result)
-{
-    call(1, "#[\"go\",[]]");
-    call_send(&calls, root(2), body, &slot, kref_none(slot) ? 0 : 1, result);
-    if (!kref_none(result)) call_subscribe(&calls, result);
-    rig_result(rig, 1, &calls);
-}
-
-static void expect_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(strstr(list, text), "%s is not in %s", text, list);
-    free(list);
-}
-
-static void expect_not_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(!strstr(list, text), "%s is in %s", text, list);
-    free(list);
-}
-
 static void expect_told(const char *what)
 {
     const msg_event_t *event = rig_event(rig, "vat-restart");
@@ -66,13 +36,13 @@ static void expect_told(const char *what)
 /* Bob has two checkpoints, and stands on the newer one: his log begins behind the older. */
 static void trimmed(void)
 {
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_run_dry(rig);
     rig_checkpoint(rig, 2, false);
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_run_dry(rig);
     rig_checkpoint(rig, 2, false);
-    expect_listed("safe: 2");
+    expect_listed(rig, "safe: 2");
 }
 
 static void expect_message(const char *method)
@@ -86,25 +56,25 @@ static uint64_t told_again(void) { return rig_told(rig, TAG_attached)->body.atta
 
 Test(baggage, a_whole_log_is_run_again)
 {
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_run_dry(rig);
     rig_checkpoint(rig, 2, false);
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_heapless(rig, 2);
     cr_expect_eq(told_again(), 1);
     expect_told("it runs its log again from the beginning");
     cr_expect_eq(rig_checkpoint_frame(rig, 2).d, 2, "it fetched both rows");
     rig_run_dry(rig);
-    expect_listed("applied: 3");
-    expect_not_listed("quarantined");
+    expect_listed(rig, "applied: 3");
+    expect_not_listed(rig, "quarantined");
 }
 
 Test(baggage, what_is_in_flight_comes_again_behind_an_upgrade)
 {
     trimmed();
-    send_bob("#[\"one\",[\"$0\"]]", ko(1, 1), kp(1, 1));
-    send_bob("#[\"two\",[\"$0\"]]", ko(1, 1), nothing);
-    for (int i = 0; i < 5; i++) call(2, "#[\"more\",[]]"); /* some wait in the queue */
+    rig_send(rig, 1, 2, "#[\"one\",[\"$0\"]]", ko(1, 1), kp(1, 1));
+    rig_send(rig, 1, 2, "#[\"two\",[\"$0\"]]", ko(1, 1), nothing);
+    for (int i = 0; i < 5; i++) rig_call(rig, 2, "#[\"more\",[]]"); /* some wait in the queue */
     rig_heapless(rig, 2);
     cr_expect_eq(told_again(), 2);
     expect_told("it begins again with its baggage");
@@ -113,7 +83,7 @@ Test(baggage, what_is_in_flight_comes_again_behind_an_upgrade)
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_upgrade);
     cr_expect(rig_text_is(row->bundle, "b1-00") && rig_body_is(&row->parameters, "#{}"));
     rig_empty(rig, 2);
-    expect_listed("incarnation: 2");
+    expect_listed(rig, "incarnation: 2");
     expect_message("one");
     cr_expect_eq(rig_delivery(rig, 2)->body.deliver_message.result.n, kp(1, 1).n);
     call_resolve(&calls, kp(1, 1), false, "#1", NULL, 0);
@@ -123,17 +93,17 @@ Test(baggage, what_is_in_flight_comes_again_behind_an_upgrade)
     rig_empty(rig, 2);
     expect_message("more");
     rig_run_dry(rig);
-    expect_not_listed("terminated");
+    expect_not_listed(rig, "terminated");
     rig_restart(rig, true);
-    expect_not_listed("quarantined");
+    expect_not_listed(rig, "quarantined");
 }
 
 /* The broker ends in the middle; what was given up is stepped over, and is nothing that is missing. */
 Test(baggage, a_second_worker_without_a_heap_gets_the_same)
 {
     trimmed();
-    call(2, "#[\"one\",[]]");
-    call(2, "#[\"two\",[]]");
+    rig_call(rig, 2, "#[\"one\",[]]");
+    rig_call(rig, 2, "#[\"two\",[]]");
     rig_heapless(rig, 2);
     rig_restart(rig, false);
     rig_heapless(rig, 2);
@@ -143,17 +113,17 @@ Test(baggage, a_second_worker_without_a_heap_gets_the_same)
     rig_empty(rig, 2);
     expect_message("one");
     rig_run_dry(rig);
-    expect_listed("incarnation: 2");
+    expect_listed(rig, "incarnation: 2");
 }
 
 Test(baggage, a_notify_in_flight_is_told_again)
 {
     trimmed();
-    send_bob("#[\"take\",[\"&0\"]]", kp(1, 1), nothing);
+    rig_send(rig, 1, 2, "#[\"take\",[\"&0\"]]", kp(1, 1), nothing);
     call_subscribe(&calls, kp(1, 1));
     rig_result(rig, 2, &calls);
     rig_checkpoint(rig, 2, false);
-    call(1, "#[\"go\",[]]");
+    rig_call(rig, 1, "#[\"go\",[]]");
     call_resolve(&calls, kp(1, 1), false, "#1", NULL, 0);
     rig_result(rig, 1, &calls);
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_notify);
@@ -167,7 +137,7 @@ Test(baggage, a_drop_in_flight_is_told_again)
 {
     trimmed();
     kref_t own = ko(2, 1);
-    send_bob(TAKE, root(1), nothing);
+    rig_send(rig, 1, 2, TAKE, root(1), nothing);
     call_send(&calls, root(1), TAKE, &own, 1, nothing);
     rig_result(rig, 2, &calls);
     rig_checkpoint(rig, 2, false);
@@ -185,7 +155,7 @@ Test(baggage, what_took_effect_cannot_be_taken_back)
 {
     trimmed();
     kref_t own = ko(2, 1);
-    send_bob(TAKE, root(1), nothing);
+    rig_send(rig, 1, 2, TAKE, root(1), nothing);
     call_send(&calls, root(1), TAKE, &own, 1, nothing);
     rig_result(rig, 2, &calls);
     call_refs(&calls, TAG_drop_imports, &own, 1);
@@ -195,7 +165,7 @@ Test(baggage, what_took_effect_cannot_be_taken_back)
     rig_checkpoint(rig, 2, false);
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_retire_exports);
     rig_heapless(rig, 2);
-    expect_listed("quarantined");
+    expect_listed(rig, "quarantined");
 }
 
 Test(baggage, a_reap_in_flight_is_asked_for_again)
@@ -213,7 +183,7 @@ Test(baggage, a_reap_in_flight_is_asked_for_again)
 Test(baggage, an_upgrade_that_waits_comes_first)
 {
     trimmed();
-    for (int i = 0; i < 6; i++) call(2, PING);
+    for (int i = 0; i < 6; i++) rig_call(rig, 2, PING);
     msg_upgrade_t msg = {.request = rig_id(rig), .vat = {2}, .bundle = text_of("b1-next")};
     cr_assert_null(rig_ask(rig, TAG_upgrade, &msg));
     rig_heapless(rig, 2);
@@ -221,9 +191,9 @@ Test(baggage, an_upgrade_that_waits_comes_first)
     rig_empty(rig, 2);
     cr_expect_eq(rig_reply(rig, 1)->tag, TAG_done);
     rig_run_dry(rig);
-    expect_listed("incarnation: 2");
-    expect_listed("bundle: \"b1-next\"");
-    expect_not_listed("incarnation: 3");
+    expect_listed(rig, "incarnation: 2");
+    expect_listed(rig, "bundle: \"b1-next\"");
+    expect_not_listed(rig, "incarnation: 3");
 }
 
 Test(baggage, an_upgrade_in_flight_does_as_well)
@@ -237,50 +207,50 @@ Test(baggage, an_upgrade_in_flight_does_as_well)
     cr_assert_eq(rig_pending(rig, 2), 1);
     rig_empty(rig, 2);
     cr_expect_eq(rig_reply(rig, 1)->tag, TAG_done);
-    expect_listed("incarnation: 2");
+    expect_listed(rig, "incarnation: 2");
 }
 
 Test(baggage, one_that_fails_is_the_end)
 {
     trimmed();
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_heapless(rig, 2);
     rig_fail(rig, 2, ERR_VAT_FAILED, "no such export");
-    expect_listed("quarantined");
-    expect_listed("it could not begin again");
+    expect_listed(rig, "quarantined");
+    expect_listed(rig, "it could not begin again");
 }
 
 /* The checkpoint holds a result that was never heard: first that, and then the rest. */
 Test(baggage, a_checkpoint_ahead_of_the_log_is_heard_first)
 {
     trimmed();
-    call(2, "#[\"one\",[]]");
-    call(2, "#[\"two\",[]]");
+    rig_call(rig, 2, "#[\"one\",[]]");
+    rig_call(rig, 2, "#[\"two\",[]]");
     msg_result_t first = rig_result_frame(rig, 2, NULL);
     msg_checkpoint_t at = rig_checkpoint_frame(rig, 2);
     msg_attach_t ahead = {.vat = {2}, .inc = at.inc, .pgen = at.pgen, .heap = 1};
     ahead.checkpoint = ahead.last = first.d;
     rig_from_host(rig, 1, TAG_attach, &ahead);
     cr_expect_eq(told_again(), 2);
-    expect_listed("applied: 3");
+    expect_listed(rig, "applied: 3");
     first.run = rig_told(rig, TAG_attached)->body.attached.run;
     size_t sent = rig_host_frames(rig, TAG_deliver);
     rig_result_send(rig, 2, &first);
     cr_expect_eq(rig_host_frames(rig, TAG_deliver), sent + 1,
                  "the upgrade; what was given up came as rows");
-    expect_listed("applied: 5");
+    expect_listed(rig, "applied: 5");
     cr_expect_eq(rig_told(rig, TAG_deliver)->body.deliver.d, 6);
-    expect_not_listed("quarantined");
+    expect_not_listed(rig, "quarantined");
 }
 
 Test(baggage, what_was_applied_since_is_missing)
 {
     trimmed();
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_run_dry(rig);
     rig_heapless(rig, 2);
-    expect_listed("quarantined");
+    expect_listed(rig, "quarantined");
     expect_listed(
-        "no heap of its checkpoint of delivery 3 can be read, and more was applied since: 4");
+        rig, "no heap of its checkpoint of delivery 3 can be read, and more was applied since: 4");
     cr_expect_eq(rig_events(rig, "vat-quarantine"), 1);
 }

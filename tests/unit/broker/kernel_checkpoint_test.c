@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "tests/support/kernel_rig.h"
+#include "tests/unit/broker/listed.h"
 #include "wire/base/hash.h"
 
 #define PING "#[\"ping\",[]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
 
 static rig_t *rig;
 
@@ -44,13 +44,6 @@ static void bob_at(uint64_t d)
     }
 }
 
-static void expect_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(strstr(list, text), "%s is not in %s", text, list);
-    free(list);
-}
-
 static void expect_unharmed(void)
 {
     char *list = rig_list(rig, 0, nothing);
@@ -78,13 +71,13 @@ static void expect_bob(uint64_t checkpoint, uint64_t safe)
 static void expect_quarantine(const char *why)
 {
     cr_expect_eq(rig_events(rig, "vat-quarantine"), 1);
-    expect_listed("quarantined");
-    expect_listed(why);
+    expect_listed(rig, "quarantined");
+    expect_listed(rig, why);
     size_t asked = rig_host_frames(rig, TAG_vat_new);
     ping_bob(1);
     rig_restart(rig, true);
     cr_expect_eq(rig_host_frames(rig, TAG_vat_new), asked, "no worker is started for it");
-    expect_listed(why);
+    expect_listed(rig, why);
 }
 
 /* What bob's worker would say if its link had come back. */
@@ -341,7 +334,7 @@ Test(checkpoint, an_idle_vat_sleeps_until_something_comes)
     bob_at(10);
     rig_checkpoint(rig, 2, true);
     cr_expect_eq(rig_host_frames(rig, TAG_sleep), 1);
-    expect_listed("asleep: 1");
+    expect_listed(rig, "asleep: 1");
     size_t woken = rig_host_frames(rig, TAG_vat_new);
     ping_bob(1);
     cr_expect_eq(rig_host_frames(rig, TAG_vat_new), woken + 1);

@@ -8,8 +8,6 @@
 #define TAKE "#[\"take\",[]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static buf_t calls;
 static kref_t slots[SLOTS_MAX];
@@ -87,7 +85,8 @@ Test(cost, no_row_is_sent_twice_in_a_run)
     cr_assert_eq(rig_host_frames(rig, TAG_deliver), sent, "it has them since it attached");
     rig_run_dry(rig);
 
-    rig_restart(rig, true); /* fresh workers fetch everything; the rig ends when a row comes twice */
+    rig_restart(rig,
+                true); /* fresh workers fetch everything; the rig ends when a row comes twice */
     msg_call_t call = {rig_id(rig), root(1), rig_data(TAKE, NULL, 0), 1};
     rig_ask(rig, TAG_call, &call);
     own = rig_result_frame(rig, 1, &calls);

@@ -8,9 +8,6 @@
 #define TERMINATED "#{\"#error\":\"[KERNEL:VAT_TERMINATED] vat terminated\",\"name\":\"Error\"}"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static buf_t calls;
 
@@ -369,7 +366,8 @@ Test(end, a_long_log_goes_in_pieces_each_row_once)
     left = rig_rows(rig, ROW_log);
     cr_assert(kernel_chores(rig_kernel(rig)));
     rig_chore(rig);
-    cr_assert_gt(left - rig_rows(rig, ROW_log), 2 * few, "a step with nothing else to do deletes more");
+    cr_assert_gt(left - rig_rows(rig, ROW_log), 2 * few,
+                 "a step with nothing else to do deletes more");
     unsigned chores = 0;
     for (; kernel_chores(rig_kernel(rig)); chores++) rig_chore(rig);
     cr_assert_eq(rig_rows(rig, ROW_log), 0);

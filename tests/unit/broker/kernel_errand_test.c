@@ -15,10 +15,6 @@ static rig_t *rig;
 static buf_t calls;
 static const kref_t nothing;
 
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
-
 static void set_up(void)
 {
     calls = buf_of(CRANK_BYTES_MAX);
@@ -51,7 +47,7 @@ static void launch(void)
 }
 
 #define REPL ko(0, 1)
-#define LOG ko(0, 2)
+#define LOG  ko(0, 2)
 #define KEYS ko(0, 3)
 
 /* ---- what the agent hears ---- */
@@ -119,10 +115,11 @@ Test(errand, bootstrap_gets_the_channels_and_the_agent_opens_them)
     launch();
     const msg_t *msg = rig_delivery(rig, 1);
     cr_assert_eq(msg->tag, TAG_deliver_message);
-    cr_expect(rig_body_is(&msg->body.deliver_message.methargs,
-                          "#[\"bootstrap\",[{\"alice\":\"$0.Alleged: vatRoot\"},{\"keys\":\"$3.Alleged: "
-                          "ioChannel\",\"log\":\"$2.Alleged: ioChannel\",\"repl\":\"$1.Alleged: "
-                          "ioChannel\"}]]"));
+    cr_expect(
+        rig_body_is(&msg->body.deliver_message.methargs,
+                    "#[\"bootstrap\",[{\"alice\":\"$0.Alleged: vatRoot\"},{\"keys\":\"$3.Alleged: "
+                    "ioChannel\",\"log\":\"$2.Alleged: ioChannel\",\"repl\":\"$1.Alleged: "
+                    "ioChannel\"}]]"));
     cr_expect(kref_same(msg->body.deliver_message.methargs.slots.at[1], REPL));
     expect_opens();
     expect_silence();
@@ -208,7 +205,8 @@ Test(errand, answers_that_cannot_be_are_rejections)
     rig_result(rig, 1, &calls);
     for (uint64_t n = 1; n <= 6; n++) {
         rig_agent_told(rig, n, false, bad[n - 1]);
-        expect_told(n, true, ERROR("[KERNEL:DELIVERY_FAILED] the agent's answer is not well-formed"));
+        expect_told(n, true,
+                    ERROR("[KERNEL:DELIVERY_FAILED] the agent's answer is not well-formed"));
     }
 }
 
@@ -272,7 +270,7 @@ Test(errand, what_waits_for_a_channel_that_closes_ends)
 
 /* ---- the agent ends ---- */
 
-#define LOST(what)                                                                         \
+#define LOST(what)                                                                \
     ERROR("[KERNEL:CONNECTION_LOST] the agent was lost, which was asked to " what \
           ": that may or may not have been done")
 
@@ -376,18 +374,19 @@ Test(errand, fetch_is_asked_with_the_hosts_of_its_vat)
 
 Test(errand, only_what_asks_is_fetched_again)
 {
-    static const char *const methods[] = {"#[\"fetch\",[{}]]", "#[\"fetch\",[{\"method\":\"POST\"}]]",
-                                          "#[\"fetch\",[{\"method\":\"GET\"}]]",
-                                          "#[\"fetch\",[{\"method\":\"DELETE\"}]]",
-                                          "#[\"fetch\",[{\"method\":\"HEAD\"}]]"};
+    static const char *const methods[] = {
+        "#[\"fetch\",[{}]]", "#[\"fetch\",[{\"method\":\"POST\"}]]",
+        "#[\"fetch\",[{\"method\":\"GET\"}]]", "#[\"fetch\",[{\"method\":\"DELETE\"}]]",
+        "#[\"fetch\",[{\"method\":\"HEAD\"}]]"};
     launch_fetcher();
     for (uint64_t n = 1; n <= 5; n++) ask(OUTSIDE, methods[n - 1], n);
     rig_result(rig, 1, &calls);
     rig_agent_gone(rig);
     for (uint64_t n = 1; n <= 5; n += 2)
-        expect_ask(n, nothing, "fetch", n == 1   ? "#[{}]"
-                                        : n == 3 ? "#[{\"method\":\"GET\"}]"
-                                                 : "#[{\"method\":\"HEAD\"}]");
+        expect_ask(n, nothing, "fetch",
+                   n == 1   ? "#[{}]"
+                   : n == 3 ? "#[{\"method\":\"GET\"}]"
+                            : "#[{\"method\":\"HEAD\"}]");
     expect_silence();
     expect_told(2, true, LOST("fetch"));
     expect_told(4, true, LOST("fetch"));

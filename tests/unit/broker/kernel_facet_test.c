@@ -15,7 +15,6 @@ static buf_t calls;
 static bool restarts;
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
 
 /* System cluster s1, "c0": boot (v1) has had its bootstrap message and answered. */
 static void begin(bool with_restarts)

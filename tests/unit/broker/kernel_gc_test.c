@@ -11,10 +11,6 @@ static void setup(void) { calls = buf_of(CRANK_BYTES_MAX); }
 static void teardown(void) { buf_clear(&calls); }
 TestSuite(gc, .init = setup, .fini = teardown);
 
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
-
 /* A cluster whose bootstrap has been run; window W. */
 static rig_t *start(const char *names, unsigned window)
 {
@@ -52,7 +48,8 @@ static const krefs_t *gc_list(rig_t *rig, uint32_t vat, msg_tag_t tag)
 {
     const msg_t *msg = rig_delivery(rig, vat);
     cr_assert(msg, "v%u has something to hear", vat);
-    cr_assert_eq(msg->tag, tag, "%s, not %s", message_find(msg->tag)->name, message_find(tag)->name);
+    cr_assert_eq(msg->tag, tag, "%s, not %s", message_find(msg->tag)->name,
+                 message_find(tag)->name);
     return &msg->body.deliver_drop_exports.krefs;
 }
 
@@ -118,7 +115,8 @@ Test(gc, what_is_sent_again_in_time_is_not_dropped)
     rig_empty(rig, 2);
 
     /* Two messages for alice are in flight when bob drops. */
-    msg_call_t call = {.target = root(1), .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {
+        .target = root(1), .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
     for (int i = 0; i < 2; i++) {
         call.request = rig_id(rig);
         cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
@@ -141,7 +139,8 @@ Test(gc, a_busy_vat_hears_of_drops_in_the_end)
     kref_t it = ko(1, 1);
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
-    msg_call_t call = {.target = root(1), .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {
+        .target = root(1), .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
     for (int i = 0; i < 200; i++) {
         call.request = rig_id(rig);
         rig_ask(rig, TAG_call, &call);
@@ -198,7 +197,8 @@ Test(gc, a_reap_is_due_after_so_many_deliveries)
     rig_host(rig, 1);
     rig_launch(rig, "alice", &(rig_launch_t){.window = 1, .reap_deliveries = 5});
     rig_empty(rig, 1); /* bootstrap; the start counted, too */
-    msg_call_t call = {.target = root(1), .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {
+        .target = root(1), .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
     for (int i = 0; i < 10; i++) {
         call.request = rig_id(rig);
         rig_ask(rig, TAG_call, &call);
@@ -218,8 +218,10 @@ Test(gc, what_is_due_is_due_after_a_restart)
     kref_t it = ko(1, 1);
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
-    msg_call_t call = {.request = rig_id(rig), .target = root(1),
-                       .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {.request = rig_id(rig),
+                       .target = root(1),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0),
+                       .no_result = 1};
     rig_ask(rig, TAG_call, &call); /* in flight, so that dropExports has to wait */
     let_go(rig, 2, &it, true);
     rig_restart(rig, false);
@@ -242,8 +244,8 @@ Test(gc, a_client_may_not_name_what_was_dropped)
     hand_over(rig, &it, 1);
     rig_empty(rig, 2);
     let_go(rig, 2, &it, false);
-    msg_call_t call = {.request = rig_id(rig), .target = it,
-                       .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
+    msg_call_t call = {
+        .request = rig_id(rig), .target = it, .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->body.failed.error, ERR_REF_UNKNOWN);
     rig_destroy(&rig);
 }
@@ -259,13 +261,16 @@ Test(gc, a_client_may_not_name_what_was_retired)
     let_go(rig, 2, &it, false);
     rig_empty(rig, 1); /* dropExports */
 
-    msg_call_t busy = {.request = rig_id(rig), .target = root(2),
-                       .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t busy = {.request = rig_id(rig),
+                       .target = root(2),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0),
+                       .no_result = 1};
     rig_ask(rig, TAG_call, &busy);
     reap(rig, 1);
     call_refs(&calls, TAG_retire_exports, &it, 1);
     rig_result(rig, 1, &calls);
-    msg_call_t call = {.request = rig_id(rig), .target = root(1),
+    msg_call_t call = {.request = rig_id(rig),
+                       .target = root(1),
                        .methargs = rig_data("#[\"go\",[\"$0\"]]", &it, 1)};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->body.failed.error, ERR_REF_UNKNOWN);
     rig_empty(rig, 2);
@@ -279,8 +284,10 @@ Test(gc, what_a_later_delivery_gives_an_earlier_crank_has_not)
 {
     rig_t *rig = start("alice bob", 4);
     kref_t it = ko(1, 1);
-    msg_call_t call = {.request = rig_id(rig), .target = root(2),
-                       .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {.request = rig_id(rig),
+                       .target = root(2),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0),
+                       .no_result = 1};
     rig_ask(rig, TAG_call, &call);
     hand_over(rig, &it, 1);
     cr_assert_eq(rig_pending(rig, 2), 2);
@@ -296,8 +303,8 @@ Test(gc, what_a_client_was_shown_is_held_until_it_is_released)
     rig_t *rig = start("alice", 1);
     rig_empty(rig, 1);
     kref_t it = ko(1, 1);
-    msg_call_t call = {.request = rig_id(rig), .target = root(1),
-                       .methargs = rig_data("#[\"make\",[]]", NULL, 0)};
+    msg_call_t call = {
+        .request = rig_id(rig), .target = root(1), .methargs = rig_data("#[\"make\",[]]", NULL, 0)};
     kref_t result = rig_ask(rig, TAG_call, &call)->body.sent.result;
     call_resolve(&calls, result, false, "#\"$0.Alleged: it\"", &it, 1);
     rig_result(rig, 1, &calls);
@@ -305,8 +312,10 @@ Test(gc, what_a_client_was_shown_is_held_until_it_is_released)
     cr_assert_eq(rig_ask(rig, TAG_await, &await)->tag, TAG_settled);
     cr_assert_eq(rig_pending(rig, 1), 0, "nothing to drop");
 
-    call = (msg_call_t){.request = rig_id(rig), .target = it,
-                        .methargs = rig_data("#[\"use\",[]]", NULL, 0), .no_result = 1};
+    call = (msg_call_t){.request = rig_id(rig),
+                        .target = it,
+                        .methargs = rig_data("#[\"use\",[]]", NULL, 0),
+                        .no_result = 1};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
     rig_empty(rig, 1);
     msg_release_t release = {rig_id(rig), {9}};
@@ -330,8 +339,10 @@ Test(gc, an_object_given_up_while_a_message_to_it_is_in_flight)
     call_resolve(&calls, kp(1, 1), false, "#\"$0.Alleged: it\"", &it, 1);
     rig_result(rig, 2, &calls);
 
-    msg_call_t call = {.request = rig_id(rig), .target = root(2),
-                       .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {.request = rig_id(rig),
+                       .target = root(2),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0),
+                       .no_result = 1};
     rig_ask(rig, TAG_call, &call);
     call_send(&calls, it, "#[\"hi\",[]]", NULL, 0, kp(1, 2));
     rig_result(rig, 1, &calls);

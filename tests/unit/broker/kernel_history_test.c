@@ -8,7 +8,6 @@
 #define PING "#[\"ping\",[]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
 
 static rig_t *rig;
 static buf_t calls;

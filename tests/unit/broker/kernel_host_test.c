@@ -4,11 +4,11 @@
 #include <stdio.h>
 
 #include "tests/support/kernel_rig.h"
+#include "tests/unit/broker/listed.h"
 
 #define PING "#[\"ping\",[]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
 
 static rig_t *rig;
 static buf_t calls;
@@ -28,13 +28,6 @@ static void set_up(void)
 static void tear_down(void) { rig_destroy(&rig); }
 
 TestSuite(host, .init = set_up, .fini = tear_down);
-
-static void expect_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(strstr(list, text), "%s is not in %s", text, list);
-    free(list);
-}
 
 static void expect_unharmed(void)
 {
@@ -122,7 +115,7 @@ Test(host, a_worker_that_ran_what_was_never_assigned)
     msg_attach_t bad = attach();
     bad.last = 99;
     rig_from_host(rig, 1, TAG_attach, &bad);
-    expect_listed("the worker ran delivery 99 that this broker never assigned: its last is 5");
+    expect_listed(rig, "the worker ran delivery 99 that this broker never assigned: its last is 5");
     size_t answers = rig_host_frames(rig, TAG_attached);
     bad = (msg_attach_t){.vat = {2}, .inc = bad.inc, .pgen = bad.pgen};
     rig_from_host(rig, 1, TAG_attach, &bad);
@@ -134,7 +127,7 @@ Test(host, a_worker_that_ran_another_history)
     msg_attach_t bad = attach();
     bad.chain.b[5] ^= 1;
     rig_from_host(rig, 1, TAG_attach, &bad);
-    expect_listed("the worker ran another history than the log's");
+    expect_listed(rig, "the worker ran another history than the log's");
 }
 
 /* A worker that attaches with nothing fetches what it lacks; each row comes once in a run. */
@@ -194,7 +187,7 @@ Test(host, an_old_result_is_dropped_whatever_it_says)
 Test(host, a_failure_says_why_also_when_the_worker_does_not)
 {
     rig_fail(rig, 2, ERR_VAT_LIMIT_COMPUTE, "");
-    expect_listed(err_text(ERR_VAT_LIMIT_COMPUTE));
+    expect_listed(rig, err_text(ERR_VAT_LIMIT_COMPUTE));
 }
 
 static void lose(uint64_t d, uint64_t error, const char *reason)
@@ -210,7 +203,7 @@ Test(host, a_worker_that_is_lost_while_it_runs_nothing)
     lose(4, ERR_VAT_CRASHED, "never assigned");
     expect_unharmed();
     lose(0, 0, "");
-    expect_listed(err_text(ERR_VAT_CRASHED));
+    expect_listed(rig, err_text(ERR_VAT_CRASHED));
 }
 
 /* Who was lost was not the vat as it is now: it may be forgotten where it was. */
@@ -231,22 +224,22 @@ Test(host, strangers_that_are_lost_are_ended)
     frame.chain.b[0] ^= 1;
     rig_from_host(rig, 1, TAG_result, &frame);
     rig_from_host(rig, 1, TAG_lost, &good);
-    expect_listed("quarantined");
+    expect_listed(rig, "quarantined");
     cr_expect_eq(rig_host_frames(rig, TAG_vat_end), 3, "it is kept as it is");
 }
 
 Test(host, a_worker_that_is_lost_for_an_unknown_reason)
 {
     lose(0, 54321, "");
-    expect_listed(err_text(ERR_VAT_CRASHED));
+    expect_listed(rig, err_text(ERR_VAT_CRASHED));
 }
 
 Test(host, a_worker_that_is_lost_and_says_why)
 {
     lose(0, ERR_VAT_LIMIT_WALL, "five seconds");
-    expect_listed("five seconds");
+    expect_listed(rig, "five seconds");
     lose(0, ERR_VAT_LIMIT_WALL, "again");
-    expect_listed("five seconds");
+    expect_listed(rig, "five seconds");
 }
 
 /* A vat ends for a reason of its own, which may be longer than what is kept of it: cut, but never in the

@@ -7,8 +7,6 @@
 #include "tests/support/kernel_rig.h"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static rig_t *rig;
 static buf_t vats, calls;
@@ -352,9 +350,10 @@ Test(launch, a_reload_is_a_new_cluster_of_the_same_name)
     cr_expect_eq(rig_ask(rig, TAG_cluster_reload, &msg)->body.launched.cluster.n, 2);
     const msg_t *bootstrap = rig_delivery(rig, 3);
     cr_assert_eq(bootstrap->tag, TAG_deliver_message);
-    cr_expect(rig_body_is(&bootstrap->body.deliver_message.methargs,
-                          "#[\"bootstrap\",[{\"alice\":\"$0.Alleged: vatRoot\",\"bob\":\"$1.Alleged: "
-                          "vatRoot\"},{\"log\":\"$2.Alleged: ioChannel\"}]]"));
+    cr_expect(
+        rig_body_is(&bootstrap->body.deliver_message.methargs,
+                    "#[\"bootstrap\",[{\"alice\":\"$0.Alleged: vatRoot\",\"bob\":\"$1.Alleged: "
+                    "vatRoot\"},{\"log\":\"$2.Alleged: ioChannel\"}]]"));
 
     msg.request = rig_id(rig);
     cr_expect_eq(rig_ask(rig, TAG_cluster_reload, &msg)->body.failed.error, ERR_CLUSTER_UNKNOWN);

@@ -9,9 +9,6 @@
 #define TAKE_PROMISE "#[\"take\",[\"&0\"]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 /* Two or more vats, started, with the bootstrap message taken by the first. */
 static rig_t *cluster(const char *names)

@@ -26,39 +26,12 @@ static void tear_down(void) { rig_destroy(&rig); }
 
 TestSuite(move, .init = set_up, .fini = tear_down);
 
-static void call_vat(uint32_t vat)
+static uint32_t host_of(uint32_t vat) { return rig_vat(rig, vat).host.n; }
+
+static bool is(uint32_t vat, const char *state)
 {
-    msg_call_t call = {rig_id(rig), kref_root((vat_t){vat}), rig_data(PING, NULL, 0), 1};
-    cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
+    return rig_text_is(rig_vat(rig, vat).state, state);
 }
-
-/* VAT has run TIMES deliveries more. */
-static void runs(uint32_t vat, unsigned times)
-{
-    for (unsigned i = 0; i < times; i++) {
-        call_vat(vat);
-        rig_run_dry(rig);
-    }
-}
-
-static msg_vat_row_t row_of(uint32_t vat)
-{
-    const msg_list_t msg = {.request = rig_id(rig)};
-    rig_ask_from(rig, 9, TAG_list, &msg);
-    bin_t rest = rig_reply(rig, 9)->body.rows.rows;
-    msg_vat_row_t found = {0};
-    while (rest.len > 0) {
-        msg_t row;
-        cr_assert_eq(msg_next(&rest, &row), ERR_OK);
-        if (row.body.vat_row.vat.n == vat) found = row.body.vat_row;
-        msg_clear(&row);
-    }
-    return found;
-}
-
-static uint32_t host_of(uint32_t vat) { return row_of(vat).host.n; }
-
-static bool is(uint32_t vat, const char *state) { return rig_text_is(row_of(vat).state, state); }
 
 static const msg_t *move(uint32_t vat, uint32_t host)
 {
@@ -98,46 +71,46 @@ static void ships(uint32_t vat)
 
 Test(move, a_vat_moves_and_goes_on)
 {
-    runs(1, 5);
+    rig_runs(rig, 1, 5);
     cr_expect_null(move(1, 2));
     cr_expect_eq(rig_told(rig, TAG_checkpoint_ask)->body.checkpoint_ask.ship, 1);
-    runs(1, 2); /* until the copy is here it runs on */
+    rig_runs(rig, 1, 2); /* until the copy is here it runs on */
     rig_ready(rig, 1);
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     cr_expect_eq(host_of(1), 1);
     rig_pulled(rig);
     cr_expect_eq(host_of(1), 2);
     expect_done(rig_reply(rig, 1));
     cr_expect_eq(rig_told(rig, TAG_vat_end)->body.vat_end.pgen, 1);
     cr_expect_eq(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 2);
-    cr_expect_eq(rig_told(rig, TAG_vat_new)->body.vat_new.checkpoint, row_of(1).applied - 3);
+    cr_expect_eq(rig_told(rig, TAG_vat_new)->body.vat_new.checkpoint, rig_vat(rig, 1).applied - 3);
     cr_expect_eq(rig_events(rig, "vat-moved"), 1);
-    uint64_t applied = row_of(1).applied;
-    runs(1, 4);
-    cr_expect_eq(row_of(1).applied, applied + 4);
+    uint64_t applied = rig_vat(rig, 1).applied;
+    rig_runs(rig, 1, 4);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 4);
     rig_restart(rig, true);
-    runs(1, 1);
-    cr_expect_eq(row_of(1).applied, applied + 5);
+    rig_runs(rig, 1, 1);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 5);
     cr_expect(is(1, "running"));
 }
 
 /* The old worker's words are void after the flip. */
 Test(move, what_was_under_way_is_run_at_the_new_place)
 {
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     cr_expect_null(move(1, 2));
     rig_ready(rig, 1);
-    call_vat(1);
-    call_vat(1);
+    rig_call(rig, 1, PING);
+    rig_call(rig, 1, PING);
     msg_result_t late = rig_result_frame(rig, 1, NULL);
-    uint64_t applied = row_of(1).applied;
+    uint64_t applied = rig_vat(rig, 1).applied;
     rig_pulled(rig);
     expect_done(rig_reply(rig, 1));
     rig_from_host(rig, 1, TAG_result, &late);
-    cr_expect_eq(row_of(1).applied, applied, "dropped");
+    cr_expect_eq(rig_vat(rig, 1).applied, applied, "dropped");
     cr_expect_eq(rig_pending(rig, 1), 2);
     rig_run_dry(rig);
-    cr_expect_eq(row_of(1).applied, applied + 2);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 2);
     msg_attach_t old = {.vat = {1}, .inc = 1, .pgen = 1};
     size_t ends = rig_host_frames(rig, TAG_vat_end);
     rig_from_host(rig, 1, TAG_attach, &old);
@@ -147,36 +120,36 @@ Test(move, what_was_under_way_is_run_at_the_new_place)
 /* The old place had a newer checkpoint than the copy: its rows are not trimmed away. */
 Test(move, the_old_place_says_nothing_about_the_new_one)
 {
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     cr_expect_null(move(1, 2));
     rig_ready(rig, 1);
-    runs(1, 6);
+    rig_runs(rig, 1, 6);
     rig_checkpoint(rig, 1, false);
-    runs(1, 6);
+    rig_runs(rig, 1, 6);
     rig_checkpoint(rig, 1, false);
-    uint64_t c = row_of(1).applied - 12;
-    cr_expect_leq(row_of(1).safe, c);
+    uint64_t c = rig_vat(rig, 1).applied - 12;
+    cr_expect_leq(rig_vat(rig, 1).safe, c);
     rig_pulled(rig);
     expect_done(rig_reply(rig, 1));
-    cr_expect_eq(row_of(1).checkpoint, c);
-    runs(1, 9);
+    cr_expect_eq(rig_vat(rig, 1).checkpoint, c);
+    rig_runs(rig, 1, 9);
     rig_restart(rig, true);
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
     cr_expect(is(1, "running"));
     for (int i = 0; i < 3; i++) {
-        runs(1, 5);
+        rig_runs(rig, 1, 5);
         rig_checkpoint(rig, 1, false);
     }
-    cr_expect_gt(row_of(1).safe, c, "and then it is trimmed as ever");
+    cr_expect_gt(rig_vat(rig, 1).safe, c, "and then it is trimmed as ever");
     cr_expect_eq(rig_rows(rig, ROW_mirror), 0, "and the copy is of no use any more");
 }
 
 Test(move, the_copy_may_be_ahead_of_what_is_applied)
 {
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     cr_expect_null(move(1, 2));
-    call_vat(1);
-    uint64_t d = row_of(1).applied + 1;
+    rig_call(rig, 1, PING);
+    uint64_t d = rig_vat(rig, 1).applied + 1;
     msg_result_t result = rig_result_frame(rig, 1, NULL);
     hash_t chain = {{1, 2, 3}};
     msg_checkpoint_ready_t ready = {{1}, 1, d, chain, {{9}}, 500};
@@ -192,7 +165,7 @@ Test(move, the_copy_may_be_ahead_of_what_is_applied)
 
 Test(move, a_copy_of_another_history_is_a_fork)
 {
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     cr_expect_null(move(1, 2));
     rig_ready(rig, 1);
     rig_pulled_as(rig, (hash_t){{6}});
@@ -203,7 +176,7 @@ Test(move, a_copy_of_another_history_is_a_fork)
 
 Test(move, what_stands_against_it)
 {
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
     expect_failed(move(77, 2), ERR_VAT_UNKNOWN, "");
     expect_failed(move(1, 77), ERR_HOST_UNKNOWN, "");
     expect_failed(move(1, 1), ERR_MOVE_FAILED, "it stands there");
@@ -226,25 +199,25 @@ Test(move, what_stands_against_it)
 
 Test(move, a_copy_that_cannot_be_had_ends_it)
 {
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     cr_expect_null(move(1, 2));
     rig_ready(rig, 1);
     rig_unpulled(rig, ERR_CHECKPOINT_BROKEN);
     expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, err_text(ERR_CHECKPOINT_BROKEN));
     cr_expect_eq(host_of(1), 1);
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
     cr_expect_null(move(1, 2));
     rig_ready(rig, 1);
     rig_host_gone(rig, 2);
     rig_pulled(rig);
     expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, "that host is not ready any more");
     cr_expect_eq(host_of(1), 1);
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
 }
 
 Test(move, a_copy_that_is_too_large_ends_it)
 {
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     cr_expect_null(move(1, 2));
     rig_checkpoint(rig, 1, false);
     msg_checkpoint_t made = rig_checkpoint_frame(rig, 1);
@@ -256,12 +229,12 @@ Test(move, a_copy_that_is_too_large_ends_it)
     cr_expect_eq(rig_pulls(rig), 0);
     expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, err_text(ERR_CHECKPOINT_LARGE));
     cr_expect_eq(host_of(1), 1);
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
 }
 
 Test(move, it_survives_restarts_of_the_broker)
 {
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     msg_move_t msg = {rig_id(rig), {1}, {2}};
     cr_expect_null(rig_ask(rig, TAG_move, &msg));
     rig_restart(rig, true);
@@ -282,20 +255,20 @@ Test(move, it_survives_restarts_of_the_broker)
 /* Its host is away, and what the broker has of it is enough. */
 Test(move, a_vat_whose_host_is_away_moves_when_it_can)
 {
-    runs(1, 6);
+    rig_runs(rig, 1, 6);
     rig_host_gone(rig, 1);
     expect_done(move(1, 2));
     cr_expect_eq(host_of(1), 2, "its log reaches back to its beginning");
-    uint64_t applied = row_of(1).applied;
-    runs(1, 1);
-    cr_expect_eq(row_of(1).applied, applied + 1);
+    uint64_t applied = rig_vat(rig, 1).applied;
+    rig_runs(rig, 1, 1);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 1);
 
     rig_host(rig, 1);
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     rig_checkpoint(rig, 1, false);
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     rig_checkpoint(rig, 1, false);
-    cr_expect_gt(row_of(1).safe, 0);
+    cr_expect_gt(rig_vat(rig, 1).safe, 0);
     rig_host_gone(rig, 2);
     expect_failed(move(1, 1), ERR_MOVE_FAILED, "its host is away, and there is no copy of it");
 }
@@ -304,12 +277,13 @@ Test(move, a_vat_whose_host_is_away_moves_when_it_can)
 
 Test(move, what_nobody_wants_is_not_fetched)
 {
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     rig_ready(rig, 1);
     cr_expect_eq(rig_pulls(rig), 0);
     const msg_t *get = rig_told(rig, TAG_checkpoint_get);
     cr_assert(get);
-    cr_expect_eq(get->body.checkpoint_get.offset, 1000 + row_of(1).applied, "the file may go");
+    cr_expect_eq(get->body.checkpoint_get.offset, 1000 + rig_vat(rig, 1).applied,
+                 "the file may go");
     cr_expect_null(move(1, 2));
     msg_checkpoint_ready_t ready = {{1},   1,     2,
                                     {{1}}, {{9}}, (uint64_t)CHECKPOINT_FILE_BYTES_MAX + 1};
@@ -330,7 +304,7 @@ Test(move, what_nobody_wants_is_not_fetched)
 
 Test(move, a_host_is_drained)
 {
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     cr_expect_null(change(1, DRAIN));
     cr_expect_eq(rig_host_frames(rig, TAG_checkpoint_ask), 2);
     ships(1);
@@ -339,8 +313,8 @@ Test(move, a_host_is_drained)
     expect_done(rig_reply(rig, 1));
     cr_expect_eq(host_of(1), 2);
     cr_expect_eq(host_of(3), 2);
-    runs(1, 2);
-    runs(3, 2);
+    rig_runs(rig, 1, 2);
+    rig_runs(rig, 3, 2);
     cr_expect_null(change(2, DRAIN), "there is no other: it waits");
     msg_host_change_t msg = {rig_id(rig), {1}, UNDRAIN};
     rig_ask_from(rig, 2, TAG_host_change, &msg);
@@ -354,7 +328,7 @@ Test(move, a_host_is_drained)
 /* What cannot be had is not asked for over and over. */
 Test(move, a_drain_ends_at_a_vat_of_which_no_copy_can_be_had)
 {
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     cr_expect_null(change(1, DRAIN));
     rig_ready(rig, 1);
     cr_assert_eq(rig_pulls(rig), 1);
@@ -389,28 +363,28 @@ Test(move, a_drain_survives_a_restart)
 
 Test(move, no_applied_crank_of_a_mirrored_vat_is_lost_with_its_host)
 {
-    runs(1, 7);
+    rig_runs(rig, 1, 7);
     cr_expect_null(move(1, 2)); /* any copy will do */
     ships(1);
     expect_done(rig_reply(rig, 1));
-    runs(1, 6);
-    uint64_t applied = row_of(1).applied;
+    rig_runs(rig, 1, 6);
+    uint64_t applied = rig_vat(rig, 1).applied;
     expect_done(change(2, DISAVOW));
     cr_expect_eq(host_of(1), 1);
-    cr_expect_eq(row_of(1).applied, applied);
-    runs(1, 1);
-    cr_expect_eq(row_of(1).applied, applied + 1);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied);
+    rig_runs(rig, 1, 1);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 1);
     cr_expect_eq(host_of(2), 1, "from its beginning");
-    runs(2, 1);
+    rig_runs(rig, 2, 1);
 }
 
 Test(move, a_vat_without_a_copy_ends_with_its_host)
 {
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     rig_checkpoint(rig, 1, false);
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     rig_checkpoint(rig, 1, false);
-    cr_assert_gt(row_of(1).safe, 0);
+    cr_assert_gt(rig_vat(rig, 1).safe, 0);
     expect_done(change(1, DISAVOW));
     cr_expect_eq(rig_event(rig, "vat-exit")->vat.n, 1);
     cr_expect(is(3, "running"));
@@ -420,25 +394,25 @@ Test(move, a_vat_without_a_copy_ends_with_its_host)
 /* Until there is a place, it waits. */
 Test(move, vats_of_a_lost_host_wait_for_another)
 {
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     rig_host_gone(rig, 2);
     expect_done(change(1, DISAVOW));
     cr_expect(is(1, "running"));
-    call_vat(1);
+    rig_call(rig, 1, PING);
     rig_restart(rig, true);
     cr_expect_eq(host_of(1), 2, "h2 is back");
     rig_run_dry(rig);
-    cr_expect_eq(row_of(1).in_flight, 0);
+    cr_expect_eq(rig_vat(rig, 1).in_flight, 0);
 }
 
 /* A host that went back to an older state: what the broker has brings the vat back. */
 Test(move, a_vat_in_quarantine_is_brought_back_from_its_copy)
 {
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     cr_expect_null(move(1, 2));
     ships(1);
     expect_done(rig_reply(rig, 1));
-    runs(1, 4);
+    rig_runs(rig, 1, 4);
     msg_attach_t old = {
         .vat = {1}, .inc = 1, .pgen = 2, .last = 2, .checkpoint = 2, .chain = {{1}}};
     rig_from_host(rig, 2, TAG_attach, &old);
@@ -447,7 +421,7 @@ Test(move, a_vat_in_quarantine_is_brought_back_from_its_copy)
     expect_done(move(1, 0));
     cr_expect(is(1, "running"));
     cr_expect_eq(host_of(1), 2);
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     cr_expect(is(1, "running"));
 }
 
@@ -462,7 +436,7 @@ static const msg_t *make(uint32_t client, uint32_t vat, uint64_t ship)
 
 Test(move, a_checkpoint_is_made_when_it_is_asked_for)
 {
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     cr_expect_null(make(1, 1, 0));
     cr_expect_eq(rig_told(rig, TAG_checkpoint_ask)->body.checkpoint_ask.ship, 0);
     cr_expect_null(make(2, 1, 1));
@@ -473,7 +447,7 @@ Test(move, a_checkpoint_is_made_when_it_is_asked_for)
     rig_pulled(rig);
     expect_done(rig_reply(rig, 2));
     expect_done(make(1, 1, 1));
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
     msg_checkpoint_make_t msg = {rig_id(rig), {1}, 1};
     cr_expect_null(rig_ask(rig, TAG_checkpoint_make, &msg));
     rig_ask_from(rig, 3, TAG_checkpoint_make, &msg);
@@ -487,7 +461,7 @@ Test(move, a_checkpoint_is_made_when_it_is_asked_for)
 Test(move, a_checkpoint_that_cannot_be_made)
 {
     expect_failed(make(1, 77, 0), ERR_VAT_UNKNOWN, "");
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
     cr_expect_null(make(1, 1, 0));
     rig_host_gone(rig, 1);
     expect_failed(rig_reply(rig, 1), ERR_NO_HOST, "its host went away");
@@ -505,7 +479,7 @@ Test(move, a_checkpoint_that_cannot_be_made)
 /* The copy is here already, and nothing happened since. */
 Test(move, a_vat_that_is_mirrored_moves_with_the_copy_that_is_here)
 {
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     cr_expect_null(make(1, 1, 1));
     ships(1);
     expect_done(rig_reply(rig, 1));
@@ -514,13 +488,13 @@ Test(move, a_vat_that_is_mirrored_moves_with_the_copy_that_is_here)
     cr_expect_eq(rig_pulls(rig), 0);
     expect_done(rig_reply(rig, 1));
     cr_expect_eq(host_of(1), 2);
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
 }
 
 /* The new host went away before a worker of it attached: the vat moves on. */
 Test(move, a_vat_that_never_arrives_moves_on)
 {
-    runs(1, 3);
+    rig_runs(rig, 1, 3);
     cr_expect_null(move(1, 2));
     rig_ready(rig, 1);
     rig_hosts_deaf(rig, true);
@@ -534,13 +508,13 @@ Test(move, a_vat_that_never_arrives_moves_on)
     expect_failed(rig_reply(rig, 1), ERR_MOVE_FAILED, "it is moved on");
     expect_done(rig_reply(rig, 2));
     cr_expect_eq(host_of(1), 1);
-    runs(1, 2);
+    rig_runs(rig, 1, 2);
 }
 
 /* A move may be called back. */
 Test(move, a_vat_is_told_to_stay)
 {
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
     cr_expect_null(move(1, 2));
     msg_move_t stay = {rig_id(rig), {1}, {1}};
     rig_ask_from(rig, 2, TAG_move, &stay);
@@ -563,7 +537,7 @@ static const msg_t *backup(uint32_t client)
 static void trimmed(uint32_t vat)
 {
     for (int i = 0; i < 2; i++) {
-        runs(vat, 4);
+        rig_runs(rig, vat, 4);
         rig_checkpoint(rig, vat, false);
     }
 }
@@ -579,18 +553,18 @@ Test(move, a_backup_has_a_copy_of_what_it_needs_one_of)
     cr_expect_eq(rig_host_frames(rig, 0), 0);
     ships(2);
     cr_expect_eq(rig_host_frames(rig, 0), 1);
-    uint64_t safe = row_of(1).safe;
+    uint64_t safe = rig_vat(rig, 1).safe;
     trimmed(1);
     trimmed(3);
     cr_expect_eq(rig_rows(rig, ROW_mirror), 2, "what is copied stays whole");
-    cr_expect_leq(row_of(1).safe, safe + 8);
-    cr_expect_eq(row_of(3).safe, 0);
+    cr_expect_leq(rig_vat(rig, 1).safe, safe + 8);
+    cr_expect_eq(rig_vat(rig, 3).safe, 0);
     rig_backed_up(rig, ERR_OK);
     expect_done(rig_reply(rig, 1));
     trimmed(1);
     cr_expect_eq(rig_rows(rig, ROW_mirror), 1, "and afterwards goes as it came");
     trimmed(3);
-    cr_expect_gt(row_of(3).safe, 0);
+    cr_expect_gt(rig_vat(rig, 3).safe, 0);
 }
 
 Test(move, a_backup_that_fails_says_why)
@@ -664,13 +638,13 @@ Test(move, an_adopted_backup_goes_on_from_its_copies)
     ships(1);
     rig_backed_up(rig, ERR_OK);
     expect_done(rig_reply(rig, 1));
-    runs(1, 3);
-    uint64_t applied = row_of(1).applied, epoch = kernel_epoch(rig_kernel(rig));
+    rig_runs(rig, 1, 3);
+    uint64_t applied = rig_vat(rig, 1).applied, epoch = kernel_epoch(rig_kernel(rig));
     rig_adopt(rig);
     cr_expect_geq(kernel_epoch(rig_kernel(rig)), epoch + (1 << 20) - 8);
-    runs(1, 3);
-    runs(2, 1);
-    cr_expect_eq(row_of(1).applied, applied + 3);
+    rig_runs(rig, 1, 3);
+    rig_runs(rig, 2, 1);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 3);
     cr_expect_gt(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 1 << 20);
     cr_expect(is(1, "running") && is(2, "running") && is(3, "running"));
     rig_launch_t options = {0};
@@ -678,7 +652,7 @@ Test(move, an_adopted_backup_goes_on_from_its_copies)
     cr_expect_gt(rig_told(rig, TAG_vat_new)->body.vat_new.pgen, 1 << 20,
                  "nobody has a database of it");
     rig_restart(rig, true);
-    runs(1, 1);
+    rig_runs(rig, 1, 1);
 }
 
 Test(move, vats_of_hosts_that_an_adopted_backup_does_not_see_again_go_on_elsewhere)
@@ -691,7 +665,7 @@ Test(move, vats_of_hosts_that_an_adopted_backup_does_not_see_again_go_on_elsewhe
     rig_at(rig, UINT64_C(1800000000000));
     cr_expect_eq(host_of(2), 1);
     rig_run_dry(rig);
-    runs(2, 1);
+    rig_runs(rig, 2, 1);
     cr_expect(is(1, "running") && is(2, "running") && is(3, "running"));
     cr_expect_eq(rig_host(rig, 2), 2);
     rig_run_dry(rig);

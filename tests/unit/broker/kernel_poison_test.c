@@ -4,14 +4,12 @@
 #include <string.h>
 
 #include "tests/support/kernel_rig.h"
+#include "tests/unit/broker/listed.h"
 
 #define PING "#[\"ping\",[]]"
 #define TAKE "#[\"take\",[\"$0\"]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static rig_t *rig;
 static buf_t calls;
@@ -39,22 +37,6 @@ static void tear_down(void) { rig_destroy(&rig); }
 
 TestSuite(poison, .fini = tear_down);
 
-/* A call from outside, whose result nobody awaits. */
-static void call(uint32_t vat, const char *body)
-{
-    msg_call_t msg = {rig_id(rig), root(vat), rig_data(body, NULL, 0), 1};
-    cr_assert_eq(rig_ask(rig, TAG_call, &msg)->tag, TAG_sent);
-}
-
-/* Alice sends bob BODY with one slot, and waits for its result. */
-static void send_bob(const char *body, kref_t slot, kref_t result)
-{
-    call(1, "#[\"go\",[]]");
-    call_send(&calls, root(2), body, &slot, kref_none(slot) ? 0 : 1, result);
-    if (!kref_none(result)) call_subscribe(&calls, result);
-    rig_result(rig, 1, &calls);
-}
-
 /* Bob's worker dies of the delivery it has. */
 static void die(err_t error)
 {
@@ -62,20 +44,6 @@ static void die(err_t error)
     msg_lost_t lost = {{2},     frame.inc,       frame.pgen,        frame.run,
                        frame.d, (uint64_t)error, text_of("it died")};
     rig_from_host(rig, 1, TAG_lost, &lost);
-}
-
-static void expect_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(strstr(list, text), "%s is not in %s", text, list);
-    free(list);
-}
-
-static void expect_not_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(!strstr(list, text), "%s is in %s", text, list);
-    free(list);
 }
 
 /* Who holds KREF, besides its owner: bob or not? */
@@ -103,16 +71,16 @@ static const resolution_t *told(uint32_t vat)
 Test(poison, three_attempts_and_then_it_is_given_up)
 {
     begin_ocap();
-    send_bob(PING, nothing, kp(1, 1));
-    call(2, "#[\"next\",[]]");
+    rig_send(rig, 1, 2, PING, nothing, kp(1, 1));
+    rig_call(rig, 2, "#[\"next\",[]]");
     for (int i = 1; i <= 2; i++) {
         size_t asked = rig_host_frames(rig, TAG_vat_new);
         die(ERR_VAT_CRASHED);
         cr_expect_eq(rig_host_frames(rig, TAG_vat_new), asked + 1, "a host waits to be asked");
         cr_expect_eq(rig_events(rig, "vat-restart"), i);
-        expect_listed(i == 1 ? "attempts: 1" : "attempts: 2");
+        expect_listed(rig, i == 1 ? "attempts: 1" : "attempts: 2");
         rig_restart(rig, true);
-        expect_listed(i == 1 ? "attempts: 1" : "attempts: 2");
+        expect_listed(rig, i == 1 ? "attempts: 1" : "attempts: 2");
         cr_assert_eq(rig_pending(rig, 2), 1, "nothing is sent behind it");
         cr_expect_null(rig_delivery(rig, 1));
     }
@@ -124,42 +92,42 @@ Test(poison, three_attempts_and_then_it_is_given_up)
     rig_worker(rig, 2); /* steps over it */
     cr_assert_eq(rig_pending(rig, 2), 1, "the one behind it");
     rig_run_dry(rig);
-    expect_not_listed("terminated");
-    expect_listed("attempts: 0");
+    expect_not_listed(rig, "terminated");
+    expect_listed(rig, "attempts: 0");
 }
 
 Test(poison, what_survives_the_second_attempt_is_no_poison)
 {
     begin_ocap();
-    call(2, PING);
-    call(2, "#[\"next\",[]]");
+    rig_call(rig, 2, PING);
+    rig_call(rig, 2, "#[\"next\",[]]");
     die(ERR_VAT_LIMIT_WALL);
     cr_assert_eq(rig_pending(rig, 2), 1);
     rig_empty(rig, 2);
     cr_assert_eq(rig_pending(rig, 2), 1, "now comes the one behind it");
     rig_empty(rig, 2);
-    expect_listed("applied: 3");
-    expect_listed("attempts: 0");
+    expect_listed(rig, "applied: 3");
+    expect_listed(rig, "attempts: 0");
 }
 
 /* The same death is reported again, or one of another run, or of a row that is not the next. */
 Test(poison, one_death_counts_once)
 {
     begin_ocap();
-    call(2, PING);
-    call(2, PING);
+    rig_call(rig, 2, PING);
+    rig_call(rig, 2, PING);
     msg_result_t frame = rig_result_frame(rig, 2, NULL);
     msg_lost_t lost = {{2},         frame.inc,       frame.pgen,  frame.run,
                        frame.d + 1, ERR_VAT_CRASHED, text_of("x")};
     rig_from_host(rig, 1, TAG_lost, &lost);
-    expect_not_listed("attempts: 1");
+    expect_not_listed(rig, "attempts: 1");
     lost.d = frame.d;
     rig_from_host(rig, 1, TAG_lost, &lost);
     rig_from_host(rig, 1, TAG_lost, &lost);
     rig_from_host(rig, 1, TAG_lost, &lost);
-    expect_listed("attempts: 1");
+    expect_listed(rig, "attempts: 1");
     rig_run_dry(rig);
-    expect_listed("applied: 3");
+    expect_listed(rig, "applied: 3");
 }
 
 Test(poison, a_limit_that_is_counted_is_exceeded_once)
@@ -167,7 +135,7 @@ Test(poison, a_limit_that_is_counted_is_exceeded_once)
     static const err_t limits[] = {ERR_VAT_LIMIT_COMPUTE, ERR_VAT_LIMIT_HEAP, ERR_VAT_LIMIT_STACK};
     begin_ocap();
     for (size_t i = 0; i < 3; i++) {
-        send_bob(PING, nothing, kp(1, i + 1));
+        rig_send(rig, 1, 2, PING, nothing, kp(1, i + 1));
         size_t restarts = rig_host_frames(rig, TAG_vat_restart);
         rig_fail(rig, 2, limits[i], "too much");
         cr_expect_eq(rig_host_frames(rig, TAG_vat_restart), restarts + 1);
@@ -176,20 +144,20 @@ Test(poison, a_limit_that_is_counted_is_exceeded_once)
         rig_worker(rig, 2);
     }
     cr_expect_eq(rig_events(rig, "vat-poison"), 3);
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_run_dry(rig);
-    expect_not_listed("terminated");
+    expect_not_listed(rig, "terminated");
 }
 
 Test(poison, a_clock_may_tell_something_else_the_next_time)
 {
     begin_ocap();
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_fail(rig, 2, ERR_VAT_LIMIT_WALL, "too long");
-    expect_listed("attempts: 1");
+    expect_listed(rig, "attempts: 1");
     rig_worker(rig, 2);
     rig_run_dry(rig);
-    expect_listed("applied: 2");
+    expect_listed(rig, "applied: 2");
 }
 
 /* ---- who ends instead ---- */
@@ -197,44 +165,44 @@ Test(poison, a_clock_may_tell_something_else_the_next_time)
 Test(poison, a_swingset_vat_ends_at_once)
 {
     begin_swingset(0);
-    call(2, PING);
+    rig_call(rig, 2, PING);
     die(ERR_VAT_CRASHED);
-    expect_listed("terminated");
+    expect_listed(rig, "terminated");
 }
 
 Test(poison, unless_its_cluster_says_otherwise)
 {
     begin_swingset(2);
-    call(2, PING);
+    rig_call(rig, 2, PING);
     die(ERR_VAT_CRASHED);
-    expect_not_listed("terminated");
+    expect_not_listed(rig, "terminated");
 }
 
 Test(poison, and_any_vat_when_its_cluster_says_so)
 {
     begin(&(rig_launch_t){.ocap = true, .poison = 1, .reap_deliveries = REAP_NEVER});
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_fail(rig, 2, ERR_VAT_LIMIT_COMPUTE, "too much");
-    expect_listed("terminated");
+    expect_listed(rig, "terminated");
 }
 
 /* What is no message has nobody who could be told. */
 Test(poison, a_notify_cannot_be_given_up)
 {
     begin_ocap();
-    send_bob("#[\"take\",[\"&0\"]]", kp(1, 1), nothing);
+    rig_send(rig, 1, 2, "#[\"take\",[\"&0\"]]", kp(1, 1), nothing);
     call_subscribe(&calls, kp(1, 1));
     rig_result(rig, 2, &calls);
-    call(1, "#[\"go\",[]]");
+    rig_call(rig, 1, "#[\"go\",[]]");
     call_resolve(&calls, kp(1, 1), false, "#1", NULL, 0);
     rig_result(rig, 1, &calls);
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_notify);
     for (int i = 0; i < 2; i++) {
         die(ERR_VAT_CRASHED);
-        expect_not_listed("terminated");
+        expect_not_listed(rig, "terminated");
     }
     die(ERR_VAT_CRASHED);
-    expect_listed("terminated");
+    expect_listed(rig, "terminated");
 }
 
 Test(poison, a_start_cannot_be_given_up)
@@ -261,7 +229,7 @@ static void give_up(void)
 Test(poison, what_it_alone_gave_is_taken_back)
 {
     begin_ocap();
-    send_bob(TAKE, ko(1, 1), kp(1, 1));
+    rig_send(rig, 1, 2, TAKE, ko(1, 1), kp(1, 1));
     expect_held(ko(1, 1), "reachable");
     give_up();
     cr_assert_eq(rig_delivery(rig, 1)->tag, TAG_deliver_notify);
@@ -273,8 +241,8 @@ Test(poison, what_it_alone_gave_is_taken_back)
 Test(poison, what_comes_again_stays)
 {
     begin_ocap();
-    send_bob(TAKE, ko(1, 1), nothing);
-    send_bob(TAKE, ko(1, 1), nothing);
+    rig_send(rig, 1, 2, TAKE, ko(1, 1), nothing);
+    rig_send(rig, 1, 2, TAKE, ko(1, 1), nothing);
     give_up();
     expect_held(ko(1, 1), "reachable");
     cr_assert_eq(rig_pending(rig, 2), 1);
@@ -288,15 +256,15 @@ Test(poison, what_comes_again_stays)
 Test(poison, what_was_there_before_stays)
 {
     begin_ocap();
-    send_bob(TAKE, ko(1, 1), nothing);
+    rig_send(rig, 1, 2, TAKE, ko(1, 1), nothing);
     rig_empty(rig, 2);
-    send_bob(TAKE, ko(1, 1), nothing);
+    rig_send(rig, 1, 2, TAKE, ko(1, 1), nothing);
     give_up();
     expect_held(ko(1, 1), "reachable");
-    call(2, "#[\"go\",[]]");
+    rig_call(rig, 2, "#[\"go\",[]]");
     call_send(&calls, ko(1, 1), PING, NULL, 0, nothing);
     rig_result(rig, 2, &calls);
-    expect_not_listed("terminated");
+    expect_not_listed(rig, "terminated");
 }
 
 /* Bob could only recognize it, and this delivery raised it. */
@@ -304,10 +272,10 @@ Test(poison, what_it_raised_falls)
 {
     begin_ocap();
     kref_t it = ko(1, 1);
-    send_bob(TAKE, it, nothing);
+    rig_send(rig, 1, 2, TAKE, it, nothing);
     call_refs(&calls, TAG_drop_imports, &it, 1);
     rig_result(rig, 2, &calls);
-    send_bob(TAKE, it, nothing);
+    rig_send(rig, 1, 2, TAKE, it, nothing);
     expect_held(it, "reachable");
     give_up();
     expect_held(it, "recognizable");
@@ -318,10 +286,10 @@ Test(poison, a_drop_that_was_passed_over_counts_then)
 {
     begin_ocap();
     kref_t it = ko(1, 1);
-    send_bob(TAKE, it, nothing);
+    rig_send(rig, 1, 2, TAKE, it, nothing);
     rig_empty(rig, 2);
-    call(2, PING);
-    send_bob(TAKE, it, nothing);
+    rig_call(rig, 2, PING);
+    rig_send(rig, 1, 2, TAKE, it, nothing);
     call_refs(&calls, TAG_drop_imports, &it, 1);
     rig_result(rig, 2, &calls);
     expect_held(it, "reachable");
@@ -333,10 +301,10 @@ Test(poison, so_does_a_retirement)
 {
     begin_ocap();
     kref_t it = ko(1, 1);
-    send_bob(TAKE, it, nothing);
+    rig_send(rig, 1, 2, TAKE, it, nothing);
     rig_empty(rig, 2);
-    call(2, PING);
-    send_bob(TAKE, it, nothing);
+    rig_call(rig, 2, PING);
+    rig_send(rig, 1, 2, TAKE, it, nothing);
     call_refs(&calls, TAG_drop_imports, &it, 1);
     call_refs(&calls, TAG_retire_imports, &it, 1);
     rig_result(rig, 2, &calls);
@@ -349,26 +317,26 @@ Test(poison, so_does_a_retirement)
 Test(poison, its_result_is_not_the_vats_any_more)
 {
     begin_ocap();
-    send_bob(PING, nothing, kp(1, 1));
+    rig_send(rig, 1, 2, PING, nothing, kp(1, 1));
     expect_held(kp(1, 1), "reachable");
     give_up();
     expect_held(kp(1, 1), NULL);
-    call(2, "#[\"go\",[]]");
+    rig_call(rig, 2, "#[\"go\",[]]");
     call_resolve(&calls, kp(1, 1), false, "#1", NULL, 0);
     rig_result(rig, 2, &calls);
-    expect_listed("illegal syscall");
+    expect_listed(rig, "illegal syscall");
 }
 
 Test(poison, replays_step_over_it)
 {
     begin_ocap();
-    call(2, PING);
+    rig_call(rig, 2, PING);
     give_up();
-    call(2, PING);
+    rig_call(rig, 2, PING);
     rig_run_dry(rig);
     rig_checkpoint(rig, 2, false);
     rig_restart(rig, true);
     rig_run_dry(rig);
-    expect_not_listed("quarantined");
-    expect_listed("applied: 3");
+    expect_not_listed(rig, "quarantined");
+    expect_listed(rig, "applied: 3");
 }

@@ -6,7 +6,6 @@
 #define PING "#[\"ping\",[]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
 
 static buf_t calls;
 

@@ -17,10 +17,6 @@ static const kref_t nothing;
 static char shown[16 * 1024];
 static uint64_t next;
 
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
-
 static void set_up(void)
 {
     calls = buf_of(CRANK_BYTES_MAX);

@@ -9,8 +9,6 @@
 #define TAKE_ONE "#[\"take\",[\"&0\"]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
 
 static rig_t *rig;
 static buf_t calls;

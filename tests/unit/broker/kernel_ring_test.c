@@ -11,8 +11,6 @@ static void setup(void) { calls = buf_of(CRANK_BYTES_MAX); }
 static void teardown(void) { buf_clear(&calls); }
 TestSuite(ring, .init = setup, .fini = teardown);
 
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-
 static rig_t *start(const char *names)
 {
     rig_t *rig = rig_new();
@@ -25,8 +23,10 @@ static rig_t *start(const char *names)
 /* FROM runs a crank in which it sends OBJECT, which it holds or makes, to the root of TO. */
 static void give(rig_t *rig, uint32_t from, kref_t object, uint32_t to)
 {
-    msg_call_t call = {.request = rig_id(rig), .target = kref_root((vat_t){from}),
-        .methargs = rig_data("#[\"go\",[]]", NULL, 0), .no_result = 1};
+    msg_call_t call = {.request = rig_id(rig),
+                       .target = kref_root((vat_t){from}),
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0),
+                       .no_result = 1};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
     kref_t nothing = {0};
     call_send(&calls, kref_root((vat_t){to}), "#[\"take\",[\"$0\"]]", &object, 1, nothing);
@@ -105,8 +105,10 @@ Test(ring, two_rings)
            "cycle_row {ring: 2, kref: ko5.1, vat: v5, name: \"eve\", holders: \"v4\"}");
 
     /* A message to one of them is under way: somebody outside can reach it. */
-    msg_call_t call = {.request = rig_id(rig), .target = ko(1, 1), .no_result = 1,
-        .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
+    msg_call_t call = {.request = rig_id(rig),
+                       .target = ko(1, 1),
+                       .no_result = 1,
+                       .methargs = rig_data("#[\"go\",[]]", NULL, 0)};
     cr_assert_eq(rig_ask(rig, TAG_call, &call)->tag, TAG_sent);
     char *text = rig_list(rig, 6, (kref_t){0});
     cr_expect_null(strstr(text, "ko1.1"));

@@ -4,8 +4,6 @@
 
 #include "tests/unit/broker/timer_stage.h"
 
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-
 /* ---- what repeats ---- */
 
 static void repeats_go_on_when_the_handler_has_answered(void)

@@ -5,9 +5,6 @@
 
 #include "tests/unit/broker/timer_stage.h"
 
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
-
 /* ---- time, clock, brand ---- */
 
 static void the_time_is_told_and_never_goes_back(void)
@@ -46,7 +43,8 @@ static void brand_and_clock_are_one_each(void)
 TWICE(brand_and_clock_are_one_each)
 
 /* What a client is answered by TARGET. */
-static const msg_settled_t *client_ask(kref_t target, const char *body, const kref_t *slots, size_t count)
+static const msg_settled_t *client_ask(kref_t target, const char *body, const kref_t *slots,
+                                       size_t count)
 {
     msg_call_t call = {rig_id(rig), target, rig_data(body, slots, count), 0};
     msg_await_t await = {rig_id(rig), rig_ask(rig, TAG_call, &call)->body.sent.result};

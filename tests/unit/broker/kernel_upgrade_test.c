@@ -2,14 +2,12 @@
 #include <criterion/criterion.h>
 
 #include "tests/support/kernel_rig.h"
+#include "tests/unit/broker/listed.h"
 
 static rig_t *rig;
 static buf_t calls;
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static void set_up(void)
 {
@@ -51,13 +49,6 @@ static const msg_deliver_upgrade_t *begin(uint32_t vat)
     return &rig_delivery(rig, vat)->body.deliver_upgrade;
 }
 
-static void expect_listed(const char *text)
-{
-    char *list = rig_list(rig, 0, nothing);
-    cr_expect(strstr(list, text), "%s is not in %s", text, list);
-    free(list);
-}
-
 Test(upgrade, begins_the_next_incarnation)
 {
     const msg_deliver_upgrade_t *row = begin(1);
@@ -65,8 +56,8 @@ Test(upgrade, begins_the_next_incarnation)
     cr_expect(rig_body_is(&row->parameters, "#\"#undefined\"") && row->forgotten.count == 0);
     rig_empty(rig, 1);
     cr_expect_eq(rig_reply(rig, 1)->tag, TAG_done);
-    expect_listed("incarnation: 2");
-    expect_listed("bundle: \"b1-next\"");
+    expect_listed(rig, "incarnation: 2");
+    expect_listed(rig, "bundle: \"b1-next\"");
     send(root(1), "#[\"hi\",[]]");
     cr_expect_eq(rig_delivery(rig, 1)->tag, TAG_deliver_message, "the same root answers");
     cr_expect_eq(rig_told(rig, TAG_vat_new)->body.vat_new.bundle.len, strlen("b1-00"),
@@ -114,7 +105,8 @@ Test(upgrade, rejects_what_the_old_incarnation_owed)
     const resolution_t *resolution = &told->body.deliver_notify.resolutions.at[0];
     cr_expect(resolution->rejected && rig_body_is(&resolution->data, why));
     told = rig_delivery(rig, 1);
-    cr_assert_eq(told->tag, TAG_deliver_notify, "the new incarnation hears what the old one waited for");
+    cr_assert_eq(told->tag, TAG_deliver_notify,
+                 "the new incarnation hears what the old one waited for");
     cr_expect(kref_same(told->body.deliver_notify.resolutions.at[0].promise, own));
     rig_run_dry(rig);
 }
@@ -123,7 +115,8 @@ Test(upgrade, abandons_what_was_not_durable)
 {
     kref_t gone = ko(1, 1), kept = ko(1, 2), both[] = {gone, kept};
     send(root(1), "#[\"go\",[]]");
-    call_send(&calls, root(2), "#[\"take\",[\"$0.Alleged: a\",\"$1.Alleged: b\"]]", both, 2, nothing);
+    call_send(&calls, root(2), "#[\"take\",[\"$0.Alleged: a\",\"$1.Alleged: b\"]]", both, 2,
+              nothing);
     rig_result(rig, 1, &calls);
     rig_empty(rig, 2);
     begin(1);
@@ -156,7 +149,7 @@ Test(upgrade, that_fails_leaves_the_vat_as_it_was)
     cr_expect_eq(failed->error, ERR_UPGRADE_FAILED);
     cr_expect(rig_text_is(failed->why, "durable kinds not redefined"), "%.*s", (int)failed->why.len,
               failed->why.at);
-    expect_listed("incarnation: 1");
+    expect_listed(rig, "incarnation: 1");
     cr_expect_geq(rig_told(rig, TAG_attached)->body.attached.run, run);
     char *list = rig_list(rig, 3, given);
     cr_expect(strstr(list, "unresolved"), "%s", list);
@@ -179,7 +172,7 @@ Test(upgrade, survives_a_restart_of_the_broker_in_flight_and_in_the_queue)
     rig_empty(rig, 1);
     cr_expect_eq(rig_reply(rig, 1)->tag, TAG_done);
     cr_expect_eq(rig_ask(rig, TAG_upgrade, &msg)->tag, TAG_done, "and is remembered");
-    expect_listed("incarnation: 3");
+    expect_listed(rig, "incarnation: 3");
 }
 
 Test(upgrade, of_a_vat_that_ends_fails)
@@ -214,7 +207,7 @@ Test(upgrade, a_crank_that_settles_what_is_rejected_ends_the_vat)
     begin(1);
     call_resolve(&calls, given, false, "#1", NULL, 0);
     rig_result(rig, 1, &calls);
-    expect_listed("illegal syscall");
+    expect_listed(rig, "illegal syscall");
 }
 
 /* The old half drops an import that the parameters bring back. */
@@ -226,18 +219,21 @@ Test(upgrade, parameters_come_after_what_the_old_half_drops)
     msg_call_t call = {rig_id(rig), admin, rig_data("#[\"createVatAdminService\",[]]", NULL, 0), 0};
     msg_await_t await = {rig_id(rig), rig_ask(rig, TAG_call, &call)->body.sent.result};
     kref_t service = rig_ask(rig, TAG_await, &await)->body.settled.value.slots.at[0];
-    call = (msg_call_t){rig_id(rig), service,
-                        rig_data("#[\"createVat\",[\"w\",{\"vatParameters\":\"$0.Alleged: r\"}]]", &gift, 1),
-                        0};
+    call = (msg_call_t){
+        rig_id(rig), service,
+        rig_data("#[\"createVat\",[\"w\",{\"vatParameters\":\"$0.Alleged: r\"}]]", &gift, 1), 0};
     await = (msg_await_t){rig_id(rig), rig_ask(rig, TAG_call, &call)->body.sent.result};
     rig_empty(rig, 4);
     kref_t node = rig_ask(rig, TAG_await, &await)->body.settled.value.slots.at[0];
-    call = (msg_call_t){rig_id(rig), service, rig_data("#[\"getNamedBundleCap\",[\"w\"]]", NULL, 0), 0};
+    call = (msg_call_t){rig_id(rig), service, rig_data("#[\"getNamedBundleCap\",[\"w\"]]", NULL, 0),
+                        0};
     await = (msg_await_t){rig_id(rig), rig_ask(rig, TAG_call, &call)->body.sent.result};
     kref_t slots[] = {rig_ask(rig, TAG_await, &await)->body.settled.value.slots.at[0], gift};
     call = (msg_call_t){
         rig_id(rig), node,
-        rig_data("#[\"upgrade\",[\"$0.Alleged: b\",{\"vatParameters\":\"$1.Alleged: r\"}]]", slots, 2), 0};
+        rig_data("#[\"upgrade\",[\"$0.Alleged: b\",{\"vatParameters\":\"$1.Alleged: r\"}]]", slots,
+                 2),
+        0};
     await = (msg_await_t){rig_id(rig), rig_ask(rig, TAG_call, &call)->body.sent.result};
     cr_assert_eq(rig_delivery(rig, 4)->tag, TAG_deliver_upgrade);
     call_refs(&calls, TAG_drop_imports, &gift, 1);

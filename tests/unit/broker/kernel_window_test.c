@@ -8,8 +8,6 @@
 #define TAKE_PROMISE "#[\"take\",[\"&0\"]]"
 
 static const kref_t nothing;
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
 
 static buf_t calls;
 

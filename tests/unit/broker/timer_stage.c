@@ -3,10 +3,6 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-static kref_t root(uint32_t vat) { return kref_root((vat_t){vat}); }
-static kref_t ko(uint32_t vat, uint64_t n) { return kref_object((vat_t){vat}, n); }
-static kref_t kp(uint32_t vat, uint64_t n) { return kref_promise((vat_t){vat}, n); }
-
 rig_t *rig;
 buf_t calls;
 kref_t service, brand;
