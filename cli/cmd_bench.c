@@ -2,12 +2,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/bench/assert.h"
 #include "cli/bench/progress.h"
 #include "cli/bench/show.h"
 #include "cli/bench/stage.h"
 #include "cli/bench/start.h"
 #include "cli/schema.h"
 #include "cli/table.h"
+#include "wire/base/must.h"
 
 static const uint64_t MS = 1000000, S = 1000000000;
 
@@ -128,6 +130,37 @@ static err_t options_read(cli_t *cli, options_t *o)
     return scenario_settle(o, &cli->f);
 }
 
+/* ---- assertions ---- */
+
+/* All of them are read before anything is started. */
+static err_t asserts_read(cli_t *cli, const options_t *o, assert_t *asserts, size_t *ret_count)
+{
+    const char *text;
+
+    for (*ret_count = 0; (text = args_texts(&cli->args, "assert", *ret_count)); ++*ret_count) {
+        assert_t *at = &asserts[*ret_count];
+        err_t err = assert_read(text, at, &cli->f);
+        if (err) return err;
+        if (!at->of_target || o->rate) continue;
+        fail(&cli->f, ERR_BENCH_ASSERT, "--assert %.200s: there is no target", text);
+        fail_why(&cli->f, "without --rate the load is as much as is answered");
+        return ERR_BENCH_ASSERT;
+    }
+    return ERR_OK;
+}
+
+static void asserts_judge(const options_t *o, const assert_t *asserts, size_t count,
+                          result_t *result)
+{
+    result->verdicts = calloc(count + 1, sizeof *result->verdicts);
+    must(result->verdicts);
+    for (size_t i = 0; i < count; i++) {
+        verdict_t *verdict = &result->verdicts[result->verdict_count++];
+        *verdict = (verdict_t){.text = asserts[i].text, .is_time = assert_is_time(&asserts[i])};
+        verdict->met = assert_met(&asserts[i], o, result, &verdict->is, &verdict->bound);
+    }
+}
+
 /* ---- the run ---- */
 
 static err_t left_over(stage_t *stage, result_t *result, fail_t *f)
@@ -209,6 +242,8 @@ err_t cmd_bench(cli_t *cli)
 {
     options_t options = {0};
     result_t result = {0};
+    assert_t asserts[FLAG_TEXTS_MAX];
+    size_t assert_count;
     stage_t stage;
 
     if (!cli->args.word_count) {
@@ -216,6 +251,7 @@ err_t cmd_bench(cli_t *cli)
         return ERR_OK;
     }
     err_t err = options_read(cli, &options);
+    if (!err) err = asserts_read(cli, &options, asserts, &assert_count);
     if (err) return err;
 
     signals_catch();
@@ -225,8 +261,9 @@ err_t cmd_bench(cli_t *cli)
     progress_end(&progress);
     stage_close(&stage);
     if (!err) {
+        asserts_judge(&options, asserts, assert_count, &result);
         print(cli, &options, &result);
-        if (!result_good(&result)) cli->exit = 9;
+        if (!result_good(&result) || !result_met(&result)) cli->exit = 9;
         if (signal_caught()) cli->exit = 128 + signal_caught();
     }
     result_clear(&result);

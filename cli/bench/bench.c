@@ -20,7 +20,9 @@ void result_clear(result_t *self)
     hist_destroy(&self->response);
     hist_destroy(&self->service);
     free(self->intervals);
+    free(self->verdicts);
     self->intervals = NULL;
+    self->verdicts = NULL;
 }
 
 void result_check(result_t *self, const char *what, bool met, const char *format, ...)
@@ -39,6 +41,14 @@ bool result_good(const result_t *self)
 {
     for (size_t i = 0; i < self->check_count; i++) {
         if (!self->checks[i].met) return false;
+    }
+    return true;
+}
+
+bool result_met(const result_t *self)
+{
+    for (size_t i = 0; i < self->verdict_count; i++) {
+        if (!self->verdicts[i].met) return false;
     }
     return true;
 }

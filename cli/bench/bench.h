@@ -68,6 +68,13 @@ typedef struct {
 
 enum { CHECKS_MAX = 8 };
 
+/* What became of an assertion. */
+typedef struct {
+    const char *text;
+    bool met, is_time;
+    double is, bound; /* nanoseconds of a time */
+} verdict_t;
+
 typedef struct {
     hist_t *response, *service; /* ns; from the time it was due, from the time it was sent */
     /* Calls that were due while it was measured. */
@@ -81,6 +88,8 @@ typedef struct {
     size_t interval_count;
     check_t checks[CHECKS_MAX];
     size_t check_count;
+    verdict_t *verdicts;
+    size_t verdict_count;
     uint64_t before_objects, before_promises, after_objects, after_promises;
 } result_t;
 
@@ -91,8 +100,9 @@ void result_clear(result_t *self);
 /* Adds a line to what was checked at the end. */
 void result_check(result_t *self, const char *what, bool met, const char *format, ...)
     LIKE_PRINTF(4);
-/* Whether all that was checked is as it must be. */
+/* Whether all that was checked is as it must be; and whether all that was asserted is true. */
 bool result_good(const result_t *self);
+bool result_met(const result_t *self);
 
 /* Units per second. */
 double result_rate(const result_t *self);

@@ -123,6 +123,22 @@ static void remarks(const options_t *o, const result_t *r, FILE *out)
     if (r->stopped) fputs("  note      stopped before its time\n", out);
 }
 
+static void verdict(const verdict_t *v, FILE *out)
+{
+    char is[TIME_TEXT_MAX], bound[GROUPED_MAX];
+
+    if (isnan(v->is))
+        snprintf(is, sizeof is, "nothing was answered");
+    else if (v->is_time)
+        time_text((uint64_t)v->is, is);
+    else
+        snprintf(is, sizeof is, "%.10g", v->is);
+    *bound = 0;
+    if (!v->is_time && strstr(v->text, "target"))
+        snprintf(bound, sizeof bound, " of %.10g", v->bound);
+    fprintf(out, "  %-9s %s  %s: %s%s\n", "assert", v->text, v->met ? "met" : "NOT MET", is, bound);
+}
+
 void show_table(const options_t *o, const result_t *r, FILE *out)
 {
     char a[GROUPED_MAX], b[GROUPED_MAX], c[GROUPED_MAX], d[GROUPED_MAX], e[GROUPED_MAX];
@@ -143,6 +159,7 @@ void show_table(const options_t *o, const result_t *r, FILE *out)
         const check_t *check = &r->checks[i];
         fprintf(out, "  %-9s %s%s\n", check->what, check->met ? "" : "WRONG: ", check->detail);
     }
+    for (size_t i = 0; i < r->verdict_count; i++) verdict(&r->verdicts[i], out);
 }
 
 void show_line(const options_t *o, const result_t *r, FILE *out)
@@ -156,7 +173,9 @@ void show_line(const options_t *o, const result_t *r, FILE *out)
     }
     fprintf(out, " max=%.3f ms dropped=%" PRIu64 " late=%" PRIu64 " errors=%" PRIu64 "%s\n",
             (double)hist_max(hist) / 1e6, r->dropped, r->late, r->errors + r->unanswered,
-            result_good(r) ? "" : " WRONG");
+            !result_good(r) ? " WRONG"
+            : result_met(r) ? ""
+                            : " NOT MET");
 }
 
 /* ---- JSON ---- */
@@ -223,6 +242,21 @@ static json_t *intervals_json(const result_t *r)
     return all;
 }
 
+static json_t *verdicts_json(const result_t *r)
+{
+    json_t *all = json_array();
+
+    for (size_t i = 0; i < r->verdict_count; i++) {
+        const verdict_t *v = &r->verdicts[i];
+        double scale = v->is_time ? 1e3 : 1;
+        json_array_append_new(all, json_pack("{s:s, s:b, s:s, s:o, s:f}", "assert", v->text, "met",
+                                             v->met, "unit", v->is_time ? "us" : "", "is",
+                                             isnan(v->is) ? json_null() : json_real(v->is / scale),
+                                             "bound", v->bound / scale));
+    }
+    return all;
+}
+
 json_t *show_json(const options_t *o, const result_t *r)
 {
     json_t *checks = json_array();
@@ -249,6 +283,7 @@ json_t *show_json(const options_t *o, const result_t *r)
     }
     json_object_set_new(json, "checks", checks);
     json_object_set_new(json, "good", json_boolean(result_good(r)));
+    json_object_set_new(json, "asserts", verdicts_json(r));
     json_object_set_new(json, "stopped", json_boolean(r->stopped));
     json_object_set_new(json, "intervals", intervals_json(r));
     return json;

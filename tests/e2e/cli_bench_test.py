@@ -67,9 +67,16 @@ class Bench(YardTest):
         self.assertNothingRuns()
         self.assertEqual([], [name for name in os.listdir(self.yard.dir) if name.startswith("vatyard-bench")])
 
+    def test_assertions_and_files(self):
+        got = self.bench("ping", "--hosts", "1", "-n", "3", "--assert", "errors==0", "--assert", "p99<1us", "--assert", "max<60s", code=9)
+        self.assertEqual([True, False, True], [row["met"] for row in got["asserts"]])
+        self.assertEqual(1, got["asserts"][1]["bound"])
+        self.assertTrue(got["good"])
+
     def test_wrong_use_is_refused(self):
         for words in (("pang",), ("ping", "--rate", "fast"), ("start", "--rate", "5"), ("churn", "--from", "client"),
-                      ("ping", "-n", "0"), ("ping", "--rate", "5", "-c", "2"), ("ping", "-c", "1000000")):
+                      ("ping", "-n", "0"), ("ping", "--rate", "5", "-c", "2"), ("ping", "-c", "1000000"),
+                      ("ping", "--assert", "p99<10"), ("ping", "--assert", "rate>=target")):
             with self.subTest(words):
                 refused = self.yard.ctl("bench", *words, "--json")
                 self.assertExit(2, refused)
