@@ -5,7 +5,7 @@ import json
 import os
 import unittest
 
-from yard import VATS, YardTest, main
+from yard import VATS, YardTest, main, wait_for
 
 
 class Join(YardTest):
