@@ -212,7 +212,10 @@ class Checkpoint(YardTest):
             else:
                 self.yard.start("call", "@boss", "step", "99")
                 self.assertTrue(wait_for(lambda: self.inspect()["state"] in states), self.inspect())
-            self.assertIn("damaged-vat-", " ".join(os.listdir(os.path.dirname(path))))
+            damaged = os.path.join(os.path.dirname(path), "damaged-" + os.path.basename(path))
+            self.assertTrue(os.path.exists(damaged))
+            self.yard.ok("kill", self.inspect()["vat"], "--yes")
+            self.assertTrue(wait_for(lambda: not os.path.exists(damaged)), "it goes with its vat")
             self.yard.ok("down")
             shutil.rmtree(self.yard.home)
 

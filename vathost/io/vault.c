@@ -28,6 +28,10 @@ struct vault {
     uint8_t piece[BUNDLE_PART_BYTES_MAX];
 };
 
+/* What a worker puts before the name of a database that it cannot read (vatdb_set_aside()). */
+#define DAMAGED "damaged-"
+static const char *const damaged_tails[] = {".db", ".db-wal"};
+
 /* What a file's name says. TAIL: what stands behind the placement. */
 static bool read_name(const char *name, uint32_t *ret_vat, uint64_t *ret_pgen,
                       const char **ret_tail)
@@ -71,7 +75,18 @@ static void note(vault_t *self, vat_t vat, uint64_t pgen)
     map_put(&self->vats, vat.n, kept);
 }
 
-/* Goes through what is named vat-*: notes databases, and deletes the rest, or all of it. */
+/* One that is damaged stays, and its placement is noted: the broker may know nothing of it any more. */
+static bool keeps_damaged(vault_t *self, const char *name)
+{
+    const char *tail;
+    uint64_t pgen;
+    vat_t vat;
+    bool named = read_name(name, &vat.n, &pgen, &tail);
+    if (named) note(self, vat, pgen);
+    return named;
+}
+
+/* Goes through what is named vat-*, whole or damaged: notes databases, and deletes the rest, or all of it. */
 static err_t walk(vault_t *self, bool delete_all)
 {
     DIR *dir = opendir(self->dir);
@@ -81,7 +96,10 @@ static err_t walk(vault_t *self, bool delete_all)
         const char *tail;
         uint64_t pgen;
         vat_t vat;
-        if (strncmp(entry->d_name, "vat-", 4) != 0) continue;
+        bool damaged = strncmp(entry->d_name, DAMAGED "vat-", strlen(DAMAGED "vat-")) == 0;
+        if (damaged && !delete_all && keeps_damaged(self, entry->d_name + strlen(DAMAGED)))
+            continue;
+        if (!damaged && strncmp(entry->d_name, "vat-", 4) != 0) continue;
         bool keep =
             !delete_all && read_name(entry->d_name, &vat.n, &pgen, &tail) && is_one_of_ours(tail);
         if (keep && strcmp(tail, ".db") == 0) note(self, vat, pgen);
@@ -176,6 +194,12 @@ static void delete_one(const vault_t *self, vat_t vat, uint64_t pgen)
     unlink(path);
     path_of(self, vat, pgen, ".ship.new", path);
     unlink(path);
+    for (size_t i = 0; i < sizeof damaged_tails / sizeof *damaged_tails; i++) {
+        int len = snprintf(path, sizeof path, "%s/" DAMAGED "vat-%" PRIu32 ".%" PRIu64 "%s",
+                           self->dir, vat.n, pgen, damaged_tails[i]);
+        must(len > 0 && len < PATH_BYTES_MAX);
+        unlink(path);
+    }
 }
 
 void vault_delete(vault_t *self, vat_t vat, uint64_t pgen)

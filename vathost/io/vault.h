@@ -2,7 +2,9 @@
  * vat-<vat>.<pgen>.db, and what SQLite keeps beside it.
  *
  *   V1  a database belongs to one placement: one that the vat left is never taken for the present one;
- *   V2  databases outlive the process, everything else that is named vat-* does not. */
+ *   V2  databases outlive the process, everything else that is named vat-* does not;
+ *   V3  a database that could not be read was put aside by a worker as damaged-vat-<vat>.<pgen>.db: for
+ *       people, for as long as its placement lasts. */
 #pragma once
 #include "wire/base/bytes.h"
 #include "wire/base/err.h"
@@ -31,7 +33,7 @@ bool vault_has(const vault_t *self, vat_t vat, uint64_t pgen);
 typedef void vault_visit_t(void *context, vat_t vat, uint64_t pgen);
 void vault_each(const vault_t *self, vault_visit_t *visit, void *context);
 
-/* Deletes the databases of VAT up to placement PGEN. No process may have one open that is wanted. */
+/* Deletes the databases of VAT up to placement PGEN, damaged ones too. No process may have one open that is wanted. */
 void vault_delete(vault_t *self, vat_t vat, uint64_t pgen);
 
 /* Whether there is room on the disk for a vat to go on. */

@@ -147,6 +147,35 @@ Test(vault, keeps_databases_and_nothing_else)
     vault_destroy(&vault);
 }
 
+static void look_for(void *context, vat_t vat, uint64_t pgen)
+{
+    bool *found = context;
+    *found = *found || (vat.n == 5 && pgen == 2);
+}
+
+Test(vault, keeps_what_is_damaged_as_long_as_its_placement)
+{
+    vault_t *vault = NULL;
+    bool found = false;
+
+    touch("damaged-vat-5.2.db"); /* and nothing is there in its place yet */
+    touch("damaged-vat-5.2.db-wal");
+    touch("damaged-vat-6.1.db");
+    touch("damaged-vat-x");
+    cr_assert_eq(vault_new(dir, &vault), ERR_OK);
+    cr_expect(is_there("damaged-vat-5.2.db") && is_there("damaged-vat-5.2.db-wal"));
+    vault_each(vault, look_for, &found);
+    cr_expect(found, "the broker is asked whether it stands here");
+    vault_delete(vault, (vat_t){5}, 1);
+    cr_expect(is_there("damaged-vat-5.2.db"), "of a later placement");
+    vault_delete(vault, (vat_t){5}, 3);
+    cr_expect(!is_there("damaged-vat-5.2.db") && !is_there("damaged-vat-5.2.db-wal"));
+    cr_expect(is_there("damaged-vat-6.1.db"), "another vat's");
+    vault_delete_all(vault);
+    cr_expect(!is_there("damaged-vat-6.1.db"));
+    vault_destroy(&vault);
+}
+
 Test(vault, needs_its_folder)
 {
     vault_t *vault = NULL;
