@@ -28,20 +28,20 @@ class Native(YardTest):
         self.up()
         self.assertEqual({"answered": 40, "rejected": 0, "sent": 40}, self.call("@a", "round", "@b", "40"))
         total = 0
-        for victims in ("vatworker", "vathost", "vatbroker", "vatzygote"):
+        for victims in ("vatworker", "vathost", "vatbroker"):
             begun = self.call("@b", "count")
             self.assertEqual(total, begun)
-            answers = [self.yard.ok("send", "@a", "drive", "@b", "s:hit", "[]", "600", "8", "--json").json["promise"],
-                       self.yard.ok("send", "@a", "flood", "@b", "5000", "--json").json["promise"]]
+            answers = [self.yard.ok("send", "@a", "drive", "@b", "s:hit", "[]", "400", "8", "--json").json["promise"],
+                       self.yard.ok("send", "@a", "flood", "@b", "4000", "--json").json["promise"]]
             wait_for(lambda: self.call("@b", "count") > begun)
             killed = self.yard.processes(victims)
             self.yard.kill(killed)
             wait_for(lambda: not set(killed) & set(self.yard.processes()))
             self.yard.ok("up", "--hosts", "2")
-            for promise, n in zip(answers, (600, 5000)):
+            for promise, n in zip(answers, (400, 4000)):
                 self.assertEqual({"answered": n, "rejected": 0, "sent": n},
                                  self.yard.ok("await", promise, "--json").json["value"])
-            total += 5600
+            total += 4400
         self.assertEqual(total, self.call("@b", "count"))
         self.yard.ok("gc")
         self.assertSound()
