@@ -499,7 +499,11 @@ static void look_for_end(vathost_t *self)
 /* It can do what it is for: the session stands, and workers can be started. */
 static void say_alive(vathost_t *self, uint64_t now)
 {
-    static const char *const links[] = {"no broker", "no broker", "asking the broker", "connected"};
+    static const char *const links[] = {[LINK_CLOSED] = "no broker",
+                                        [LINK_OPENING] = "no broker",
+                                        [LINK_JOINING] = "joining",
+                                        [LINK_HELLO] = "asking the broker",
+                                        [LINK_OPEN] = "connected"};
     alive_t alive = {.ready = self->link == LINK_OPEN && self->crew_ready && !self->end_ms};
     bool refused = self->refused_said && self->link != LINK_OPEN;
     const char *what = self->end_ms        ? "ending"
