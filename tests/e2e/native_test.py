@@ -104,19 +104,22 @@ class Native(YardTest):
         source = self.yard.file("echo.js", """import { Far } from '@endo/far';
 import { E } from '@endo/eventual-send';
 export const buildRootObject = () => Far('root', {
-  bootstrap: async vats => {
+  bootstrap: async (vats, devices) => {
     const thing = await E(vats.n).make();
     const back = await E(vats.n).ping(harden({ thing, big: 5n }));
     const last = await E(E(E(vats.n).next()).next()).ping('end');
     const no = await E(vats.n).foo().catch(e => `${e.name}: ${e.message}`);
-    return harden([back.thing === thing, back.big, last, no.slice(0, 33), await E(vats.n).drive(vats.js, 'add', [2], 3, 2)]);
+    const admin = await E(vats.vatAdmin).createVatAdminService(devices.vatAdmin);
+    const made = await E(admin).createVat(await E(admin).getNamedBundleCap('null'), { name: 'made' });
+    const far = await E(made.root).ping('made');
+    return harden([far, back.thing === thing, back.big, last, no.slice(0, 33), await E(vats.n).drive(vats.js, 'add', [2], 3, 2)]);
   },
   add: n => n + 1,
 });
 """)
-        file = self.yard.cluster({"js": source, "n": NULL}, name="mixed.json")
+        file = self.yard.cluster({"js": source, "n": NULL}, name="mixed.json", services=["vatAdmin"], bundles={"null": NULL})
         result = self.yard.ok("cluster", "launch", file, "--wait", "--json").json
-        self.assertEqual([True, "5n", "end", 'TypeError: target has no method "', {"answered": 3, "rejected": 0, "sent": 3}],
+        self.assertEqual(["made", True, "5n", "end", 'TypeError: target has no method "', {"answered": 3, "rejected": 0, "sent": 3}],
                          result["value"])
         self.assertSound()
 
