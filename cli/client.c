@@ -6,18 +6,26 @@
 #include "cli/instance.h"
 #include "cli/value.h"
 
-link_t *client_link(cli_t *cli)
+void client_endpoint(const cli_t *cli, char ret[CLIENT_ENDPOINT_MAX])
 {
     const char *endpoint = args_text(&cli->args, "endpoint");
-    char home[PATH_MAX], path[PATH_MAX];
-    uint64_t ms = args_ms(&cli->args, "timeout", ANSWER_MS);
+    char home[PATH_MAX];
 
     if (!endpoint || !*endpoint) endpoint = getenv("VATYARD_ENDPOINT");
-    if (!endpoint || !*endpoint) {
-        instance_home(home);
-        instance_endpoint(home, path);
-        endpoint = path;
+    if (endpoint && *endpoint) {
+        snprintf(ret, CLIENT_ENDPOINT_MAX, "%s", endpoint);
+        return;
     }
+    instance_home(home);
+    instance_endpoint(home, ret);
+}
+
+link_t *client_link(cli_t *cli)
+{
+    char endpoint[CLIENT_ENDPOINT_MAX];
+    uint64_t ms = args_ms(&cli->args, "timeout", ANSWER_MS);
+
+    client_endpoint(cli, endpoint);
     signals_catch();
     return link_new(endpoint, ms < ANSWER_MS ? (unsigned)ms : ANSWER_MS, &cli->f);
 }

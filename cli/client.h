@@ -1,11 +1,17 @@
 /* What the commands that talk to a running broker share. */
 #pragma once
+#include <limits.h>
+
 #include "cli/cli.h"
 #include "cli/link.h"
 
 enum { LAUNCH_MS = 120 * 1000 }; /* vats may take their time to start */
 
-/* The broker that the flags name: -e, VATYARD_ENDPOINT, or the one of the instance. */
+/* The endpoint of the broker that the flags name: -e, VATYARD_ENDPOINT, or that of the instance. */
+enum { CLIENT_ENDPOINT_MAX = PATH_MAX };
+void client_endpoint(const cli_t *cli, char ret[CLIENT_ENDPOINT_MAX]);
+
+/* A connection to it. */
 link_t *client_link(cli_t *cli);
 
 /* Sends a message; the promise of its answer to RET, none with NO_RESULT. Fails with REF_UNKNOWN and as

@@ -2,8 +2,13 @@
 """vatctl stats and vatctl metrics: what they say of messages that are known. The text format is read by a reader that
 is as strict as promtool, and tried first."""
 
+import http.client
+import json
 import os
+import socket
+import time
 import unittest
+from urllib.parse import urlsplit
 
 import prometheus
 from yard import EXAMPLES, YardTest, main
@@ -77,6 +82,60 @@ class Stats(YardTest):
         self.assertEqual(after["deliveries", "message"], kinds["message"])
         bounds = [labels["le"] for name, labels, _ in families["vatyard_commit_seconds"][1] if "le" in labels]
         self.assertEqual(["5e-05", "10", "+Inf"], [bounds[0], *bounds[-2:]])
+
+    # -- over HTTP
+
+    def listen(self, *words):
+        """Starts it on a free port."""
+        self.server = self.yard.start("metrics", "--listen", "127.0.0.1:0", *words)
+        url = self.server.stdout.readline().strip()
+        self.address = urlsplit(url).netloc
+        self.assertTrue(url.startswith("http://127.0.0.1:"), url)
+
+    def get(self, path, method="GET", **headers):
+        """(status, type, body)"""
+        connection = http.client.HTTPConnection(self.address, timeout=20)
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        connection.close()
+        return answer.status, answer.getheader("Content-Type"), body
+
+    def test_it_is_served_over_http(self):
+        self.listen("--name", "vatyard.example")
+        self.assertEqual(503, self.get("/metrics")[0], "there is no broker yet")
+        self.assertEqual(503, self.get("/healthz")[0])
+        for _ in range(2):  # and a broker that was started anew
+            self.yard.ok("up")
+            self.addCleanup(self.yard.ctl, "down")
+            status, kind, body = self.get("/metrics")
+            self.assertEqual((200, "text/plain; version=0.0.4; charset=utf-8"), (status, kind))
+            self.assertIn("vatyard_commit_seconds", prometheus.read(body))
+            self.assertEqual((200, ""), self.get("/metrics", "HEAD")[::2])
+            for path in "/healthz", "/readyz":
+                status, kind, body = self.get(path)
+                self.assertEqual((200, "application/json"), (status, kind))
+                self.assertTrue(json.loads(body)["healthy"])
+            self.yard.ok("down")
+            self.assertEqual(503, self.get("/readyz")[0])
+
+        self.assertEqual(404, self.get("/")[0])
+        self.assertEqual(404, self.get("/metrics/../../etc/passwd")[0])
+        self.assertEqual(405, self.get("/metrics", "POST")[0])
+        self.assertEqual(421, self.get("/metrics", Host="evil.example")[0])
+        self.assertEqual(503, self.get("/metrics", Host="vatyard.example:80")[0])
+
+        self.assertExit(1, self.yard.ctl("metrics", "--listen", self.address))
+        for wrong in "nowhere", "127.0.0.1:x", "127.0.0.1:70000", "":
+            self.assertExit(2, self.yard.ctl("metrics", "--listen", wrong))
+
+        # It ends when it is told, although somebody is connected who says nothing.
+        idle = socket.create_connection(urlsplit(f"//{self.address}").netloc.split(":"))
+        begin = time.monotonic()
+        self.server.terminate()
+        self.assertEqual(0, self.server.wait(15))
+        self.assertLess(time.monotonic() - begin, 8)
+        idle.close()
 
 
 if __name__ == "__main__":
