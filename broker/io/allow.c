@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire/base/hash.h"
 #include "wire/base/keyfile.h"
 #include "wire/base/must.h"
 #include "wire/base/utf8.h"
@@ -22,8 +23,9 @@ struct allow {
     bool settled;     /* it was old enough then: a later change must show in its time */
     struct host {
         hash_t key;
+        size_t line; /* the first of a key counts */
         char name[NAME_BYTES_MAX + 1];
-    } * hosts;
+    } * hosts; /* by key: hosts may be many, and are looked for with each of their frames */
     size_t count, room, bad;
 };
 
@@ -65,11 +67,19 @@ static void take_line(allow_t *self, char *line)
         must(self->hosts);
     }
     struct host *host = &self->hosts[self->count++];
-    *host = (struct host){.key = key};
+    *host = (struct host){.key = key, .line = self->count};
     const char *name = word + len + strspn(word + len, " \t\r\n");
     size_t name_len = strcspn(name, " \t\r\n");
     if (name_len <= NAME_BYTES_MAX && utf8_check(name, name_len))
         memcpy(host->name, name, name_len);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct host *x = a, *y = b;
+    int order = memcmp(x->key.b, y->key.b, sizeof x->key.b);
+    if (order) return order;
+    return x->line < y->line ? -1 : x->line > y->line;
 }
 
 static void read_file(allow_t *self)
@@ -84,6 +94,7 @@ static void read_file(allow_t *self)
         for (int c = whole ? '\n' : 0; c != '\n' && c != EOF;) c = fgetc(file);
     }
     fclose(file);
+    if (self->count) qsort(self->hosts, self->count, sizeof *self->hosts, by_key);
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -121,17 +132,27 @@ void allow_refresh(allow_t *self)
     pthread_mutex_unlock(&self->lock);
 }
 
+static const struct host *find(const allow_t *self, hash_t key)
+{
+    size_t from = 0, to = self->count;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (memcmp(self->hosts[middle].key.b, key.b, sizeof key.b) < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    bool found = from < self->count && hash_same(self->hosts[from].key, key);
+    return found ? &self->hosts[from] : NULL;
+}
+
 bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1])
 {
-    bool found = false;
     pthread_mutex_lock(&self->lock);
-    for (size_t i = 0; i < self->count && !found; i++) {
-        const struct host *host = &self->hosts[i];
-        found = memcmp(host->key.b, key.b, sizeof key.b) == 0;
-        if (found && name) memcpy(name, host->name, sizeof host->name);
-    }
+    const struct host *host = find(self, key);
+    if (host && name) memcpy(name, host->name, sizeof host->name);
     pthread_mutex_unlock(&self->lock);
-    return found;
+    return host != NULL;
 }
 
 /* One write behind what is there: whoever else adds a line does the same. */
@@ -161,13 +182,6 @@ static err_t sync_folder(const char *path)
     return ok ? ERR_OK : ERR_STORE;
 }
 
-static bool holds(const allow_t *self, hash_t key)
-{
-    for (size_t i = 0; i < self->count; i++)
-        if (memcmp(self->hosts[i].key.b, key.b, sizeof key.b) == 0) return true;
-    return false;
-}
-
 err_t allow_add(allow_t *self, hash_t key, text_t name)
 {
     char line[NAME_BYTES_MAX + 2 * KEY_TEXT_BYTES + 64], when[32], text[KEY_TEXT_BYTES + 1];
@@ -183,7 +197,7 @@ err_t allow_add(allow_t *self, hash_t key, text_t name)
     pthread_mutex_lock(&self->lock);
     refresh(self);
     err_t err = ERR_OK;
-    if (!holds(self, key)) {
+    if (!find(self, key)) {
         err = self->count < ALLOW_HOSTS_MAX ? append(self->path, line, (size_t)len) : ERR_STORE;
         if (!err) err = sync_folder(self->path);
         self->settled = false;

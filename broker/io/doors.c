@@ -202,6 +202,9 @@ static void port_wait(void *context, int timeout_ms)
     }
     int rc = zmq_poll(items, count, timeout_ms);
     must(rc >= 0 || errno == EINTR);
+    /* Once for all that is taken now: nothing of it is answered before all of it is durable. */
+    allow_refresh(self->is.allow);
+    if (self->is.join) allow_refresh(self->is.join);
 }
 
 static void port_pause(void *context, int ms)
@@ -216,10 +219,8 @@ static void read_key(doors_t *self, zmq_msg_t *part, arrival_t *ret)
 {
     const char *user = zmq_msg_gets(part, "User-Id");
     if (!user || !key_parse(text_of(user), &ret->key)) return;
-    allow_refresh(self->is.allow);
     ret->admitted = allow_has(self->is.allow, ret->key, NULL);
     if (ret->admitted || !self->is.join) return;
-    allow_refresh(self->is.join);
     ret->joins = allow_has(self->is.join, ret->key, NULL);
 }
 
@@ -231,19 +232,39 @@ static bool next_part(void *sock, zmq_msg_t *ret)
     return zmq_msg_more(ret);
 }
 
-/* Adds the parts of a message to WHOLE. All of them have arrived when the first has. */
-static bool read_parts(doors_t *self, void *sock, arrival_t *ret, buf_t *whole)
+/* Adds the parts behind the first one of a message to WHOLE. All of them have arrived when that has. */
+static bool read_more(void *sock, buf_t *whole)
 {
     bool ok = true, more = true;
-    for (int parts = 0; more; parts++) {
+    for (int parts = 1; more; parts++) {
         zmq_msg_t part;
         more = next_part(sock, &part);
-        if (parts == 0 && ret->door == DOOR_HOSTS) read_key(self, &part, ret);
         ok = ok && parts < PARTS_MAX &&
              buf_add(whole, zmq_msg_data(&part), zmq_msg_size(&part)) == ERR_OK;
         zmq_msg_close(&part);
     }
     return ok;
+}
+
+/* Nearly every frame is one part, and is copied once. */
+static void read_frame(doors_t *self, void *sock, arrival_t *ret)
+{
+    zmq_msg_t first;
+    bool more = next_part(sock, &first);
+    bin_t bytes = {zmq_msg_data(&first), zmq_msg_size(&first)};
+    if (ret->door == DOOR_HOSTS) read_key(self, &first, ret);
+    if (!more) {
+        ret->frame = blob_new(bytes.at, bytes.len);
+    } else {
+        buf_t whole = buf_of(FRAME_BYTES_MAX);
+        bool ok = buf_add(&whole, bytes.at, bytes.len) == ERR_OK;
+        if (read_more(sock, &whole) && ok)
+            ret->frame = blob_new(whole.at, whole.len);
+        else
+            ret->too_large = true;
+        buf_clear(&whole);
+    }
+    zmq_msg_close(&first);
 }
 
 static void port_hold(void *context, bool hosts) { ((doors_t *)context)->hold = hosts; }
@@ -266,12 +287,10 @@ static bool take_from(doors_t *self, door_t door, arrival_t *ret)
     int more = zmq_msg_more(&route);
     zmq_msg_close(&route);
 
-    buf_t whole = buf_of(FRAME_BYTES_MAX);
-    if (more && read_parts(self, sock, ret, &whole))
-        ret->frame = blob_new(whole.at, whole.len);
+    if (more)
+        read_frame(self, sock, ret);
     else
         ret->too_large = true;
-    buf_clear(&whole);
     return true;
 }
 

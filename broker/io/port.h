@@ -33,7 +33,8 @@ typedef enum {
 typedef struct {
     void *self;
 
-    /* Waits until something can be taken, TIMEOUT_MS have passed, or a signal came. */
+    /* Waits until something can be taken, TIMEOUT_MS have passed, or a signal came. What is taken until the
+     * next time is judged by the allow-list as it is then. */
     void (*wait)(void *self, int timeout_ms);
 
     /* Waits that long, whatever arrives, unless a signal comes. */

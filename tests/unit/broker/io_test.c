@@ -100,11 +100,11 @@ static void allow_only(const guest_t *one, const guest_t *two)
 static bool arrives_within(arrival_t *ret, int ms)
 {
     int64_t end = zclock_mono() + ms;
-    while (!port.take(port.self, ret)) {
-        if (zclock_mono() >= end) return false;
+    do {
         port.wait(port.self, 100);
-    }
-    return true;
+        if (port.take(port.self, ret)) return true;
+    } while (zclock_mono() < end);
+    return false;
 }
 
 static void expect_arrival(arrival_t *ret, const char *text)
