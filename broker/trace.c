@@ -114,8 +114,7 @@ static uint8_t *pack(uint8_t *to, record_head_t *head, const msg_event_t *event)
     head->name = (uint8_t)name_len(event->name);
     head->kind = (uint8_t)name_len(event->kind);
     head->method = (uint8_t)name_len(event->method);
-    head->body =
-        (uint16_t)cut((const char *)data->body.at, data->body.len, TRACE_BODY_BYTES_MAX);
+    head->body = (uint16_t)cut((const char *)data->body.at, data->body.len, TRACE_BODY_BYTES_MAX);
     head->text = (uint16_t)cut(event->text.at, event->text.len, TRACE_BODY_BYTES_MAX);
     if (head->body == data->body.len && data->slots.count <= TRACE_SLOTS_MAX)
         head->slots = (uint8_t)data->slots.count;
@@ -274,7 +273,10 @@ static bool walk_next(walk_t *self)
 
 static bool no_id(const id128_t *id) { return memcmp(id, &(id128_t){{0}}, sizeof *id) == 0; }
 
-static bool same_msg(msgid_t a, msgid_t b) { return a.vat.n == b.vat.n && a.d == b.d && a.n == b.n; }
+static bool same_msg(msgid_t a, msgid_t b)
+{
+    return a.vat.n == b.vat.n && a.d == b.d && a.n == b.n;
+}
 
 static bool names_any(const msg_trace_t *ask)
 {

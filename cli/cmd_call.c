@@ -3,6 +3,7 @@
 
 #include "cli/client.h"
 #include "cli/rows.h"
+#include "cli/trace.h"
 #include "cli/value.h"
 #include "wire/base/own.h"
 
@@ -32,6 +33,19 @@ static err_t message(cli_t *cli, link_t *link, bool no_result, kref_t *ret)
     return err;
 }
 
+/* The answer is there, whatever becomes of this: it goes to stderr, or into the answer's object. */
+static void show_trace(cli_t *cli, link_t *link, kref_t promise, json_t *answer)
+{
+    json_t *json = NULL;
+    fail_t saved = cli->f;
+
+    fflush(stdout);
+    if (trace_tell(cli, link, &(msg_trace_t){.promise = promise}, stderr, answer ? &json : NULL))
+        say(cli, "no trace: %s", cli->f.why);
+    if (json) json_object_set_new(answer, "trace", json);
+    cli->f = saved;
+}
+
 err_t cmd_call(cli_t *cli)
 {
     AUTO(link) link = client_link(cli);
@@ -41,8 +55,10 @@ err_t cmd_call(cli_t *cli)
     if (!link) return cli->f.err;
     err_t err = message(cli, link, false, &promise);
     if (!err) err = client_await(cli, link, promise, &json);
-    if (!err && json) out_json(json);
-    return err;
+    if (err) return err;
+    if (args_yes(&cli->args, "trace")) show_trace(cli, link, promise, json);
+    if (json) out_json(json);
+    return ERR_OK;
 }
 
 err_t cmd_send(cli_t *cli)

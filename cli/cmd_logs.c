@@ -1,22 +1,25 @@
-/* logs: the record that `up` keeps, and what happens now.
+/* logs, events: the record that `up` keeps, what the broker remembers, and what happens now.
  *
  * The record (HOME/log.jsonl) is written by a vatctl of its own that `up` starts: console lines and
- * life events. Message traffic is not recorded; it is for those who look at it (-f --traffic). */
+ * life events. Message traffic is not recorded; the broker remembers the last of it. So does who asks a
+ * broker that is not the instance's own: there is no record of that one here. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/client.h"
-#include "cli/events.h"
+#include "cli/events_own.h"
 #include "cli/instance.h"
 #include "cli/plan.h"
+#include "cli/recall.h"
 #include "cli/rows.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { RECORD_BYTES_MAX = 64 * 1024 * 1024, BROKER_GONE_MS = 2000 };
+enum { RECORD_BYTES_MAX = 64 * 1024 * 1024, BROKER_GONE_MS = 2000, LINES_DEFAULT = 10000 };
 
 /* A line of the record, as the event that it was. */
 typedef struct {
@@ -34,18 +37,23 @@ static text_t text_member(const json_t *json, const char *key)
 static bool recorded_read(const char *line, recorded_t *ret)
 {
     json_t *json = json_loads(line, 0, NULL);
-    uint32_t vat = 0;
-    text_t id = text_member(json, "vat");
+    uint32_t vat = 0, host = 0;
+    text_t id = text_member(json, "vat"), on = text_member(json, "on");
+    double time = json_number_value(json_object_get(json, "time"));
 
     if (!json_is_object(json)) {
         json_decref(json);
         return false;
     }
     id_parse('v', id.at, id.len, &vat);
+    id_parse('h', on.at, on.len, &host);
     *ret = (recorded_t){.json = json};
     ret->event = (msg_event_t){.type = text_member(json, "type"),
+                               .time_us = time > 0 ? (uint64_t)(time * 1e6 + 0.5) : 0,
                                .name = text_member(json, "name"),
                                .vat = {vat},
+                               .host = {host},
+                               .d = (uint64_t)json_integer_value(json_object_get(json, "delivery")),
                                .kind = text_member(json, "level"),
                                .text = text_member(json, "body")};
     return true;
@@ -101,25 +109,38 @@ static err_t known_check(const events_t *events, const bool known[], fail_t *f)
     return ERR_VAT_UNKNOWN;
 }
 
-/* The last LINES lines of FILE that are asked for, kept as a ring. */
+/* The last LINES lines of FILE that are asked for, kept as a ring. RET_COUNT of them there were. */
+static char **record_last(events_t *events, FILE *file, size_t lines, bool known[],
+                          size_t *ret_count)
+{
+    char **ring = calloc(lines, sizeof *ring), *line = NULL;
+    size_t room = 0;
+    recorded_t recorded;
+
+    must(ring);
+    *ret_count = 0;
+    while (getline(&line, &room, file) > 0) {
+        if (!recorded_read(line, &recorded)) continue;
+        bool wanted = asked_for(events, recorded.event.name, recorded.event.vat, known) &&
+                      event_wanted(events, &recorded.event);
+        json_decref(recorded.json);
+        if (!wanted) continue;
+        free(ring[*ret_count % lines]);
+        ring[(*ret_count)++ % lines] = strdup(line);
+    }
+    free(line);
+    return ring;
+}
+
 static err_t record_show(cli_t *cli, events_t *events, FILE *file, size_t lines)
 {
     bool *known = calloc(events->vat_count + 1, sizeof *known);
-    char **ring = calloc(lines, sizeof *ring), *line = NULL;
-    size_t room = 0, count = 0;
     recorded_t recorded;
-
-    must(ring && known);
-    while (getline(&line, &room, file) > 0) {
-        if (!recorded_read(line, &recorded)) continue;
-        bool wanted = asked_for(events, recorded.event.name, recorded.event.vat, known);
-        json_decref(recorded.json);
-        if (!wanted) continue;
-        free(ring[count % lines]);
-        ring[count++ % lines] = strdup(line);
-    }
-    free(line);
+    size_t count;
     err_t err = ERR_OK;
+
+    must(known);
+    char **ring = record_last(events, file, lines, known, &count);
     if (unknown(events, known)) {
         /* Without a broker the record alone decides. */
         AUTO(link) link = client_link(cli);
@@ -141,22 +162,105 @@ static err_t record_show(cli_t *cli, events_t *events, FILE *file, size_t lines)
     return err;
 }
 
-static err_t record(cli_t *cli, events_t *events)
+static FILE *record_open(char path[PATH_MAX + 16], char home[PATH_MAX])
 {
-    char home[PATH_MAX], path[PATH_MAX + 16];
+    instance_home(home);
+    snprintf(path, PATH_MAX + 16, "%s/log.jsonl", home);
+    return fopen(path, "re");
+}
+
+static err_t vat_of(link_t *link, const char *word, vat_t *ret, fail_t *f)
+{
+    found_t found = {0};
+
+    if (!word || strcmp(word, "cli") == 0) return ERR_OK;
+    err_t err = vat_named(link, *word == '@' ? word + 1 : word, &found, f);
+    *ret = found.vat;
+    return err == ERR_VAT_TERMINATED && found.vat.n ? ERR_OK : err;
+}
+
+/* Everything that is named must be there. */
+static err_t names_find(cli_t *cli, link_t *link, events_t *events)
+{
+    bool *known = calloc(events->vat_count + 1, sizeof *known);
+    err_t err = ERR_OK;
+
+    must(known);
+    if (events->vat_count) err = known_mark(link, events, known, &cli->f);
+    if (!err) err = known_check(events, known, &cli->f);
+    free(known);
+    if (!err) err = vat_of(link, events->from, &events->from_vat, &cli->f);
+    return err ? err : vat_of(link, events->to, &events->to_vat, &cli->f);
+}
+
+/* ---- what the broker remembers ---- */
+
+/* The last LINES of it that are asked for. */
+static err_t remembered(cli_t *cli, events_t *events, link_t *link, size_t lines)
+{
+    unsigned topics = events->traffic ? 3 : 1;
+    msg_trace_t ask = {.topics = topics, .since_us = events->since_us};
+    recall_t recall;
+    err_t err = recall_get(link, &ask, &recall, &cli->f);
+    const recalled_t **wanted = calloc(recall.count + 1, sizeof *wanted);
+    size_t count = 0;
+
+    must(wanted);
+    for (size_t i = 0; i < recall.count; i++) {
+        const recalled_t *one = &recall.at[i];
+        if (event_wanted(events, &one->event.body.event)) wanted[count++] = one;
+    }
+    for (size_t i = count > lines ? count - lines : 0; i < count && !err; i++)
+        events_put(events, &wanted[i]->event.body.event, wanted[i]->bytes);
+    free(wanted);
+    recall_clear(&recall);
+    return err;
+}
+
+/* A record is there, and of the broker that is asked. */
+static bool is_recorded(cli_t *cli)
+{
+    char path[PATH_MAX + 16], home[PATH_MAX];
+    const char *endpoint = getenv("VATYARD_ENDPOINT");
+
+    if (args_text(&cli->args, "endpoint") || (endpoint && *endpoint)) return false;
+    FILE *file = record_open(path, home);
+    if (file) fclose(file);
+    return file != NULL;
+}
+
+static err_t nothing_recorded(cli_t *cli)
+{
+    char path[PATH_MAX + 16], home[PATH_MAX];
 
     instance_home(home);
     snprintf(path, sizeof path, "%s/log.jsonl", home);
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        fail(&cli->f, ERR_FILE_MISSING, "nothing was recorded in %s", home);
-        fail_why(&cli->f, "%s: %s", path, strerror(errno));
-        fail_try(&cli->f, "vatctl up         records what vats print");
-        return ERR_FILE_MISSING;
+    fail(&cli->f, ERR_FILE_MISSING, "nothing was recorded in %s", home);
+    fail_why(&cli->f, "%s: %s", path, strerror(ENOENT));
+    fail_try(&cli->f, "vatctl up         records what vats print");
+    return ERR_FILE_MISSING;
+}
+
+/* What was: from the record, else from the broker. */
+static err_t past(cli_t *cli, events_t *events)
+{
+    char path[PATH_MAX + 16], home[PATH_MAX];
+    size_t lines = args_count(&cli->args, "lines", LINES_DEFAULT);
+
+    if (!events->traffic && is_recorded(cli)) {
+        FILE *file = record_open(path, home);
+        err_t err = file ? record_show(cli, events, file, lines) : nothing_recorded(cli);
+        if (file) fclose(file);
+        return err;
     }
-    err_t err = record_show(cli, events, file, args_count(&cli->args, "lines", 10000));
-    fclose(file);
-    return err;
+    AUTO(link) link = client_link(cli);
+    if (!link && cli->f.err == ERR_NO_BROKER && !events->traffic &&
+        !args_text(&cli->args, "endpoint")) {
+        return nothing_recorded(cli);
+    }
+    if (!link) return cli->f.err;
+    err_t err = names_find(cli, link, events);
+    return err ? err : remembered(cli, events, link, lines);
 }
 
 /* A record has an end: the older half is kept beside it, what was before is gone. */
@@ -175,23 +279,21 @@ static void record_turn(events_t *events, const char *path)
 
 static err_t follow(cli_t *cli, events_t *events, const char *path)
 {
+    bool before = args_text(&cli->args, "lines") || events->since_us;
+    msg_watch_t watch = {request_id(), true, events->traffic};
+    const msg_t *msg;
     AUTO(link) link = client_link(cli);
     if (!link) return cli->f.err;
-    if (events->vat_count) {
-        bool *known = calloc(events->vat_count, sizeof *known);
-        must(known);
-        err_t err = known_mark(link, events, known, &cli->f);
-        if (!err) err = known_check(events, known, &cli->f);
-        free(known);
-        if (err) return err;
-    }
+    err_t err = names_find(cli, link, events);
+    if (err) return err;
 
-    msg_watch_t watch = {request_id(), true, args_yes(&cli->args, "traffic")};
-    const msg_t *msg;
-    link_on_event(link, events_take, events);
+    /* Until the last page of what was has come, what happens is in the pages: nobody gets it yet. */
     link_send(link, TAG_watch, &watch);
+    if (before) err = remembered(cli, events, link, args_count(&cli->args, "lines", LINES_DEFAULT));
+    if (err) return err;
+    link_on_event(link, events_take, events);
     while (!signal_caught()) {
-        err_t err = link_next(link, BROKER_GONE_MS, &msg, &cli->f);
+        err = link_next(link, BROKER_GONE_MS, &msg, &cli->f);
         if (err && err != ERR_TIMED_OUT) return err;
         if (path && !err && msg->tag == TAG_done) puts("recording"); /* `up` waits for it */
         if (path) record_turn(events, path);
@@ -205,30 +307,111 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     return ERR_OK;
 }
 
+static uint64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* What both commands have: where it goes, and since when. */
+static events_t asked(cli_t *cli)
+{
+    uint64_t since_ms = args_ms(&cli->args, "since", 0);
+
+    return (events_t){.people = cli->json ? NULL : stdout,
+                      .lines = cli->json ? stdout : NULL,
+                      .color = cli->color && isatty(STDOUT_FILENO) == 1,
+                      .since_us = since_ms ? now_us() - since_ms * 1000 : 0};
+}
+
+static err_t filters_read(cli_t *cli, events_t *events)
+{
+    const char *args = args_text(&cli->args, "args"), *promise = args_text(&cli->args, "promise");
+
+    events->traffic = args_yes(&cli->args, "traffic");
+    events->from = args_text(&cli->args, "from");
+    events->to = args_text(&cli->args, "to");
+    events->method = args_text(&cli->args, "method");
+    if (args) {
+        events->args = *args == 'f' ? ARGS_FULL : *args == 's' ? ARGS_SHORT : ARGS_NONE;
+    }
+    if (promise && (!kref_parse(promise, strlen(promise), &events->promise) ||
+                    !kref_is_promise(events->promise))) {
+        return fail(&cli->f, ERR_BAD_VALUE, "\"%.200s\" is no promise", promise);
+    }
+    if (events_by_message(events)) events->traffic = true;
+    return ERR_OK;
+}
+
 err_t cmd_logs(cli_t *cli)
 {
     const char *path = args_text(&cli->args, "record");
     bool going_on = args_yes(&cli->args, "follow");
-    events_t events = {.people = cli->json || path ? NULL : stdout,
-                       .color = cli->color && isatty(STDOUT_FILENO) == 1,
-                       .traffic = args_yes(&cli->args, "traffic"),
-                       .vats = cli->args.words,
-                       .vat_count = (size_t)cli->args.word_count};
+    events_t events = asked(cli);
+    err_t err = filters_read(cli, &events);
 
-    if (!going_on && events.traffic) {
-        fail(&cli->f, ERR_USAGE, "message traffic is not recorded");
-        fail_try(&cli->f, "vatctl logs -f --traffic");
-        return ERR_USAGE;
+    if (err) return err;
+    events.vats = cli->args.words;
+    events.vat_count = (size_t)cli->args.word_count;
+    if (!going_on) return past(cli, &events);
+    if (path) {
+        events.people = NULL;
+        events.lines = fopen(path, "ae");
     }
-    if (!going_on) return record(cli, &events);
-    if (cli->json) events.lines = stdout;
-    if (path && !(events.lines = fopen(path, "ae"))) {
+    if (path && !events.lines) {
         return fail(&cli->f, ERR_FILE_MISSING, "%.200s cannot be written: %s", path,
                     strerror(errno));
     }
     /* A line is there as soon as it happened, also for who reads the file. */
     if (events.lines) setvbuf(events.lines, NULL, _IOLBF, 0);
-    err_t err = follow(cli, &events, path);
+    err = follow(cli, &events, path);
     if (path) fclose(events.lines);
     return err;
+}
+
+/* ---- events ---- */
+
+static const char *const life_types[] = {
+    "launch",     "vat-start",       "vat-upgrade",    "vat-restart", "vat-moved",
+    "vat-poison", "vat-exit",        "vat-quarantine", "checkpoint",  "host-up",
+    "host-down",  "host-quarantine", "host-disavowed",
+};
+
+static bool is_type(const char *word)
+{
+    for (size_t i = 0; i < sizeof life_types / sizeof *life_types; i++) {
+        if (strcmp(life_types[i], word) == 0) return true;
+    }
+    return false;
+}
+
+static err_t wrong_type(cli_t *cli, const char *word)
+{
+    char all[512] = "";
+
+    for (size_t i = 0; i < sizeof life_types / sizeof *life_types; i++) {
+        if (i) strcat(all, " ");
+        strcat(all, life_types[i]);
+    }
+    fail(&cli->f, ERR_BAD_VALUE, "--type: there is no \"%.200s\"", word);
+    fail_why(&cli->f, "%s", all);
+    return ERR_BAD_VALUE;
+}
+
+err_t cmd_events(cli_t *cli)
+{
+    const char *types[FLAG_TEXTS_MAX];
+    events_t events = asked(cli);
+
+    events.life = true;
+    events.types = types;
+    for (const char *type; (type = args_texts(&cli->args, "type", events.type_count));) {
+        if (!is_type(type)) return wrong_type(cli, type);
+        types[events.type_count++] = type;
+    }
+    if (!args_yes(&cli->args, "follow")) return past(cli, &events);
+    if (events.lines) setvbuf(events.lines, NULL, _IOLBF, 0);
+    return follow(cli, &events, NULL);
 }

@@ -339,6 +339,8 @@ static err_t up(cli_t *cli, home_t *home, const system_t *clusters)
     hosts = instance_hosts(home->home, hosts);
     instance_endpoint(home->home, endpoint);
     AUTO(link) link = link_new(endpoint, 2000, &cli->f);
+    if (link && args_text(&cli->args, "trace"))
+        say(cli, "the broker runs: --trace means the next one");
     err_t err = link ? hosts_fill(cli, home, link, hosts, (unsigned)ms, &hosts)
                      : up_fresh(cli, home, hosts, (unsigned)ms);
     if (err || cli->exit) return err;
@@ -353,8 +355,11 @@ err_t cmd_up(cli_t *cli)
 {
     home_t home = {.lock = -1};
     system_t clusters;
+    const char *share = args_text(&cli->args, "trace");
     err_t err = system_read(&cli->args, &clusters, &cli->f);
 
+    /* The broker takes it from there, and says what is wrong with it. */
+    if (share) setenv("VATYARD_TRACE", share, 1);
     if (!err) err = home_open(&home, &cli->f);
     if (!err) err = up(cli, &home, &clusters);
     if (home.lock >= 0) close(home.lock);

@@ -1,26 +1,23 @@
-#include "cli/events.h"
-
+/* JSON Lines. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "cli/events_own.h"
 #include "cli/json.h"
 #include "cli/value.h"
 #include "wire/base/hash.h"
 #include "wire/base/must.h"
 
-enum { ARGUMENTS_SHOWN_MAX = 1000, SHORT_HASH = 19 /* "b1-" and 16 digits */ };
-
-static bool is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
+enum { ARGUMENTS_SHOWN_MAX = 1000 /* in a line, unless it was said otherwise */ };
 
 /* ---- JSON Lines ---- */
 
 typedef struct {
     FILE *out;
     bool more;
+    args_shown_t args;
+    uint64_t bytes; /* of the whole body */
 } line_t;
 
 static void key(line_t *l, const char *name)
@@ -92,52 +89,80 @@ static void put_bool(line_t *l, const char *name, bool value)
 
 static bool message_none(msgid_t msg) { return !msg.vat.n && !msg.d && !msg.n; }
 
-/* The arguments of methargs, without the method. */
-static void arguments_show(buf_t *out, const capdata_t *data)
+/* Whole characters. */
+static text_t cut(text_t text, args_shown_t args, size_t usual)
 {
-    buf_t all = buf_of(CAPDATA_BYTES_MAX);
-    capdata_t arguments = *data;
+    size_t most = args == ARGS_FULL ? SIZE_MAX : args == ARGS_SHORT ? ARGS_SHORT_BYTES : usual;
+
+    if (text.len <= most) return text;
+    while (most && ((unsigned char)text.at[most] & 0xc0) == 0x80) most--;
+    return (text_t){text.at, most};
+}
+
+/* The arguments of methargs, without the method, as a body of their own. */
+static bool arguments_body(const capdata_t *data, buf_t *ret)
+{
     const char *at = (const char *)data->body.at;
     size_t i = 2;
 
     /* "#[" and the method, which is a string or (for a call) "#undefined": no comma stands open. */
-    if (data->body.len < 4) return;
+    if (data->body.len < 4) return false;
     if (at[i] == '"') {
         for (i++; i < data->body.len && at[i] != '"'; i++) i += at[i] == '\\';
     }
     while (i < data->body.len && at[i] != ',') i++;
-    if (i + 1 < data->body.len && !buf_add(&all, "#", 1) &&
-        !buf_add(&all, at + i + 1, data->body.len - i - 2)) {
-        arguments.body = (bin_t){all.at, all.len};
-        if (value_show(out, &arguments)) buf_reset(out);
+    return i + 1 < data->body.len && !buf_add(ret, "#", 1) &&
+           !buf_add(ret, at + i + 1, data->body.len - i - 2);
+}
+
+void event_data(buf_t *out, const msg_event_t *event, uint64_t bytes, bool arguments)
+{
+    buf_t body = buf_of(CAPDATA_BYTES_MAX);
+    capdata_t data = event->data;
+
+    if (bytes > data.body.len) {
+        /* Only its beginning is there: as it stands. */
+        size_t skip = arguments ? 2 + event->method.len + 3 : 1;
+        if (skip < data.body.len) must(!buf_add(out, data.body.at + skip, data.body.len - skip));
+        must(!buf_add(out, "...", 3));
+        return;
     }
-    buf_clear(&all);
+    if (arguments) {
+        bool there = arguments_body(&event->data, &body);
+        data.body = (bin_t){body.at, body.len};
+        if (!there || value_show(out, &data)) buf_reset(out);
+        if (out->len >= 2) {
+            memmove(out->at, out->at + 1, out->len - 2);
+            out->len -= 2;
+        }
+    } else if (value_show(out, &data)) {
+        buf_reset(out);
+    }
+    buf_clear(&body);
 }
 
-static void put_arguments(line_t *l, const capdata_t *data)
+static void put_arguments(line_t *l, const msg_event_t *event)
 {
-    buf_t shown = buf_of(CAPDATA_BYTES_MAX);
+    buf_t shown = buf_of(CAPDATA_BYTES_MAX), list = buf_of(CAPDATA_BYTES_MAX + 2);
 
-    arguments_show(&shown, data);
-    put_text(l, "args",
-             (text_t){(const char *)shown.at,
-                      shown.len < ARGUMENTS_SHOWN_MAX ? shown.len : ARGUMENTS_SHOWN_MAX});
+    if (l->args != ARGS_NONE) {
+        event_data(&shown, event, l->bytes, true);
+        must(!buf_add(&list, "[", 1) && !buf_add(&list, shown.at, shown.len) &&
+             !buf_add(&list, "]", 1));
+        put_text(l, "args",
+                 cut((text_t){(const char *)list.at, list.len}, l->args, ARGUMENTS_SHOWN_MAX));
+    }
     buf_clear(&shown);
-}
-
-/* A vat-upgrade says the bundle's hash, or why there was none. */
-static bool is_upgraded(const msg_event_t *event)
-{
-    return event->text.len > 3 && memcmp(event->text.at, "b1-", 3) == 0;
+    buf_clear(&list);
 }
 
 static const char *severity(const msg_event_t *event)
 {
-    if (is(event->type, "resolve")) return event->rejected ? "WARN" : "INFO";
-    if (is(event->type, "done")) return event->ok ? "INFO" : "ERROR";
-    if (is(event->type, "vat-exit") || is(event->type, "vat-quarantine")) return "WARN";
-    if (is(event->type, "vat-upgrade")) return is_upgraded(event) ? "INFO" : "WARN";
-    if (!is(event->type, "console")) return "INFO";
+    if (event_is(event->type, "resolve")) return event->rejected ? "WARN" : "INFO";
+    if (event_is(event->type, "done")) return event->ok ? "INFO" : "ERROR";
+    if (event_is(event->type, "vat-exit") || event_is(event->type, "vat-quarantine")) return "WARN";
+    if (event_is(event->type, "vat-upgrade")) return event_is_upgraded(event) ? "INFO" : "WARN";
+    if (!event_is(event->type, "console")) return "INFO";
     if (event->kind.len >= 5 && memcmp(event->kind.at, "error", 5) == 0) return "ERROR";
     if (event->kind.len >= 4 && memcmp(event->kind.at, "warn", 4) == 0) return "WARN";
     if (event->kind.len >= 5 && memcmp(event->kind.at, "debug", 5) == 0) return "DEBUG";
@@ -179,14 +204,14 @@ static void line_send(line_t *l, const msg_event_t *event)
     if (kref_is_object(event->target)) put_id(l, "to", 'v', kref_issuer(event->target).n);
     put_kref(l, "target", event->target);
     put_text(l, "method", event->method);
-    put_arguments(l, &event->data);
+    put_arguments(l, event);
     put_kref(l, "result", event->promise);
-    put_number(l, "bytes", event->data.body.len);
+    put_number(l, "bytes", l->bytes);
 }
 
 static void line_delivery(line_t *l, const msg_event_t *event)
 {
-    bool notify = is(event->kind, "notify");
+    bool notify = event_is(event->kind, "notify");
 
     put_span(l, "span_id", 'd', event->vat.n, event->d, 0);
     if (notify) {
@@ -206,7 +231,7 @@ static void line_deliver(line_t *l, const msg_event_t *event)
     line_delivery(l, event);
     put_kref(l, "target", event->target);
     if (event->method.len) put_text(l, "method", event->method);
-    put_kref(l, is(event->kind, "notify") ? "promise" : "result", event->promise);
+    put_kref(l, event_is(event->kind, "notify") ? "promise" : "result", event->promise);
     put_number(l, "wait_us", event->wait_us);
 }
 
@@ -226,7 +251,21 @@ static void line_resolve(line_t *l, const msg_event_t *event)
     put_id(l, "vat", 'v', event->vat.n);
     put_text(l, "name", event->name);
     put_bool(l, "rejected", event->rejected);
-    put_text(l, "value", (text_t){(const char *)event->data.body.at, event->data.body.len});
+    if (l->args == ARGS_NONE) return;
+    text_t value = {(const char *)event->data.body.at, event->data.body.len};
+    put_text(l, "value", cut(value, l->args, SIZE_MAX));
+}
+
+/* The kernel itself does what the message asks for. */
+static void line_service(line_t *l, const msg_event_t *event)
+{
+    put_message_span(l, "parent", event->msg);
+    put_message(l, event->msg);
+    put_text(l, "kind", event->kind);
+    put_kref(l, "target", event->target);
+    put_text(l, "method", event->method);
+    put_arguments(l, event);
+    put_kref(l, "result", event->promise);
 }
 
 static void line_other(line_t *l, const msg_event_t *event)
@@ -239,7 +278,7 @@ static void line_other(line_t *l, const msg_event_t *event)
         put_text(l, "name", event->name);
     if (!event->vat.n && event->host.n) put_id(l, "on", 'h', event->host.n);
     if (event->d) put_number(l, "delivery", event->d);
-    if (is(event->type, "console")) {
+    if (event_is(event->type, "console")) {
         const char *blank = memchr(level.at, ' ', level.len);
         if (blank) level.len = (size_t)(blank - level.at);
         put_text(l, "level", level);
@@ -250,184 +289,38 @@ static void line_other(line_t *l, const msg_event_t *event)
     put_text(l, "body", event->text);
 }
 
-void event_line(FILE *out, const msg_event_t *event, uint64_t seq)
+void event_line(FILE *out, const msg_event_t *event, uint64_t seq, uint64_t bytes,
+                args_shown_t args)
 {
-    line_t line = {out, false};
+    line_t line = {out, false, args, bytes > event->data.body.len ? bytes : event->data.body.len};
 
     put_head(&line, event, seq);
-    if (is(event->type, "send"))
+    if (event_is(event->type, "send"))
         line_send(&line, event);
-    else if (is(event->type, "deliver"))
+    else if (event_is(event->type, "deliver"))
         line_deliver(&line, event);
-    else if (is(event->type, "done"))
+    else if (event_is(event->type, "done"))
         line_done(&line, event);
-    else if (is(event->type, "resolve"))
+    else if (event_is(event->type, "resolve"))
         line_resolve(&line, event);
+    else if (event_is(event->type, "service"))
+        line_service(&line, event);
     else
         line_other(&line, event);
     fputs("}\n", out);
 }
 
-/* ---- for people ---- */
+/* ---- who gets it ---- */
 
-void put_safely(FILE *out, text_t text)
+void events_put(events_t *self, const msg_event_t *event, uint64_t bytes)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        bool c1 = c == 0xc2 && i + 1 < text.len && (unsigned char)text.at[i + 1] < 0xa0;
-        if (c1) i++;
-        fputc(c1 || (c < 0x20 && c != '\t' && c != '\n') || c == 0x7f ? '?' : c, out);
-    }
-}
-
-static void show_name(events_t *self, const msg_event_t *event)
-{
-    static const char *const colors[] = {"36", "33", "32", "35", "34", "96"};
-    char number[16];
-    text_t name = event->name;
-
-    if (!name.len) {
-        snprintf(number, sizeof number, event->vat.n ? "v%u" : "cli", event->vat.n);
-        name = text_of(number);
-    }
-    if (name.len > self->width) self->width = name.len;
-    if (self->color) fprintf(self->people, "\033[%sm", colors[event->vat.n % 6]);
-    put_safely(self->people, name);
-    fprintf(self->people, "%*s |%s ", (int)(self->width - name.len), "",
-            self->color ? "\033[0m" : "");
-}
-
-static void show_console(events_t *self, const msg_event_t *event)
-{
-    text_t rest = event->text;
-
-    do {
-        const char *end = rest.len ? memchr(rest.at, '\n', rest.len) : NULL;
-        size_t len = end ? (size_t)(end - rest.at) : rest.len;
-        show_name(self, event);
-        put_safely(self->people, (text_t){rest.at, len});
-        fputc('\n', self->people);
-        rest = end ? (text_t){end + 1, rest.len - len - 1} : (text_t){rest.at, 0};
-    } while (rest.len);
-}
-
-static void show_data(events_t *self, const capdata_t *data, bool arguments)
-{
-    buf_t shown = buf_of(CAPDATA_BYTES_MAX);
-
-    if (arguments)
-        arguments_show(&shown, data);
-    else if (value_show(&shown, data))
-        buf_reset(&shown);
-    text_t text = {(const char *)shown.at, shown.len};
-    if (arguments && text.len >= 2) text = (text_t){text.at + 1, text.len - 2};
-    put_safely(self->people, text.len > 200 ? (text_t){text.at, 200} : text);
-    buf_clear(&shown);
-}
-
-static void show_time(FILE *out, uint64_t time_us)
-{
-    time_t seconds = (time_t)(time_us / 1000000);
-    struct tm parts;
-    char text[32];
-
-    strftime(text, sizeof text, "%H:%M:%S", localtime_r(&seconds, &parts));
-    fprintf(out, "%s.%06u  ", text, (unsigned)(time_us % 1000000));
-}
-
-static void show_traffic(events_t *self, const msg_event_t *event)
-{
-    char kref[KREF_TEXT_MAX];
-    FILE *out = self->people;
-
-    show_time(out, event->time_us);
-    show_name(self, event);
-    if (is(event->type, "send")) {
-        fprintf(out, "-> %s.", kref_text(event->target, kref));
-        put_safely(out, event->method);
-        fputc('(', out);
-        show_data(self, &event->data, true);
-        fprintf(out, ")  v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
-                event->msg.n);
-        if (!kref_none(event->promise)) fprintf(out, "  %s", kref_text(event->promise, kref));
-    } else if (is(event->type, "deliver")) {
-        fprintf(out, "<- %.*s", (int)event->kind.len, event->kind.at);
-        if (is(event->kind, "message")) {
-            fprintf(out, " v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
-                    event->msg.n);
-        } else if (!kref_none(event->promise)) {
-            fprintf(out, " %s", kref_text(event->promise, kref));
-        }
-        fprintf(out, "  waited %.2f ms", (double)event->wait_us / 1000);
-    } else if (is(event->type, "done")) {
-        fprintf(out, "%s  ran %.2f ms, %llu syscalls", event->ok ? "done" : "failed",
-                (double)event->run_us / 1000, (unsigned long long)event->syscalls);
-    } else {
-        fprintf(out, "%s %s  ", event->rejected ? "rejects" : "resolves",
-                kref_text(event->promise, kref));
-        show_data(self, &event->data, false);
-    }
-    fputc('\n', out);
-}
-
-/* What it runs from now on, or why the new code did not. */
-static void show_upgrade(const events_t *self, const msg_event_t *event)
-{
-    FILE *out = self->people;
-    bool done = is_upgraded(event);
-    text_t text = event->text;
-
-    fprintf(out, "vat v%u ", event->vat.n);
-    put_safely(out, event->name);
-    if (done && text.len > SHORT_HASH) text.len = SHORT_HASH;
-    fputs(done ? " upgraded to " : ": ", out);
-    put_safely(out, text);
-    fputs(done ? "...\n" : "\n", out);
-}
-
-static void show_life(events_t *self, const msg_event_t *event)
-{
-    FILE *out = self->people;
-
-    if (is(event->type, "vat-upgrade")) show_upgrade(self, event);
-    bool quarantined = is(event->type, "vat-quarantine");
-    if (!quarantined && !is(event->type, "vat-exit")) return;
-    fprintf(out, "vat v%u ", event->vat.n);
-    put_safely(out, event->name);
-    fputs(quarantined ? " is in quarantine: " : " ended: ", out);
-    buf_t reason = buf_of(4 * TEXT_BYTES_MAX);
-    err_t err = value_show_reason(&reason, event->text);
-    put_safely(out, err ? event->text : (text_t){(const char *)reason.at, reason.len});
-    fputc('\n', out);
-    buf_clear(&reason);
-}
-
-static bool wanted(const events_t *self, const msg_event_t *event)
-{
-    char number[16];
-
-    if (!self->vat_count) return true;
-    snprintf(number, sizeof number, "v%u", event->vat.n);
-    for (size_t i = 0; i < self->vat_count; i++) {
-        const char *name = *self->vats[i] == '@' ? self->vats[i] + 1 : self->vats[i];
-        if (is(event->name, name) || strcmp(number, name) == 0) return true;
-    }
-    return false;
+    if (self->lines) event_line(self->lines, event, ++self->seq, bytes, self->args);
+    if (self->people && (self->traffic || !event_is_traffic(event))) event_show(self, event, bytes);
 }
 
 void events_take(void *context, const msg_event_t *event)
 {
     events_t *self = context;
-    bool traffic = is(event->type, "send") || is(event->type, "deliver") ||
-                   is(event->type, "done") || is(event->type, "resolve");
 
-    if (!wanted(self, event)) return;
-    if (self->lines) event_line(self->lines, event, ++self->seq);
-    if (!self->people) return;
-    if (is(event->type, "console"))
-        show_console(self, event);
-    else if (!traffic)
-        show_life(self, event);
-    else if (self->traffic)
-        show_traffic(self, event);
+    if (event_wanted(self, event)) events_put(self, event, event->data.body.len);
 }

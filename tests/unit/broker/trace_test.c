@@ -53,13 +53,29 @@ Test(trace, what_comes_out_is_what_went_in)
     trace_t *trace = trace_new();
     kref_t slots[2] = {kref_object((vat_t){3}, 7), kref_promise((vat_t){4}, 1)};
     msg_event_t event = {
-        .type = text_of("deliver"), .time_us = 1234567, .trace = {{1, 2, 3}},
-        .msg = {{3}, 41, 2}, .parent_vat = 3, .parent_d = 41, .from = {3}, .vat = {5},
-        .name = text_of("bank"), .host = {2}, .d = 17, .kind = text_of("message"),
-        .target = slots[0], .method = text_of("pay"),
+        .type = text_of("deliver"),
+        .time_us = 1234567,
+        .trace = {{1, 2, 3}},
+        .msg = {{3}, 41, 2},
+        .parent_vat = 3,
+        .parent_d = 41,
+        .from = {3},
+        .vat = {5},
+        .name = text_of("bank"),
+        .host = {2},
+        .d = 17,
+        .kind = text_of("message"),
+        .target = slots[0],
+        .method = text_of("pay"),
         .data = {{(const uint8_t *)"#[\"pay\",[\"$0\",\"&1\"]]", 21}, {slots, 2}},
-        .promise = slots[1], .rejected = true, .ok = 1, .wait_us = 11, .run_us = 12,
-        .syscalls = 13, .computrons = UINT64_MAX, .text = text_of("t\xc3\xa4xt"),
+        .promise = slots[1],
+        .rejected = true,
+        .ok = 1,
+        .wait_us = 11,
+        .run_us = 12,
+        .syscalls = 13,
+        .computrons = UINT64_MAX,
+        .text = text_of("t\xc3\xa4xt"),
     };
     buf_t before = buf_of(FRAME_BYTES_MAX);
     cr_assert_eq(msg_encode(TAG_event, &event, &before), ERR_OK);

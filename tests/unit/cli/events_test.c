@@ -13,7 +13,7 @@ static char *line_of(const msg_event_t *event)
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
 
-    event_line(out, event, 7);
+    event_line(out, event, 7, event->data.body.len, ARGS_USUAL);
     fclose(out);
     return text;
 }
