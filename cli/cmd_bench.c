@@ -1,12 +1,15 @@
 /* bench: the load test. Its parts are in cli/bench; bench.h says how they go together. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/bench/assert.h"
 #include "cli/bench/progress.h"
+#include "cli/bench/report.h"
 #include "cli/bench/show.h"
 #include "cli/bench/stage.h"
 #include "cli/bench/start.h"
+#include "cli/bench/watch.h"
 #include "cli/schema.h"
 #include "cli/table.h"
 #include "wire/base/must.h"
@@ -191,19 +194,58 @@ static err_t check(stage_t *stage, result_t *result, fail_t *f)
     return err ? err : left_over(stage, result, f);
 }
 
-static err_t go(stage_t *stage, progress_t *progress, result_t *result, fail_t *f)
+typedef struct {
+    progress_t progress;
+    watch_t watch;
+} look_t;
+
+static void look_begin(void *context) { watch_begin(&((look_t *)context)->watch); }
+
+static void look_each(void *context, const moment_t *moment)
+{
+    progress_show(&((look_t *)context)->progress, moment);
+}
+
+static err_t go(stage_t *stage, look_t *look, result_t *result, fail_t *f)
 {
     const options_t *o = stage->options;
+    const load_hooks_t hooks = {look_begin, look_each, look};
     bool start = o->scenario->id == SCENARIO_START;
 
     err_t err = start ? ERR_OK : stage_launch(stage, f);
     if (!err) err = stage_counts(stage, &result->before_objects, &result->before_promises, f);
     if (err) return err;
-    err = start ? start_make(stage, progress_show, progress, result, f)
-                : load_make(o, stage->link, stage->lanes, stage->lane_count, progress_show,
-                            progress, result, f);
-    progress_end(progress);
-    return err ? err : check(stage, result, f);
+    result->before = machine_look();
+    err = start ? start_make(stage, &hooks, result, f)
+                : load_make(o, stage->link, stage->lanes, stage->lane_count, &hooks, result, f);
+    progress_end(&look->progress);
+    if (err) return err;
+    watch_end(&look->watch, result);
+    result->after = machine_look();
+    return check(stage, result, f);
+}
+
+/* ---- the result ---- */
+
+/* Opened before the run, so that nobody waits an hour for a path that cannot be written. */
+static err_t file_open(cli_t *cli, const char *flag, FILE **ret)
+{
+    const char *path = args_text(&cli->args, flag);
+
+    if (!path) return ERR_OK;
+    *ret = fopen(path, "we");
+    if (*ret) return ERR_OK;
+    fail(&cli->f, ERR_FILE_MISSING, "--%s: %.1000s cannot be written", flag, path);
+    fail_why(&cli->f, "%s", strerror(errno));
+    return ERR_FILE_MISSING;
+}
+
+static err_t file_close(cli_t *cli, const char *flag, FILE *file)
+{
+    if (!file || fclose(file) == 0) return ERR_OK;
+    fail(&cli->f, ERR_STORE, "--%s: %.1000s cannot be written", flag, args_text(&cli->args, flag));
+    fail_why(&cli->f, "%s", strerror(errno));
+    return ERR_STORE;
 }
 
 static void print(cli_t *cli, const options_t *o, const result_t *result)
@@ -238,13 +280,29 @@ static void list(cli_t *cli)
     table_clear(&table);
 }
 
+/* Everything between the flags and the result. */
+static err_t bench(cli_t *cli, options_t *options, result_t *result)
+{
+    stage_t stage;
+    look_t look = {progress_of(options, args_text(&cli->args, "progress"), cli->quiet),
+                   {.stage = &stage}};
+
+    signals_catch();
+    err_t err = stage_open(&stage, cli, options, &cli->f);
+    if (!err) err = go(&stage, &look, result, &cli->f);
+    progress_end(&look.progress);
+    watch_clear(&look.watch);
+    stage_close(&stage);
+    return err;
+}
+
 err_t cmd_bench(cli_t *cli)
 {
     options_t options = {0};
     result_t result = {0};
     assert_t asserts[FLAG_TEXTS_MAX];
-    size_t assert_count;
-    stage_t stage;
+    size_t assert_count = 0;
+    FILE *report = NULL, *csv = NULL;
 
     if (!cli->args.word_count) {
         list(cli);
@@ -252,25 +310,25 @@ err_t cmd_bench(cli_t *cli)
     }
     err_t err = options_read(cli, &options);
     if (!err) err = asserts_read(cli, &options, asserts, &assert_count);
-    if (err) return err;
-
-    signals_catch();
-    err = stage_open(&stage, cli, &options, &cli->f);
-    progress_t progress = progress_of(&options, args_text(&cli->args, "progress"), cli->quiet);
-    if (!err) err = go(&stage, &progress, &result, &cli->f);
-    progress_end(&progress);
-    stage_close(&stage);
-    if (!err) {
-        asserts_judge(&options, asserts, assert_count, &result);
-        print(cli, &options, &result);
-        if (!result_good(&result) || !result_met(&result)) cli->exit = 9;
-        if (signal_caught()) cli->exit = 128 + signal_caught();
-    }
-    result_clear(&result);
+    if (!err) err = file_open(cli, "report", &report);
+    if (!err) err = file_open(cli, "csv", &csv);
+    if (!err) err = bench(cli, &options, &result);
     if (err && signal_caught()) {
         cli->exit = 128 + signal_caught();
         say(cli, "stopped");
-        return ERR_OK;
+        err = ERR_OK;
+    } else if (!err) {
+        asserts_judge(&options, asserts, assert_count, &result);
+        print(cli, &options, &result);
+        if (report) report_write(&options, &result, report);
+        if (csv) show_csv(&result, csv);
+        if (!result_good(&result) || !result_met(&result)) cli->exit = 9;
+        if (signal_caught()) cli->exit = 128 + signal_caught();
     }
+    err_t closed = file_close(cli, "report", report);
+    if (!err) err = closed;
+    closed = file_close(cli, "csv", csv);
+    if (!err) err = closed;
+    result_clear(&result);
     return err;
 }

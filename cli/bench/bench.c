@@ -21,6 +21,7 @@ void result_clear(result_t *self)
     hist_destroy(&self->service);
     free(self->intervals);
     free(self->verdicts);
+    stats_clear(&self->stats);
     self->intervals = NULL;
     self->verdicts = NULL;
 }

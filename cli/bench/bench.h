@@ -9,9 +9,11 @@
  *   B2  what went wrong is counted and shown, never left out: dropped, late, errors;
  *   B3  a run whose messages were lost, doubled or out of order has failed, however fast it was. */
 #pragma once
+#include "cli/bench/machine.h"
 #include "cli/bench/schedule.h"
 #include "cli/cli.h"
 #include "cli/link.h"
+#include "cli/stats.h"
 #include "wire/base/hist.h"
 
 enum {
@@ -91,6 +93,14 @@ typedef struct {
     verdict_t *verdicts;
     size_t verdict_count;
     uint64_t before_objects, before_promises, after_objects, after_promises;
+
+    /* From outside, while it was measured: what the broker counted, and what the processes used. */
+    bool has_stats;
+    stats_t stats;
+    uint64_t watched_ns, broker_cpu_ns, broker_rss_bytes;
+    bool has_hosts; /* vathosts and their workers; known when they are ours */
+    uint64_t hosts_cpu_ns, hosts_rss_bytes;
+    machine_t before, after;
 } result_t;
 
 /* A clock that never goes back. */

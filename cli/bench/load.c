@@ -10,7 +10,7 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { SLICE_NS = 250 * 1000 * 1000 };
+enum { SLICE_NS = 250 * 1000 * 1000, BEGIN_NS = 100 * 1000 * 1000 };
 
 typedef struct op {
     struct op *next_free;
@@ -25,14 +25,13 @@ typedef struct {
     link_t *link;
     lane_t *lanes;
     size_t lane_count, lane_next;
-    load_moment_t *each;
-    void *context;
+    const load_hooks_t *hooks;
     result_t *result;
     fail_t *f;
 
     uint64_t begin_ns, measure_ns,
         end_ns; /* begin by the clock, the others since then; UINT64_MAX: open */
-    bool measuring, sending;
+    bool begun, measuring, sending;
     id128_t ids; /* the first eight bytes are counted up */
     uint64_t id_next;
     map_t in_flight; /* by number of the request */
@@ -249,7 +248,7 @@ static void tell(load_t *self, uint64_t now, double seconds)
                        .p99_ns = hist_percentile(self->now, 990000),
                        .errors = self->result->errors};
 
-    if (self->each) self->each(self->context, &moment);
+    self->hooks->each(self->hooks->context, &moment);
 }
 
 static void interval_end(load_t *self, uint64_t now)
@@ -293,10 +292,18 @@ static void measure_begin(load_t *self, uint64_t now)
     self->tick_ns = self->measure_ns + self->options->interval_ns;
 }
 
+/* What is measured from outside takes a moment to begin: while nothing is measured here yet. */
+static void begin(load_t *self)
+{
+    self->begun = true;
+    self->hooks->begin(self->hooks->context);
+}
+
 static void turn_page(load_t *self)
 {
     uint64_t now = since(self);
 
+    if (!self->begun && now + BEGIN_NS >= self->measure_ns) begin(self);
     if (!self->measuring && now >= self->measure_ns) measure_begin(self, now);
     if (now >= self->tick_ns) interval_end(self, now);
     /* What was due before the end is sent, however late it is. */
@@ -309,11 +316,14 @@ static uint64_t until_next(const load_t *self)
     uint64_t now = since(self), next = self->tick_ns;
 
     if (!self->measuring && self->measure_ns < next) next = self->measure_ns;
+    if (!self->begun && self->measure_ns - BEGIN_NS < next) next = self->measure_ns - BEGIN_NS;
     if (self->sending && self->end_ns < next) next = self->end_ns;
     if (self->sending && self->options->rate && self->due_ns < next) next = self->due_ns;
     if (next <= now) return 0;
     return next - now < SLICE_NS ? next - now : SLICE_NS;
 }
+
+static void take_other(void *context, const msg_t *msg) { take(context, msg); }
 
 /* At the end of the time only those that are measured are waited for. */
 static bool over(const load_t *self, uint64_t patience_end)
@@ -359,14 +369,13 @@ static void clear(load_t *self)
 }
 
 err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t lane_count,
-                load_moment_t *each, void *context, result_t *result, fail_t *f)
+                const load_hooks_t *hooks, result_t *result, fail_t *f)
 {
     load_t self = {.options = options,
                    .link = link,
                    .lanes = lanes,
                    .lane_count = lane_count,
-                   .each = each,
-                   .context = context,
+                   .hooks = hooks,
                    .result = result,
                    .f = f,
                    .measure_ns = options->warmup_ns,
@@ -389,8 +398,11 @@ err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t la
     }
     /* A time-table in microseconds is of no use to a timer that may be 50 of them late. */
     prctl(PR_SET_TIMERSLACK, 1000ul, 0ul, 0ul, 0ul);
+    link_on_answer(link, take_other, &self);
+    if (!options->warmup_ns) begin(&self);
     self.begin_ns = now_ns();
     err_t err = run(&self);
+    link_on_answer(link, NULL, NULL);
 
     uint64_t last = self.last_ns > self.measure_ns ? self.last_ns : since(&self);
     result->elapsed_ns = self.measuring ? last - self.measure_ns : 0;

@@ -20,7 +20,15 @@ typedef struct {
 
 typedef void load_moment_t(void *context, const moment_t *moment);
 
+/* Who is told. BEGIN: the warm-up is as good as over (or there is none): what is measured from outside begins; it
+ * may ask the broker, answers to the load's own requests are not lost. EACH: how it goes, once in an interval. */
+typedef struct {
+    void (*begin)(void *context);
+    load_moment_t *each;
+    void *context;
+} load_hooks_t;
+
 /* Makes the load of OPTIONS on the vats of LANES, whose counts of calls go on, and fills in RESULT but for the
- * checks. EACH is told how it goes, once in an interval. A signal ends it early. Fails as link_poll(). */
+ * checks. A signal ends it early. Fails as link_poll(). */
 CHECKED err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t lane_count,
-                        load_moment_t *each, void *context, result_t *result, fail_t *f);
+                        const load_hooks_t *hooks, result_t *result, fail_t *f);

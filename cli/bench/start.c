@@ -56,7 +56,7 @@ static bool over(const start_run_t *self, uint64_t ns, uint64_t count)
     return (ns && now_ns() - self->begin_ns >= ns) || (count && self->result->answered >= count);
 }
 
-err_t start_make(stage_t *stage, load_moment_t *each, void *context, result_t *result, fail_t *f)
+err_t start_make(stage_t *stage, const load_hooks_t *hooks, result_t *result, fail_t *f)
 {
     const options_t *options = stage->options;
     start_run_t self = {.stage = stage, .options = options, .result = result, .begin_ns = now_ns()};
@@ -68,6 +68,7 @@ err_t start_make(stage_t *stage, load_moment_t *each, void *context, result_t *r
     while (!err && options->warmup_ns && !over(&self, options->warmup_ns, 0))
         err = once(&self, &took, f);
 
+    hooks->begin(hooks->context);
     self.begin_ns = now_ns();
     while (!err && !over(&self, options->duration_ns, options->count)) {
         err = once(&self, &took, f);
@@ -80,7 +81,7 @@ err_t start_make(stage_t *stage, load_moment_t *each, void *context, result_t *r
                            .wanted = options->count,
                            .rate = (double)options->vats * 1e9 / (double)took,
                            .p99_ns = hist_percentile(result->service, 990000)};
-        each(context, &moment);
+        hooks->each(hooks->context, &moment);
     }
     result->stopped = signal_caught() != 0;
     return result->stopped && err == ERR_TIMED_OUT ? ERR_OK : err;

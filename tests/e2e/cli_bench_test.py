@@ -4,19 +4,30 @@
 What is asked: the result says what was done and that nothing was lost; the bench leaves nothing behind; wrong
 use is refused. How fast anything is, is not asked: the machine may be busy."""
 
+import csv
 import json
 import os
+import xml.etree.ElementTree
 
 from yard import YardTest, main
 
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
 CALLS = 6
+SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "cli", "schema", "bench.json")
 
 
 class Bench(YardTest):
     def bench(self, *words, code=0):
         got = self.yard.ctl("bench", *words, "--json", "--progress", "never")
         self.assertExit(code, got)
-        return json.loads(got.out)
+        if jsonschema:
+            with open(SCHEMA, encoding="utf-8") as file:
+                jsonschema.validate(got.json, json.load(file))
+        return got.json
 
     def expect(self, *words, units, calls=CALLS):
         """Runs it with so many calls; each of them counts for UNITS."""
@@ -34,6 +45,9 @@ class Bench(YardTest):
             self.assertEqual(calls, times["count"])
             self.assertEqual(calls, sum(count for _, count in times["buckets_us"]))
             self.assertEqual(calls, sum(row["answered"] for row in got["intervals"]))
+            # What the broker says of its part. A one-way message is answered before it is run.
+            self.assertGreaterEqual(got["time"]["run"]["count"], 0 if words[:3] == ("send", "--from", "client") else calls)
+            self.assertGreater(got["time"]["commits"], 0)
             return got
 
     def test_scenarios_on_a_broker_that_runs(self):
@@ -72,6 +86,22 @@ class Bench(YardTest):
         self.assertEqual([True, False, True], [row["met"] for row in got["asserts"]])
         self.assertEqual(1, got["asserts"][1]["bound"])
         self.assertTrue(got["good"])
+
+        report, rows = os.path.join(self.yard.dir, "r.html"), os.path.join(self.yard.dir, "r.csv")
+        self.yard.ok("bench", "ping", "--hosts", "1", "--rate", "60", "-d", "600ms", "--warmup", "100ms", "--interval", "200ms",
+                     "--report", report, "--csv", rows, "--assert", "errors==0")
+        page = xml.etree.ElementTree.parse(report)
+        texts = " ".join(page.getroot().itertext())
+        for text in ("Latency by percentile", "Rate over time", "p99 over time", "Where the time of a delivery went", "from the planned time", "errors==0"):
+            self.assertIn(text, texts)
+        tags = {tag.tag.split("}")[1] for tag in page.iter()}
+        self.assertTrue({"svg", "polyline"} <= tags and "script" not in tags, tags)
+        with open(rows, encoding="utf-8") as file:
+            table = list(csv.DictReader(file))
+        self.assertGreaterEqual(len(table), 2)
+        self.assertTrue(all(float(row["to_s"]) > float(row["from_s"]) for row in table), table)
+        unwritable = self.yard.ctl("bench", "ping", "--report", os.path.join(self.yard.dir, "no", "r.html"))
+        self.assertExit(3, unwritable)
 
     def test_wrong_use_is_refused(self):
         for words in (("pang",), ("ping", "--rate", "fast"), ("start", "--rate", "5"), ("churn", "--from", "client"),
