@@ -2,6 +2,7 @@
  * other in a ring of bytes and never go over its end. */
 #include "broker/trace.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,6 @@ static uint32_t number(uint64_t n) { return n < UINT32_MAX ? (uint32_t)n : UINT3
 static record_head_t numbers_of(const msg_event_t *event, unsigned topic)
 {
     return (record_head_t){
-        .bytes = (uint32_t)event->data.body.len,
         .time_us = event->time_us,
         .d = event->d,
         .msg_d = event->msg.d,
@@ -106,10 +106,17 @@ static uint8_t *put(uint8_t *to, const void *at, size_t len)
 
 static size_t name_len(text_t name) { return cut(name.at, name.len, NAME_BYTES_MAX); }
 
+static bool is_deliver(const msg_event_t *event)
+{
+    return event->type.len == 7 && memcmp(event->type.at, "deliver", 7) == 0;
+}
+
 /* Returns the end. A body that is cut names nothing any more. */
 static uint8_t *pack(uint8_t *to, record_head_t *head, const msg_event_t *event)
 {
-    const capdata_t *data = &event->data;
+    /* A delivery's is that of its message, which stands before it. */
+    const capdata_t none = {0}, *data = is_deliver(event) ? &none : &event->data;
+    head->bytes = (uint32_t)data->body.len;
     head->type = (uint8_t)name_len(event->type);
     head->name = (uint8_t)name_len(event->name);
     head->kind = (uint8_t)name_len(event->kind);
@@ -187,10 +194,17 @@ static record_head_t head_at(const trace_t *self, size_t at)
     return head;
 }
 
+static size_t size_at(const trace_t *self, size_t at)
+{
+    uint32_t size;
+    memcpy(&size, self->at + at, sizeof size);
+    return size;
+}
+
 /* FIRST and OPEN always are where a record stands, when there is one. */
 static void drop_oldest(trace_t *self)
 {
-    size_t next = self->first + head_at(self, self->first).size;
+    size_t next = self->first + size_at(self, self->first);
     bool was_open = self->open_count == self->count;
     self->count--;
     self->seq++;
@@ -235,10 +249,8 @@ void trace_durable(trace_t *self, uint64_t now_us)
 {
     for (size_t at = self->open; self->open_count; self->open_count--) {
         at = settle(self, at);
-        record_head_t head = head_at(self, at);
-        head.durable_us = now_us;
-        memcpy(self->at + at, &head, sizeof head);
-        at += head.size;
+        memcpy(self->at + at + offsetof(record_head_t, durable_us), &now_us, sizeof now_us);
+        at += size_at(self, at);
     }
     self->open = self->end;
 }

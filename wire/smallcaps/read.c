@@ -1,4 +1,6 @@
 /* The two things the kernel reads out of a body that was checked before. */
+#include <string.h>
+
 #include "wire/smallcaps/smallcaps.h"
 #include "wire/smallcaps/string.h"
 
@@ -25,9 +27,24 @@ bool smallcaps_single_slot(const capdata_t *data, kref_t *ret)
     return true;
 }
 
+static bool is_letter(uint8_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
+
+/* The end of what nearly every method is: letters and digits, of which none means anything else. NULL: look
+ * closer. */
+static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end)
+{
+    if (at == end || !is_letter(*at)) return NULL;
+    while (at < end && (is_letter(*at) || (*at >= '0' && *at <= '9'))) at++;
+    return at < end && *at == '"' ? at : NULL;
+}
+
 text_t smallcaps_method(bin_t body)
 {
     const text_t none = {"", 0};
+    const uint8_t *plain = NULL;
+    if (body.len > 3 && memcmp(body.at, "#[\"", 3) == 0)
+        plain = plain_end(body.at + 3, body.at + body.len);
+    if (plain) return (text_t){(const char *)body.at + 3, (size_t)(plain - body.at) - 3};
     if (body.len < 2 || body.at[0] != '#') return none;
 
     const uint8_t *end = body.at + body.len;

@@ -53,7 +53,7 @@ Test(trace, what_comes_out_is_what_went_in)
     trace_t *trace = trace_new();
     kref_t slots[2] = {kref_object((vat_t){3}, 7), kref_promise((vat_t){4}, 1)};
     msg_event_t event = {
-        .type = text_of("deliver"),
+        .type = text_of("send"),
         .time_us = 1234567,
         .trace = {{1, 2, 3}},
         .msg = {{3}, 41, 2},
