@@ -22,6 +22,7 @@ typedef struct {
     uint64_t pause_ms;            /* the last pause; 0: none was needed */
 } agent_state_t;
 
+/* As the figure `disk_level` tells it. */
 typedef enum { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE } room_t;
 
 struct broker {

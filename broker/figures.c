@@ -108,6 +108,8 @@ static void tell_store(const broker_t *self, buf_t *rows)
     else
         store_room(self->is.store, &free, &total);
     now(rows, "disk_free", "bytes", free);
+    now(rows, "disk_size", "bytes", total);
+    now(rows, "disk_level", "", (uint64_t)self->room);
     now(rows, "store_writable", "", self->room == ROOM_ENOUGH && !self->full);
     if (!self->is.dir) return;
     now(rows, "store", "bytes", file_bytes(self->is.dir, "kernel.db"));

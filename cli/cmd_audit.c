@@ -144,8 +144,8 @@ static err_t offline(cli_t *cli, const char *home, const char *socket, audit_t *
     uint64_t ms = args_ms(&cli->args, "timeout", LOAD_MS);
     setenv("VATYARD_LOG_FORMAT", "json", 1);
     setenv("VATYARD_LOG_LEVEL", "info", 1);
-    err_t err = instance_start(&instance, home, socket, 0, INSTANCE_OWN,
-                               ms < LOAD_MS ? (unsigned)ms : LOAD_MS, &cli->f);
+    const instance_options_t options = {.folder = home, .socket = socket, .kind = INSTANCE_OWN};
+    err_t err = instance_start(&instance, &options, ms < LOAD_MS ? (unsigned)ms : LOAD_MS, &cli->f);
     if (err == ERR_STORE_DAMAGED) findings_of_log(log, before.st_size, self);
     link_t *link = err ? NULL : link_new(instance.control, ANSWER_MS, &cli->f);
     if (!err) err = link ? audit_ask(cli, link, false, self) : cli->f.err;

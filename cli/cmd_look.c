@@ -7,6 +7,7 @@
 #include "cli/client.h"
 #include "cli/look.h"
 #include "cli/rows.h"
+#include "cli/stats.h"
 #include "cli/value.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
@@ -295,7 +296,32 @@ err_t cmd_cluster_ls(cli_t *cli)
     return link ? list_show(cli, link, &all_clusters) : cli->f.err;
 }
 
-static void status_print(const link_t *link, const table_t *host_table,
+/* The broker's disk: what is taken in while it has little room, in words of the broker's own levels. */
+static json_t *disk_json(const stats_t *stats)
+{
+    static const char *const levels[] = {"enough", "low", "none"};
+    uint64_t level = stats_value(stats, "disk_level", "");
+
+    return json_pack("{s:s, s:o, s:o}", "room", levels[level < 3 ? level : 2], "free_bytes",
+                     json_number(stats_value(stats, "disk_free", "")), "bytes",
+                     json_number(stats_value(stats, "disk_size", "")));
+}
+
+static void disk_print(const stats_t *stats)
+{
+    enum { ENOUGH, LOW };
+    static const char what[][128] = {
+        "what would make the state larger (launch, call, ...) is refused, vats go on",
+        "all work waits until there is more room"};
+    uint64_t level = stats_value(stats, "disk_level", "");
+
+    if (level == ENOUGH) return;
+    printf("  its disk is %s: %" PRIu64 " of %" PRIu64 " MiB are free; %s\n",
+           level == LOW ? "LOW" : "NEARLY FULL", stats_value(stats, "disk_free", "") >> 20,
+           stats_value(stats, "disk_size", "") >> 20, what[level != LOW]);
+}
+
+static void status_print(const link_t *link, const stats_t *stats, const table_t *host_table,
                          const table_t *cluster_table, json_t *counters)
 {
     const char *name;
@@ -303,6 +329,7 @@ static void status_print(const link_t *link, const table_t *host_table,
 
     printf("broker %s\n  hosts connect to %s\n  key %s\n", link_version(link),
            link_hosts_endpoint(link), link_key(link));
+    disk_print(stats);
     printf("\n");
     table_print(host_table, stdout);
     printf("\n");
@@ -327,16 +354,20 @@ err_t cmd_status(cli_t *cli)
     err_t err = all_hosts.get(link, &host_table, hosts_json, &cli->f);
     if (!err) err = all_clusters.get(link, &cluster_table, clusters_json, &cli->f);
     if (!err) err = counters_get(link, &counters, &cli->f);
+    stats_t stats = {0};
+    if (!err) err = stats_get(link, false, ANSWER_MS, &stats, &cli->f);
     if (!err && cli->json) {
-        out_json(json_pack("{s:s, s:s, s:s, s:O, s:O, s:O}", "version", link_version(link),
+        out_json(json_pack("{s:s, s:s, s:s, s:o, s:O, s:O, s:O}", "version", link_version(link),
                            "hosts_endpoint", link_hosts_endpoint(link), "key", link_key(link),
-                           "hosts", hosts_json, "clusters", clusters_json, "counters", counters));
+                           "disk", disk_json(&stats), "hosts", hosts_json, "clusters",
+                           clusters_json, "counters", counters));
     } else if (!err) {
-        status_print(link, &host_table, &cluster_table, counters);
+        status_print(link, &stats, &host_table, &cluster_table, counters);
     }
     json_decref(hosts_json);
     json_decref(clusters_json);
     json_decref(counters);
+    stats_clear(&stats);
     table_clear(&host_table);
     table_clear(&cluster_table);
     return err;

@@ -305,9 +305,12 @@ static err_t start(run_t *self, fail_t *f)
     hosts = instance_hosts(self->folder, hosts);
     snprintf(socket, sizeof socket, "%s/c", self->temporary);
     console_begin(&self->console, self->plan, self->folder);
-    err = instance_start(&self->instance, self->folder, socket, hosts,
-                         self->console.wanted ? INSTANCE_CONSOLE : INSTANCE_OWN,
-                         left < READY_MS ? left : READY_MS, f);
+    const instance_options_t options = {.folder = self->folder,
+                                        .socket = socket,
+                                        .hosts = hosts,
+                                        .kind =
+                                            self->console.wanted ? INSTANCE_CONSOLE : INSTANCE_OWN};
+    err = instance_start(&self->instance, &options, left < READY_MS ? left : READY_MS, f);
     if (err) return err;
     self->link =
         link_new(self->instance.control, left_ms(self) < ANSWER_MS ? left_ms(self) : ANSWER_MS, f);

@@ -291,6 +291,12 @@ static void leftovers_end(const home_t *home)
     json_decref(all);
 }
 
+/* --host-loss-after; 0: it was not given. */
+static uint64_t host_loss_s(const cli_t *cli)
+{
+    return (args_ms(&cli->args, "host-loss-after", 0) + 999) / 1000;
+}
+
 static err_t up_fresh(cli_t *cli, home_t *home, size_t hosts, unsigned ms)
 {
     instance_t instance;
@@ -298,7 +304,9 @@ static err_t up_fresh(cli_t *cli, home_t *home, size_t hosts, unsigned ms)
 
     leftovers_end(home);
     signals_catch();
-    err_t err = instance_start(&instance, home->home, home->socket, hosts, INSTANCE_DAEMON, ms, f);
+    const instance_options_t options = {home->home, home->socket, hosts, INSTANCE_DAEMON,
+                                        host_loss_s(cli)};
+    err_t err = instance_start(&instance, &options, ms, f);
     if (err) return err;
     pid_t recorder = recorder_start(home, f);
     err = processes_write(home, &instance, recorder, f);
@@ -341,6 +349,13 @@ static err_t up(cli_t *cli, home_t *home, const system_t *clusters)
     AUTO(link) link = link_new(endpoint, 2000, &cli->f);
     if (link && args_text(&cli->args, "trace"))
         say(cli, "the broker runs: --trace means the next one");
+    if (link && host_loss_s(cli)) {
+        fail(&cli->f, ERR_BAD_VALUE, "--host-loss-after: the broker runs already");
+        fail_why(&cli->f,
+                 "it is told when it starts, and how long it was told to wait holds until it ends");
+        fail_try(&cli->f, "vatctl down, then vatctl up --host-loss-after ...");
+        return ERR_BAD_VALUE;
+    }
     err_t err = link ? hosts_fill(cli, home, link, hosts, (unsigned)ms, &hosts)
                      : up_fresh(cli, home, hosts, (unsigned)ms);
     if (err || cli->exit) return err;

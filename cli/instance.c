@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -197,9 +198,11 @@ static err_t finish(coming_t *coming, unsigned ms, int needed, json_t **ret, fai
     return ERR_OK;
 }
 
-static err_t broker_start(instance_t *self, const char *socket, unsigned ms, fail_t *f)
+static err_t broker_start(instance_t *self, const instance_options_t *options, unsigned ms,
+                          fail_t *f)
 {
-    char program[PATH_MAX], state[PATH_MAX], control[PATH_MAX];
+    char program[PATH_MAX], state[PATH_MAX], control[PATH_MAX], loss[24];
+    size_t words = 7;
     char *argv[16] = {program,
                       (char *)(uintptr_t) "--state",
                       state,
@@ -212,9 +215,14 @@ static err_t broker_start(instance_t *self, const char *socket, unsigned ms, fai
 
     path_program("vatbroker", program);
     snprintf(state, sizeof state, "%.4000s/broker", self->folder);
-    snprintf(control, sizeof control, "ipc://%.4000s", socket);
+    snprintf(control, sizeof control, "ipc://%.4000s", options->socket);
     snprintf(self->control, sizeof self->control, "%s", control);
-    err_t err = begin(self, "broker", argv, 7, &coming, f);
+    if (options->host_loss_s) {
+        snprintf(loss, sizeof loss, "%" PRIu64, options->host_loss_s);
+        argv[words++] = (char *)(uintptr_t) "--host-loss-after";
+        argv[words++] = loss;
+    }
+    err_t err = begin(self, "broker", argv, words, &coming, f);
     if (!err) err = finish(&coming, ms, -1, &ready, f);
     if (err) return err;
 
@@ -415,17 +423,16 @@ err_t instance_add(instance_t *self, const bool *running, size_t hosts, unsigned
     return err ? err : hosts_start(self, running, hosts, ms, f);
 }
 
-err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
-                     instance_kind_t kind, unsigned ms, fail_t *f)
+err_t instance_start(instance_t *self, const instance_options_t *options, unsigned ms, fail_t *f)
 {
-    *self = (instance_t){.kind = kind};
-    snprintf(self->folder, sizeof self->folder, "%s", folder);
-    self->hosts = calloc(hosts + 1, sizeof *self->hosts);
+    *self = (instance_t){.kind = options->kind};
+    snprintf(self->folder, sizeof self->folder, "%s", options->folder);
+    self->hosts = calloc(options->hosts + 1, sizeof *self->hosts);
     must(self->hosts);
 
-    err_t err = keys_make(self, hosts, ms, f);
-    if (!err) err = broker_start(self, socket, ms, f);
-    if (!err) err = hosts_start(self, NULL, hosts, ms, f);
+    err_t err = keys_make(self, options->hosts, ms, f);
+    if (!err) err = broker_start(self, options, ms, f);
+    if (!err) err = hosts_start(self, NULL, options->hosts, ms, f);
     if (err) {
         fail_t kept = *f;
         instance_stop(self);

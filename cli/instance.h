@@ -42,11 +42,18 @@ void instance_endpoint(const char *home, char ret[PATH_MAX]);
  * there, since vats stand on them. */
 size_t instance_hosts(const char *folder, size_t wanted);
 
-/* Starts a broker and HOSTS vathosts over FOLDER, which exists; its control socket is SOCKET (a
- * path). All are ready on return. On failure nothing of it runs: PROCESS_FAILED, TIMED_OUT, or
- * what a process said (STORE_LOCKED, ADDRESS_IN_USE, ...). */
-CHECKED err_t instance_start(instance_t *self, const char *folder, const char *socket, size_t hosts,
-                             instance_kind_t kind, unsigned ms, fail_t *f);
+typedef struct {
+    const char *folder; /* exists */
+    const char *socket; /* path of the control socket */
+    size_t hosts;
+    instance_kind_t kind;
+    uint64_t host_loss_s; /* a host that is away for so long is gone for good; 0: none is */
+} instance_options_t;
+
+/* Starts a broker and vathosts. All are ready on return. On failure nothing of it runs: PROCESS_FAILED,
+ * TIMED_OUT, or what a process said (STORE_LOCKED, ADDRESS_IN_USE, ...). */
+CHECKED err_t instance_start(instance_t *self, const instance_options_t *options, unsigned ms,
+                             fail_t *f);
 
 /* Starts those of HOSTS vathosts that RUNNING (one per host) does not have, for the broker that
  * SELF->hosts_endpoint and SELF->key name; their ids go to SELF->hosts, 0 for those that ran. */

@@ -55,7 +55,7 @@ static const rule_t restart_rules[] = {
     {"backoff", "", "a vat's worker is always started again"},
     {"maxBackoff", "", "a vat's worker is always started again"},
     {"moveOnHostLoss", "true", "vats of a host that was disavowed are always brought back where they can be"},
-    {"hostLossAfter", "", "it is the broker's: vatbroker --host-loss-after"},
+    {"hostLossAfter", "", "it is the broker's: vatctl up --host-loss-after"},
     {NULL, NULL, NULL},
 };
 static const char *const option_names[] = {"managerType", "enablePipelining", "enableDisavow",

@@ -40,8 +40,11 @@ static err_t broker_own(stage_t *self, fail_t *f)
 
     snprintf(socket, sizeof socket, "%s/c", self->temporary);
     self->own = true;
-    err_t err = instance_start(&self->instance, self->temporary, socket,
-                               (size_t)self->options->hosts, INSTANCE_OWN, READY_MS, f);
+    const instance_options_t instance = {.folder = self->temporary,
+                                         .socket = socket,
+                                         .hosts = (size_t)self->options->hosts,
+                                         .kind = INSTANCE_OWN};
+    err_t err = instance_start(&self->instance, &instance, READY_MS, f);
     if (err) return err;
     self->link = link_new(self->instance.control, ANSWER_MS, f);
     if (!self->link) return f->err;

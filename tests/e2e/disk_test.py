@@ -48,6 +48,9 @@ class Disk(YardTest):
         self.yard.ok("cluster", "launch", self.yard.cluster({"counter": os.path.join(VATS, "counter.js")}, name="disk.json"))
         self.broker = list(self.yard.processes("vatbroker"))
 
+    def room(self):
+        return self.yard.ok("status", "--json").json["disk"]["room"]
+
     def incr(self):
         return int(self.yard.ok("call", "@disk/counter", "count").out)
 
@@ -59,14 +62,19 @@ class Disk(YardTest):
     def test_little_room(self):
         self.begin()
         before = self.incr()
+        self.assertEqual("enough", self.room())
+        self.assertNotIn("its disk", self.yard.ok("status").out)
         self.leave(5 * 1024)
         self.said("disk_low")
+        self.assertEqual("low", self.room())
+        self.assertRegex(self.yard.ok("status").out, r"its disk is LOW: \d of 64 MiB are free; what would make the state larger")
         refused = self.yard.ctl("call", "@disk/counter", "count")
         self.assertIn("E5007", refused.err)
         self.assertIn("running", self.yard.ok("ps").out)
         self.leave(2 * 1024)
         self.said("disk_stop")
-        self.assertIn("connected", self.yard.ok("status").out)
+        self.assertEqual("none", self.room())
+        self.assertRegex(self.yard.ok("status").out, r"(?s)its disk is NEARLY FULL: \d of 64 MiB .* connected")
         self.assertIn("E5007", self.yard.ctl("call", "@disk/counter", "count").err)
         self.assertFalse(wait_for(lambda: "host_down" in self.log(), 8), "who waits is not taken for silent")
         os.unlink(self.filler)

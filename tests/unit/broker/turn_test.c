@@ -837,6 +837,8 @@ Test(turn, stats_say_what_came_and_what_left)
     cr_expect_eq(stat(20, "frames_refused", "", &hists), 1);
     cr_expect_eq(stat(20, "deliveries", "message", &hists), 7, "the kernel's own");
     cr_expect_eq(stat(20, "disk_free", "", &hists), disk_free << 20);
+    cr_expect_eq(stat(20, "disk_size", "", &hists), disk_total << 20);
+    cr_expect_eq(stat(20, "disk_level", "", &hists), 0);
     cr_expect_geq(stat(20, "commits", "", &hists), 1);
     cr_expect_eq(hists, 0);
     forget_sent();
