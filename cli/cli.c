@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/complete.h"
+#include "cli/link.h"
 
 void say(const cli_t *cli, const char *format, ...)
 {
@@ -42,7 +43,7 @@ err_t cli_dispatch(cli_t *cli)
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \
     case COMMAND_##id: return cmd_##id(cli);
 #include "cli/commands.def"
-/* clang-format on */
+        /* clang-format on */
     default: return fail(&cli->f, ERR_INTERNAL, "no such row");
     }
 }
@@ -72,6 +73,9 @@ int cli_main(int argc, char **argv)
     }
     if (fflush(stdout) != 0 && !err) err = fail(&cli.f, ERR_STORE, "stdout cannot be written");
     if (!err) return cli.exit;
+    /* Nobody is to be told that no answer came when it was they who ended the waiting. */
+    if (signal_caught() && (err == ERR_NO_BROKER || err == ERR_TIMED_OUT))
+        return 128 + signal_caught();
     if (cli.json)
         fail_print_json(&cli.f, stderr);
     else

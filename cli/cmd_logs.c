@@ -287,6 +287,7 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     err_t err = names_find(cli, link, events);
     if (err) return err;
 
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads this from a pipe wants it now */
     /* Until the last page of what was has come, what happens is in the pages: nobody gets it yet. */
     link_send(link, TAG_watch, &watch);
     if (before) err = remembered(cli, events, link, args_count(&cli->args, "lines", LINES_DEFAULT));
@@ -301,7 +302,7 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
         if (err && !signal_caught()) {
             /* Silence: is the broker still there? */
             AUTO(link) again = client_link(cli);
-            if (!again) return cli->f.err;
+            if (!again) return signal_caught() ? ERR_OK : cli->f.err;
         }
     }
     return ERR_OK;

@@ -83,7 +83,7 @@ class CompletionTest(unittest.TestCase):
         return done.stdout.split("\n")[:-1]
 
     def test_bash_is_given_commands_flags_values(self):
-        self.assertEqual(["status"], self.bash("vatctl sta"))
+        self.assertEqual(["status"], self.bash("vatctl statu"))
         self.assertEqual(["rm", "reload"], self.bash("vatctl cluster r"))
         self.assertEqual(["--until"], self.bash("vatctl run --unt"))
         self.assertEqual(["idle", "result", "forever"], self.bash("vatctl run --until "))
@@ -157,7 +157,7 @@ class CompletionTest(unittest.TestCase):
             self.assertEqual((0, ""), (done.returncode, done.stderr), line)
             return [row.split("\t")[0] for row in done.stdout.splitlines()]
 
-        self.assertEqual(["status"], fish("vatctl sta"))
+        self.assertEqual(["status"], fish("vatctl statu"))
         self.assertEqual(["reload", "rm"], sorted(fish("vatctl cluster r")))
         self.assertEqual(["forever", "idle", "result"], sorted(fish("vatctl run --until ")))
         self.assertEqual(["--color=always", "--color=auto"], sorted(fish("vatctl ps --color=a")))

@@ -50,11 +50,11 @@ static complete_t ask(const char *line)
 
 Test(complete, commands_and_their_second_words)
 {
-    PROPOSES("sta", "status");
+    PROPOSES("statu", "status");
     PROPOSES("clus", "cluster");
     PROPOSES("cluster r", "rm reload");
     PROPOSES("--json cluster r", "rm reload");
-    PROPOSES("--home x sta", "status");
+    PROPOSES("--home x statu", "status");
     ask("");
     cr_expect(strstr(got, "run ") && strstr(got, " cluster ") && !strstr(got, "launch"), "%s", got);
     cr_expect_null(strstr(got, "__complete"));
