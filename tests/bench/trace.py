@@ -3,9 +3,9 @@
 
     VATYARD_BIN=build/release/bin tests/bench/trace.py [ROUNDS [CALLS]]
 
-Two instances, one with `up --trace 1`, one with `--trace 0`, each with a host and null vats; `vatctl bench send` floods them in turn,
-on off off on ..., and the broker's CPU for each delivery is read from /proc. The median of the differences of neighbours is told: what
-else the machine does comes and goes slower than that."""
+Four instances, two with `up --trace 1` and two with `--trace 0`, each with a host and null vats; `vatctl bench send` floods them in
+turn, each time beginning with another, and the CPU of the broker's main thread for each delivery is read from /proc. What two that are the same
+differ by is what the machine's other work makes of it: a difference of less says nothing."""
 
 import os
 import statistics
@@ -38,21 +38,27 @@ class Side:
         return sum(row["value"] for row in self.yard.ok("stats", "--json").json["stats"] if row["name"] == "deliveries")
 
 
-def main(rounds=10, calls=400):
-    sides = {"on": Side("1"), "off": Side("0")}
+def main(rounds=8, calls=60):
+    shares = ("0", "1", "1", "0")
+    sides = []
     try:
-        seen = {"on": [], "off": []}
-        for side in sides.values():
+        for share in shares:
+            sides.append(Side(share))
+        for side in sides:
             side.round(calls)  # what happens once, happens now
+        seen = [[] for _ in sides]
         for i in range(rounds):
-            for name in ("on", "off") if i % 2 else ("off", "on"):
-                seen[name].append(sides[name].round(calls))
-        on, off = (statistics.median(seen[name]) for name in ("on", "off"))
-        more = statistics.median(a / b - 1 for a, b in zip(seen["on"], seen["off"]))
-        print(f"broker's CPU for a delivery: {off:.1f} us off, {on:.1f} us on (best {min(seen['off']):.1f}, {min(seen['on']):.1f}); "
-              f"neighbours differ by {more:+.1%} (median of {rounds})")
+            for k in range(len(sides)):
+                at = (i + k) % len(sides)
+                seen[at].append(sides[at].round(calls))
+        middle = [statistics.median(times) for times in seen]
+        for share, time in zip(shares, middle):
+            print(f"--trace {share}: {time:.1f} us of CPU for a delivery")
+        off, on = (sum(t for s, t in zip(shares, middle) if s == share) / 2 for share in "01")
+        print(f"on {on / off - 1:+.1%}; the two that are off differ by {abs(middle[0] - middle[3]) / off:.1%}, "
+              f"the two that are on by {abs(middle[1] - middle[2]) / off:.1%}")
     finally:
-        for side in sides.values():
+        for side in sides:
             side.yard.close()
 
 
