@@ -13,5 +13,10 @@ export const buildRootObject = (vatPowers, parameters, baggage) => {
     },
     makePurse: amount => makePurse(amount),
   });
-  return Far('Bank', { makeMint: name => makeMint(name) });
+  return Far('Bank', {
+    makeMint: name => makeMint(name),
+    withdraw: () => {
+      throw Error('insufficient funds');
+    },
+  });
 };
