@@ -1,4 +1,4 @@
-foreach(story tally admin upgrade message illegal end restart window client random quarantine cost gc audit audit_memory names ring)
+foreach(story traced tally admin upgrade message illegal end restart window client random quarantine cost gc audit audit_memory names ring)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c test_support)
 endforeach()
 foreach(story launch request load host hosts move crank collect registry facet errand checkpoint poison baggage history)

@@ -313,12 +313,22 @@ Test(process, globals_can_be_narrowed)
     cr_expect_eq(stop(&child), 0);
 }
 
+Test(process, a_share_of_traces_can_be_remembered)
+{
+    const char *const more[] = {"--trace", "0.25", NULL};
+    child_t child = start(more);
+    cr_expect_eq(stop(&child), 0);
+}
+
 Test(process, wrong_use_is_exit_2)
 {
     const char *const bad[][3] = {{"--nonsense", NULL},
                                   {"word", NULL},
                                   {"--ready-fd", "77", NULL},
-                                  {"--globals", "Date Mat", NULL}};
+                                  {"--globals", "Date Mat", NULL},
+                                  {"--trace", "1.5", NULL},
+                                  {"--trace", "nan", NULL},
+                                  {"--trace", "", NULL}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         child_t child = spawn(bad[i]);
         cr_expect_eq(end_of(&child), 2);

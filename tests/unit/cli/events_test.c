@@ -144,3 +144,96 @@ Test(events, a_delivery_without_a_message_names_its_kind)
         free(text);
     }
 }
+
+/* ---- which are asked for ---- */
+
+static void take(events_t *events, const char *type, uint32_t from, uint32_t vat, uint64_t d,
+                 uint64_t answer)
+{
+    msg_event_t event = {.type = text_of(type),
+                         .kind = text_of("message"),
+                         .from = {from},
+                         .vat = {vat},
+                         .d = d,
+                         .time_us = 1000,
+                         .method =
+                             text_of(strcmp(type, "done") && strcmp(type, "resolve") ? "ask" : ""),
+                         .target = kref_root((vat_t){vat}),
+                         .promise = kref_promise((vat_t){from}, answer),
+                         .msg = {{from}, d, 1}};
+    if (strcmp(type, "send") == 0) event.vat.n = from;
+    if (strcmp(type, "done") == 0) event.promise.n = 0;
+    events_take(events, &event);
+}
+
+/* Two messages to bank, of alice (v1) and of bob (v2), that are under way at the same time. */
+static size_t lines_of(events_t events)
+{
+    char *text = NULL;
+    size_t len = 0, lines = 0;
+
+    events.lines = open_memstream(&text, &len);
+    for (uint32_t from = 1; from <= 2; from++) take(&events, "send", from, 3, from, 5);
+    for (uint32_t from = 1; from <= 2; from++) take(&events, "deliver", from, 3, from, 5);
+    for (uint32_t from = 1; from <= 2; from++) take(&events, "resolve", from, 3, from, 5);
+    for (uint32_t from = 1; from <= 2; from++) take(&events, "done", from, 3, from, 5);
+    msg_event_t other = {
+        .type = text_of("console"), .time_us = 2000, .vat = {3}, .kind = text_of("log vat")};
+    events_take(&events, &other);
+    other.type = text_of("vat-exit");
+    events_take(&events, &other);
+    fclose(events.lines);
+    for (const char *at = text; (at = strchr(at, '\n')); at++) lines++;
+    free(text);
+    return lines;
+}
+
+Test(events, a_message_that_is_asked_for_brings_what_follows_it)
+{
+    cr_expect_eq(lines_of((events_t){0}), 10);
+    cr_expect_eq(lines_of((events_t){.from = "alice", .from_vat = {1}}), 4);
+    cr_expect_eq(lines_of((events_t){.from = "cli"}), 0);
+    cr_expect_eq(lines_of((events_t){.to = "bank", .to_vat = {3}}), 8);
+    cr_expect_eq(lines_of((events_t){.to = "alice", .to_vat = {1}}), 0);
+    cr_expect_eq(lines_of((events_t){.method = "ask"}), 8);
+    cr_expect_eq(lines_of((events_t){.method = "as"}), 0);
+    cr_expect_eq(lines_of((events_t){.promise = kref_promise((vat_t){2}, 5)}), 4);
+    cr_expect_eq(lines_of((events_t){
+                     .from = "bob", .from_vat = {2}, .method = "ask", .to = "bank", .to_vat = {3}}),
+                 4);
+    cr_expect_eq(lines_of((events_t){.since_us = 1500}), 2);
+    cr_expect_eq(lines_of((events_t){.life = true}), 1);
+    const char *const types[] = {"vat-start", "host-up"};
+    cr_expect_eq(lines_of((events_t){.life = true, .types = types, .type_count = 2}), 0);
+}
+
+Test(events, arguments_are_shown_as_far_as_was_asked_for)
+{
+    char body[3 * 1024] = "#[\"ask\",[\"";
+    size_t head = strlen(body);
+    for (size_t i = 0; i < 600; i++) memcpy(body + head + 2 * i, "\xc3\xa4", 2);
+    strcat(body, "\"]]");
+    static const struct {
+        args_shown_t args;
+        size_t bytes;
+    } rows[] = {{ARGS_FULL, 1204}, {ARGS_SHORT, 200}, {ARGS_USUAL, 1000}};
+    msg_event_t event = {.type = text_of("send"),
+                         .method = text_of("ask"),
+                         .msg = {{1}, 1, 1},
+                         .data = {{(const uint8_t *)body, strlen(body)}, {0}}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *text = NULL;
+        size_t len = 0;
+        FILE *out = open_memstream(&text, &len);
+        event_line(out, &event, 1, strlen(body), rows[i].args);
+        fclose(out);
+        json_t *json = json_loads(text, 0, NULL); /* which takes UTF-8 only: no character is cut */
+        cr_assert(json, "%s", text);
+        cr_expect_eq(json_string_length(json_object_get(json, "args")), rows[i].bytes);
+        json_decref(json);
+        free(text);
+    }
+    char *line = line_of(&event);
+    cr_expect(strstr(line, "\"args\""));
+    free(line);
+}
