@@ -185,8 +185,9 @@ static err_t check(stage_t *stage, result_t *result, fail_t *f)
     krefs_t targets = {stage->targets, stage->target_count};
 
     if (result->stopped) return ERR_OK;
-    result_check(result, "answers", result->errors == 0 && result->unanswered == 0,
-                 "%llu errors, %llu unanswered", (unsigned long long)result->errors,
+    uint64_t errors = result->errors + result->other_errors;
+    result_check(result, "answers", errors == 0 && result->unanswered == 0,
+                 "%llu errors, %llu unanswered", (unsigned long long)errors,
                  (unsigned long long)result->unanswered);
     err_t err = ERR_OK;
     if (o->scenario->id != SCENARIO_START && result_good(result))
@@ -197,9 +198,18 @@ static err_t check(stage_t *stage, result_t *result, fail_t *f)
 typedef struct {
     progress_t progress;
     watch_t watch;
+    result_t *result;
 } look_t;
 
 static void look_begin(void *context) { watch_begin(&((look_t *)context)->watch); }
+
+static void look_end(void *context)
+{
+    look_t *self = context;
+
+    watch_end(&self->watch, self->result);
+    self->result->after = machine_look();
+}
 
 static void look_each(void *context, const moment_t *moment)
 {
@@ -209,7 +219,7 @@ static void look_each(void *context, const moment_t *moment)
 static err_t go(stage_t *stage, look_t *look, result_t *result, fail_t *f)
 {
     const options_t *o = stage->options;
-    const load_hooks_t hooks = {look_begin, look_each, look};
+    const load_hooks_t hooks = {look_begin, look_end, look_each, look};
     bool start = o->scenario->id == SCENARIO_START;
 
     err_t err = start ? ERR_OK : stage_launch(stage, f);
@@ -219,10 +229,7 @@ static err_t go(stage_t *stage, look_t *look, result_t *result, fail_t *f)
     err = start ? start_make(stage, &hooks, result, f)
                 : load_make(o, stage->link, stage->lanes, stage->lane_count, &hooks, result, f);
     progress_end(&look->progress);
-    if (err) return err;
-    watch_end(&look->watch, result);
-    result->after = machine_look();
-    return check(stage, result, f);
+    return err ? err : check(stage, result, f);
 }
 
 /* ---- the result ---- */
@@ -285,7 +292,8 @@ static err_t bench(cli_t *cli, options_t *options, result_t *result)
 {
     stage_t stage;
     look_t look = {progress_of(options, args_text(&cli->args, "progress"), cli->quiet),
-                   {.stage = &stage}};
+                   {.stage = &stage},
+                   result};
 
     signals_catch();
     err_t err = stage_open(&stage, cli, options, &cli->f);

@@ -52,7 +52,7 @@ typedef struct {
     uint64_t seed, concurrency;
     uint64_t warmup_ns, duration_ns, interval_ns; /* duration 0: until `count` */
     uint64_t count;                               /* calls; 0: until the time is over */
-    uint64_t patience_ns;                         /* for what is in flight at the end */
+    uint64_t patience_ns;                         /* for the next answer at the end */
 } options_t;
 
 /* One line of the time series. */
@@ -79,11 +79,11 @@ typedef struct {
 
 typedef struct {
     hist_t *response, *service; /* ns; from the time it was due, from the time it was sent */
-    /* Calls that were due while it was measured. */
-    uint64_t sent, answered, errors, dropped, late, unanswered;
-    uint64_t units;      /* that the answered ones made */
-    uint64_t elapsed_ns; /* from the first to the last of it */
-    uint64_t own_cpu_ns; /* of the load maker's thread, meanwhile */
+    /* Calls, those of the warm-up left out but for the last two. */
+    uint64_t sent, answered, errors, dropped, late, other_errors, unanswered;
+    uint64_t units;              /* that the answered ones made */
+    uint64_t elapsed_ns;         /* from the first to the last of it */
+    uint64_t own_cpu_ns, own_ns; /* what the load maker's thread used, and how long that was */
     char first_error[200];
     bool stopped; /* by a signal */
     interval_t *intervals;

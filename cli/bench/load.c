@@ -10,7 +10,7 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { SLICE_NS = 250 * 1000 * 1000, BEGIN_NS = 100 * 1000 * 1000 };
+enum { TAKEN_AT_ONCE = 256, SLICE_NS = 250 * 1000 * 1000, BEGIN_NS = 100 * 1000 * 1000 };
 
 typedef struct op {
     struct op *next_free;
@@ -31,16 +31,17 @@ typedef struct {
 
     uint64_t begin_ns, measure_ns,
         end_ns; /* begin by the clock, the others since then; UINT64_MAX: open */
+    bool timed; /* a closed loop that ends by time */
     bool begun, measuring, sending;
     id128_t ids; /* the first eight bytes are counted up */
     uint64_t id_next;
     map_t in_flight; /* by number of the request */
     op_t *free_ops;
     uint64_t open; /* how many are in flight */
-    uint64_t measured_open;
     schedule_t schedule;
     uint64_t due_ns;
-    uint64_t last_ns; /* of the last answer that was measured */
+    uint64_t last_ns;   /* of the last answer that was measured */
+    uint64_t answer_ns; /* of the last answer of all, or of the end of sending */
     uint64_t cpu_ns;
     buf_t body;
 
@@ -84,7 +85,6 @@ static void op_free(load_t *self, op_t *op)
     op->next_free = self->free_ops;
     self->free_ops = op;
     self->open--;
-    if (op->measured) self->measured_open--;
 }
 
 /* ---- sending ---- */
@@ -120,7 +120,6 @@ static void call(load_t *self, uint64_t due_ns)
     self->open++;
     self->interval.sent++;
     if (!op->measured) return;
-    self->measured_open++;
     self->result->sent++;
     if (op->sent_ns - op->due_ns > LATE_NS) {
         self->result->late++;
@@ -163,13 +162,20 @@ static void send_due(load_t *self)
 
 /* ---- answers ---- */
 
+/* A closed loop by time counts what is answered in that time: what was sent in the warm-up may be most of it. Else
+ * what was due, or sent, while it was measured counts, whenever it is answered. */
+static bool counts(const load_t *self, const op_t *op, uint64_t now)
+{
+    return self->timed ? self->measuring && now < self->end_ns : op->measured;
+}
+
 static void error_note(load_t *self, const op_t *op, const char *format, ...) LIKE_PRINTF(3);
 static void error_note(load_t *self, const op_t *op, const char *format, ...)
 {
     va_list list;
 
     self->interval.errors++;
-    if (op->measured) self->result->errors++;
+    *(counts(self, op, since(self)) ? &self->result->errors : &self->result->other_errors) += 1;
     if (*self->result->first_error) return;
     va_start(list, format);
     vsnprintf(self->result->first_error, sizeof self->result->first_error, format, list);
@@ -196,13 +202,14 @@ static void done(load_t *self, op_t *op, bool good)
         self->units += scenario_units(self->options);
         hist_record(self->now, now - op->due_ns);
     }
-    if (good && op->measured) {
+    if (good && counts(self, op, now)) {
         self->result->answered++;
         self->result->units += scenario_units(self->options);
         hist_record(self->result->response, now - op->due_ns);
         hist_record(self->result->service, now - op->sent_ns);
         self->last_ns = now;
     }
+    self->answer_ns = now;
     op_free(self, op);
 }
 
@@ -246,6 +253,7 @@ static void tell(load_t *self, uint64_t now, double seconds)
                        .wanted = self->measuring ? options->count : 0,
                        .rate = seconds > 0 ? (double)self->units / seconds : 0,
                        .p99_ns = hist_percentile(self->now, 990000),
+                       .waiting = self->sending ? 0 : self->open,
                        .errors = self->result->errors};
 
     self->hooks->each(self->hooks->context, &moment);
@@ -257,7 +265,7 @@ static void interval_end(load_t *self, uint64_t now)
     uint64_t from = self->tick_ns - self->options->interval_ns;
 
     tell(self, now, (double)(now - from) / 1e9);
-    if (self->measuring) {
+    if (self->measuring && !(self->timed && from >= self->end_ns)) {
         if (result->interval_count == self->interval_room) {
             self->interval_room = self->interval_room ? 2 * self->interval_room : 64;
             result->intervals =
@@ -325,33 +333,43 @@ static uint64_t until_next(const load_t *self)
 
 static void take_other(void *context, const msg_t *msg) { take(context, msg); }
 
-/* At the end of the time only those that are measured are waited for. */
-static bool over(const load_t *self, uint64_t patience_end)
+/* What is in flight when the time is over is waited for as long as answers come. */
+static bool over(const load_t *self)
 {
     if (signal_caught()) return true;
     if (self->sending) return false;
-    return self->open == 0 || since(self) >= patience_end;
+    return self->open == 0 || since(self) >= self->answer_ns + self->options->patience_ns;
+}
+
+/* All that came, or the first thing that comes; but the clock is looked at again when something is due. */
+static err_t take_some(load_t *self)
+{
+    uint64_t wait_ns = until_next(self);
+
+    for (int i = 0; i < TAKEN_AT_ONCE; i++) {
+        const msg_t *msg;
+        err_t err = link_poll(self->link, wait_ns, &msg, self->f);
+        if (err || !msg) return err;
+        take(self, msg);
+        if (self->options->rate && self->due_ns <= since(self)) break;
+        wait_ns = 0;
+    }
+    return ERR_OK;
 }
 
 static err_t run(load_t *self)
 {
-    uint64_t patience_end = UINT64_MAX;
     err_t err = ERR_OK;
 
-    while (!err && !over(self, patience_end)) {
+    while (!err && !over(self)) {
+        bool sending = self->sending;
         turn_page(self);
         send_due(self);
-        if (!self->sending && patience_end == UINT64_MAX)
-            patience_end = since(self) + self->options->patience_ns;
-
-        const msg_t *msg;
-        err = link_poll(self->link, until_next(self), &msg, self->f);
-        /* All that came with it, before the clock is read again for what is due. */
-        for (int i = 0; !err && msg && i < 256; i++) {
-            take(self, msg);
-            if (self->options->rate && self->due_ns <= since(self)) break;
-            err = link_poll(self->link, 0, &msg, self->f);
+        if (sending && !self->sending) {
+            self->answer_ns = since(self);
+            if (self->timed) self->hooks->end(self->hooks->context);
         }
+        err = take_some(self);
     }
     return err;
 }
@@ -366,6 +384,24 @@ static void clear(load_t *self)
     }
     hist_destroy(&self->now);
     buf_clear(&self->body);
+}
+
+/* How long it took, and what was left. A time that was asked for is over when it is over, though the last answer
+ * may have come before it. */
+static void take_stock(const load_t *self)
+{
+    const options_t *options = self->options;
+    result_t *result = self->result;
+    uint64_t now = since(self), asked = options->duration_ns;
+
+    result->unanswered = self->open;
+    if (!self->measuring) return;
+    uint64_t last = self->last_ns > self->measure_ns ? self->last_ns : now;
+    bool whole = asked && !signal_caught() && !(options->count && result->sent >= options->count);
+    result->elapsed_ns = last - self->measure_ns;
+    if (whole && (self->timed || result->elapsed_ns < asked)) result->elapsed_ns = asked;
+    result->own_ns = now - self->measure_ns;
+    result->own_cpu_ns = thread_cpu_ns() - self->cpu_ns;
 }
 
 err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t lane_count,
@@ -388,6 +424,7 @@ err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t la
                    .tick_ns = options->interval_ns};
 
     must(lane_count);
+    self.timed = !options->rate && options->duration_ns;
     result->response = hist_new(BENCH_BITS);
     result->service = hist_new(BENCH_BITS);
     if (options->rate) {
@@ -403,14 +440,9 @@ err_t load_make(const options_t *options, link_t *link, lane_t *lanes, size_t la
     self.begin_ns = now_ns();
     err_t err = run(&self);
     link_on_answer(link, NULL, NULL);
+    if (!err && !(self.timed && !self.sending)) hooks->end(hooks->context);
 
-    uint64_t last = self.last_ns > self.measure_ns ? self.last_ns : since(&self);
-    result->elapsed_ns = self.measuring ? last - self.measure_ns : 0;
-    if (options->rate && options->duration_ns && result->elapsed_ns < options->duration_ns &&
-        !signal_caught())
-        result->elapsed_ns = options->duration_ns;
-    result->own_cpu_ns = self.measuring ? thread_cpu_ns() - self.cpu_ns : 0;
-    result->unanswered = self.measured_open;
+    take_stock(&self);
     result->stopped = signal_caught() != 0;
     if (self.measuring && (self.interval.answered || self.interval.sent))
         interval_end(&self, since(&self));

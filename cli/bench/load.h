@@ -4,8 +4,9 @@
  *   L2  open loop: calls are due by the schedule, whatever became of the earlier ones. One that is due while
  *       IN_FLIGHT_MAX are unanswered is dropped and counted; one sent more than LATE_NS behind its time is
  *       late, and counted: then the load maker is the limit, or did not get the processor;
- *   L3  what is due during the warm-up is sent like the rest, and not counted;
- *   L4  the end of the time is the end of sending: what is in flight then is waited for. */
+ *   L3  what is due during the warm-up is sent like the rest, and not counted; but a closed loop that ends by
+ *       time counts what is answered in that time, whenever it was sent, or a slow one would count nothing;
+ *   L4  the end of the time is the end of sending: what is in flight then is waited for, as long as answers come. */
 #pragma once
 #include "cli/bench/scenario.h"
 
@@ -16,14 +17,17 @@ typedef struct {
     uint64_t done, wanted;  /* calls; 0: it ends by time */
     double rate;            /* units per second of the last interval */
     uint64_t p99_ns, errors;
+    uint64_t waiting; /* the time is over; for so many answers */
 } moment_t;
 
 typedef void load_moment_t(void *context, const moment_t *moment);
 
 /* Who is told. BEGIN: the warm-up is as good as over (or there is none): what is measured from outside begins; it
- * may ask the broker, answers to the load's own requests are not lost. EACH: how it goes, once in an interval. */
+ * may ask the broker, answers to the load's own requests are not lost. END: what is measured is over; likewise.
+ * EACH: how it goes, once in an interval. */
 typedef struct {
     void (*begin)(void *context);
+    void (*end)(void *context);
     load_moment_t *each;
     void *context;
 } load_hooks_t;

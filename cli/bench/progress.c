@@ -42,7 +42,7 @@ void progress_show(void *context, const moment_t *moment)
     progress_t *self = context;
     const options_t *o = self->options;
     char line[256], filled[BAR + 1], rate[GROUPED_MAX], target[GROUPED_MAX], p99[TIME_TEXT_MAX];
-    char aim[GROUPED_MAX + 16] = "";
+    char aim[GROUPED_MAX + 16] = "", waiting[64] = "";
     uint64_t now = now_ns();
 
     if (!self->shown) return;
@@ -51,15 +51,17 @@ void progress_show(void *context, const moment_t *moment)
     self->last_ns = now;
 
     double share = share_of(moment), at = (double)moment->at_ns / 1e9;
-    double left = share > 0 ? at / share - at : 0;
+    double left = share > 0 && share < 1 ? at / share - at : 0;
     bar(filled, share);
     if (o->rate)
         snprintf(aim, sizeof aim, " (target %s)", grouped((uint64_t)llround(o->rate), target));
+    if (moment->waiting)
+        snprintf(waiting, sizeof waiting, "  waiting for %" PRIu64 " answers", moment->waiting);
     snprintf(line, sizeof line,
-             "bench %s  [%s] %s%.0f%%  %.0f s  ETA %.0f s  %s %s/s%s  p99 %s  %" PRIu64 " errors",
+             "bench %s  [%s] %s%.0f%%  %.0f s  ETA %.0f s  %s %s/s%s  p99 %s  %" PRIu64 " errors%s",
              o->scenario->name, filled, moment->warming ? "warm-up " : "", 100 * share, at, left,
              grouped((uint64_t)llround(moment->rate), rate), o->scenario->unit, aim,
-             time_text(moment->p99_ns, p99), moment->errors);
+             time_text(moment->p99_ns, p99), moment->errors, waiting);
     if (self->moving)
         fprintf(stderr, "\r%s\x1b[K", line);
     else

@@ -280,7 +280,7 @@ static void numbers(const options_t *o, const result_t *r, FILE *out)
             " %s</p>\n",
             r->sent, r->answered, r->dropped, r->late, r->errors, r->unanswered, scenario_units(o),
             o->scenario->unit);
-    if (r->errors) {
+    if (*r->first_error) {
         fputs("<p class=\"bad\">first error: ", out);
         xml_text(out, r->first_error);
         fputs("</p>\n", out);

@@ -97,7 +97,7 @@ static void latencies(const options_t *o, const result_t *r, uint64_t units, FIL
 
 double show_bench_cpu(const result_t *r)
 {
-    return r->elapsed_ns ? (double)r->own_cpu_ns / (double)r->elapsed_ns : 0;
+    return r->own_ns ? (double)r->own_cpu_ns / (double)r->own_ns : 0;
 }
 
 double show_share(const result_t *r, size_t hop)
@@ -175,7 +175,7 @@ static void remarks(const options_t *o, const result_t *r, FILE *out)
     if (r->unanswered)
         fprintf(out, "  note      %" PRIu64 " calls were not answered in the time given\n",
                 r->unanswered);
-    if (r->errors) fprintf(out, "  note      first error: %s\n", r->first_error);
+    if (*r->first_error) fprintf(out, "  note      first error: %s\n", r->first_error);
     if (o->rate && result_rate(r) < 0.95 * o->rate)
         fputs("  note      the rate asked for was not reached\n", out);
     if (r->stopped) fputs("  note      stopped before its time\n", out);

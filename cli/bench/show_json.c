@@ -146,7 +146,8 @@ json_t *show_json(const options_t *o, const result_t *r)
                                   "answered", (json_int_t)r->answered, "dropped",
                                   (json_int_t)r->dropped, "late", (json_int_t)r->late, "errors",
                                   (json_int_t)r->errors, "unanswered", (json_int_t)r->unanswered));
-    if (r->errors) json_object_set_new(json, "first_error", json_text(text_of(r->first_error)));
+    if (*r->first_error)
+        json_object_set_new(json, "first_error", json_text(text_of(r->first_error)));
     json_object_set_new(json, "units_per_call", json_integer((json_int_t)scenario_units(o)));
     json_object_set_new(json, "units", json_integer((json_int_t)r->units));
     json_object_set_new(json, "elapsed_us", us(r->elapsed_ns));

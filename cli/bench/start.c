@@ -83,6 +83,7 @@ err_t start_make(stage_t *stage, const load_hooks_t *hooks, result_t *result, fa
                            .p99_ns = hist_percentile(result->service, 990000)};
         hooks->each(hooks->context, &moment);
     }
+    if (!err) hooks->end(hooks->context);
     result->stopped = signal_caught() != 0;
     return result->stopped && err == ERR_TIMED_OUT ? ERR_OK : err;
 }
