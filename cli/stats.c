@@ -62,6 +62,19 @@ void stats_clear(stats_t *self)
     *self = (stats_t){0};
 }
 
+stats_t stats_copy(const stats_t *self)
+{
+    stats_t copy = *self;
+    copy.at = reallocarray(NULL, self->count + 1, sizeof *self->at);
+    must(copy.at);
+    if (self->count) memcpy(copy.at, self->at, self->count * sizeof *self->at);
+    for (size_t i = 0; i < self->hist_count; i++) {
+        copy.hists[i].hist = hist_copy(self->hists[i].hist);
+        must(copy.hists[i].hist);
+    }
+    return copy;
+}
+
 static const stat_t *find(const stats_t *self, const char *name, const char *of)
 {
     for (size_t i = 0; i < self->count; i++) {

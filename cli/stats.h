@@ -30,6 +30,9 @@ typedef struct {
 CHECKED err_t stats_get(link_t *link, bool hists, unsigned ms, stats_t *ret, fail_t *f);
 void stats_clear(stats_t *self);
 
+/* A copy, which the caller clears. */
+stats_t stats_copy(const stats_t *self);
+
 /* What came since EARLIER: counters and histograms are what was added, the rest is as it is now. False, and
  * SELF is of no more use, when the broker was started anew in between. */
 CHECKED bool stats_since(stats_t *self, const stats_t *earlier);
