@@ -69,7 +69,7 @@ static char *p99_text(const top_t *top, const char *name, char ret[TIME_TEXT_MAX
     return strcpy(ret, "-");
 }
 
-static void show_head(const top_t *top, const top_trend_t *trend, bool utf8, FILE *out)
+static void show_broker(const top_t *top, const top_trend_t *trend, bool utf8, FILE *out)
 {
     char a[GROUPED_MAX], b[GROUPED_MAX], clock[32], up[32], t[4][TIME_TEXT_MAX];
     time_t now = (time_t)(top->at_ms / 1000);
@@ -154,7 +154,7 @@ static void show_vats(const top_t *top, size_t most, FILE *out)
 
 void top_show(const top_t *self, const top_trend_t *trend, size_t most, bool utf8, FILE *out)
 {
-    show_head(self, trend, utf8, out);
+    show_broker(self, trend, utf8, out);
     fputc('\n', out);
     show_hosts(self, out);
     fputc('\n', out);
