@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/broker_own.h"
 #include "wire/base/failpoint.h"
@@ -135,20 +136,33 @@ static void stats(broker_t *self, const arrival_t *arrival, const msg_stats_t *m
     buf_clear(&rows);
 }
 
+/* What there is, so that who asked in vain knows whether it is gone or was never kept. */
+static void trace_gone(broker_t *self, const arrival_t *arrival, const msg_trace_t *ask)
+{
+    char what[256] = "the broker remembers nothing: it runs with --trace 0";
+    if (self->trace) {
+        uint64_t now = (uint64_t)time(NULL), since = trace_since_us(self->trace) / 1000000;
+        int len = snprintf(
+            what, sizeof what,
+            "none of the %zu events that the broker remembers, of the last %llu s, is about it",
+            trace_count(self->trace), (unsigned long long)(since && now > since ? now - since : 0));
+        if (self->is.traced_below < TRACES_ALL)
+            snprintf(what + len, sizeof what - (size_t)len, "; it remembers %.3g of all traces",
+                     (double)self->is.traced_below / (double)TRACES_ALL);
+    }
+    failed(self, arrival, ask->request, ERR_TRACE_GONE, text_of(what));
+}
+
 /* What is told here leaves with this batch: it is durable then. */
 static void trace(broker_t *self, const arrival_t *arrival, const msg_trace_t *ask)
 {
     buf_t rows = buf_of(FRAME_BYTES_MAX - 4096);
     uint64_t next = 0;
-    err_t err = self->trace ? trace_page(self->trace, ask, &rows, &next) : ERR_TRACE_GONE;
-    if (err) {
-        failed(self, arrival, ask->request, err,
-               text_of(self->trace ? "nothing that the broker remembers is about it"
-                                   : "the broker remembers nothing: it runs with --trace 0"));
-    } else {
+    if (!self->trace || trace_page(self->trace, ask, &rows, &next))
+        trace_gone(self, arrival, ask);
+    else
         broker_reply(self, arrival, TAG_rows,
                      &(msg_rows_t){ask->request, {rows.at, rows.len}, next});
-    }
     buf_clear(&rows);
 }
 
