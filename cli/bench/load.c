@@ -115,6 +115,7 @@ static void call(load_t *self, uint64_t due_ns)
     if (slots) msg.methargs.slots = lane->targets;
 
     op->sent_ns = since(self);
+    if (!options->rate) op->due_ns = op->sent_ns;
     link_send(self->link, TAG_call, &msg);
     map_put(&self->in_flight, number, op);
     self->open++;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/bench/show.h"
@@ -37,6 +38,13 @@ static void bar(char ret[BAR + 1], double share)
     ret[BAR] = 0;
 }
 
+static int columns(void)
+{
+    struct winsize size;
+
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
 void progress_show(void *context, const moment_t *moment)
 {
     progress_t *self = context;
@@ -62,8 +70,9 @@ void progress_show(void *context, const moment_t *moment)
              o->scenario->name, filled, moment->warming ? "warm-up " : "", 100 * share, at, left,
              grouped((uint64_t)llround(moment->rate), rate), o->scenario->unit, aim,
              time_text(moment->p99_ns, p99), moment->errors, waiting);
+    /* A line that is broken in two cannot be written over. */
     if (self->moving)
-        fprintf(stderr, "\r%s\x1b[K", line);
+        fprintf(stderr, "\r%.*s\x1b[K", columns() - 1, line);
     else
         fprintf(stderr, "%s\n", line);
     self->drawn = self->moving;

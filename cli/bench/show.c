@@ -232,9 +232,8 @@ void show_line(const options_t *o, const result_t *r, FILE *out)
         fprintf(out, " %s=%.3f", show_percentiles[i].name,
                 (double)hist_percentile(hist, show_percentiles[i].parts) / 1e6);
     }
-    fprintf(out, " max=%.3f ms dropped=%" PRIu64 " late=%" PRIu64 " errors=%" PRIu64 "%s\n",
-            (double)hist_max(hist) / 1e6, r->dropped, r->late, r->errors + r->unanswered,
-            !result_good(r) ? " WRONG"
-            : result_met(r) ? ""
-                            : " NOT MET");
+    fprintf(out, " max=%.3f ms dropped=%" PRIu64 " late=%" PRIu64 " errors=%" PRIu64,
+            (double)hist_max(hist) / 1e6, r->dropped, r->late, r->errors);
+    if (r->unanswered) fprintf(out, " unanswered=%" PRIu64, r->unanswered);
+    fputs(!result_good(r) ? " WRONG\n" : result_met(r) ? "\n" : " NOT MET\n", out);
 }

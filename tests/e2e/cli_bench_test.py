@@ -7,6 +7,8 @@ use is refused. How fast anything is, is not asked: the machine may be busy."""
 import csv
 import json
 import os
+import signal
+import time
 import xml.etree.ElementTree
 
 from yard import YardTest, main
@@ -89,6 +91,38 @@ class Bench(YardTest):
         self.assertGreaterEqual(len(got["intervals"]), 4)
         self.assertNothingRuns()
         self.assertEqual([], [name for name in os.listdir(self.yard.dir) if name.startswith("vatyard-bench")])
+
+    def test_a_load_maker_that_stood_still_counts_what_it_made_others_wait(self):
+        bench = self.yard.start("bench", "ping", "--hosts", "1", "--engine", "null", "--from", "client", "--rate", "200", "--warmup", "400ms",
+                                "-d", "1500ms", "--interval", "100ms", "--json", "--progress", "always")
+        while "warm-up" not in (line := bench.stderr.readline()):
+            self.assertTrue(line, "it ended")
+        time.sleep(0.4)
+        os.kill(bench.pid, signal.SIGSTOP)
+        time.sleep(0.5)
+        os.kill(bench.pid, signal.SIGCONT)
+        out, _ = bench.communicate(timeout=60)
+        got = json.loads(out)
+        self.assertGreater(got["calls"]["late"], 20)
+        self.assertGreater(got["response"]["max_us"], 400000)
+        self.assertGreater(got["response"]["p90_us"], 150000)
+        # Those that came in meanwhile were due all the same.
+        self.assertTrue(250 <= got["calls"]["sent"] <= 350, got["calls"])
+        self.assertEqual(got["calls"]["sent"], got["calls"]["answered"])
+        self.assertTrue(got["good"])
+
+    def test_ctrl_c_ends_it_and_shows_what_there_is(self):
+        self.yard.ok("up")
+        bench = self.yard.start("bench", "ping", "-d", "1h", "--warmup", "0s", "--interval", "100ms", "--json", "--progress", "always")
+        self.assertIn("round trips/s", bench.stderr.readline())
+        time.sleep(0.5)
+        bench.send_signal(signal.SIGINT)
+        out, err = bench.communicate(timeout=30)
+        self.assertEqual(130, bench.returncode, err)
+        got = json.loads(out)
+        self.assertTrue(got["stopped"] and got["calls"]["answered"] > 0, got["calls"])
+        self.assertEqual([], self.yard.ok("cluster", "ls", "--json").json)
+        self.assertSound()
 
     def test_assertions_and_files(self):
         got = self.bench("ping", "--hosts", "1", "-n", "3", "--assert", "errors==0", "--assert", "p99<1us", "--assert", "max<60s", code=9)
