@@ -29,10 +29,12 @@ void out_json(json_t *value)
 
 static bool color_wanted(const args_t *args)
 {
-    const char *when = args_text(args, "color"), *never = getenv("NO_COLOR");
+    const char *when = args_text(args, "color"), *never = getenv("NO_COLOR"),
+               *force = getenv("CLICOLOR_FORCE");
 
     if (when && strcmp(when, "auto") != 0) return strcmp(when, "always") == 0;
     if (never && *never) return false;
+    if (force && *force && strcmp(force, "0") != 0) return true;
     return isatty(STDERR_FILENO) == 1;
 }
 
@@ -51,12 +53,10 @@ err_t cli_dispatch(cli_t *cli)
 int cli_main(int argc, char **argv)
 {
     static cli_t cli;
-    static char version[] = "version";
     if (argc >= 2 && strcmp(argv[1], "__complete") == 0) return complete_main(argc - 2, argv + 2);
-    if (argc == 2 && strcmp(argv[1], "--version") == 0) argv[1] = version;
     err_t err = args_parse(argc, argv, &cli.args, &cli.f);
 
-    signal(SIGPIPE, SIG_IGN);
+    pipe_catch();
     cli.json = args_yes(&cli.args, "json");
     cli.quiet = args_yes(&cli.args, "quiet");
     cli.color = color_wanted(&cli.args);
@@ -64,14 +64,18 @@ int cli_main(int argc, char **argv)
     if (args_text(&cli.args, "home")) setenv("VATYARD_HOME", args_text(&cli.args, "home"), 1);
 
     if (!err) {
-        if (!cli.args.command)
+        if (args_yes(&cli.args, "version"))
+            err = cmd_version(&cli);
+        else if (!cli.args.command)
             help_show(&cli, NULL);
         else if (args_yes(&cli.args, "help"))
             help_show(&cli, cli.args.command);
         else
             err = cli_dispatch(&cli);
     }
-    if (fflush(stdout) != 0 && !err) err = fail(&cli.f, ERR_STORE, "stdout cannot be written");
+    bool unwritten = fflush(stdout) != 0 || ferror(stdout);
+    if (unwritten && signal_caught() == SIGPIPE) return 128 + SIGPIPE;
+    if (unwritten && !err) err = fail(&cli.f, ERR_STORE, "stdout cannot be written");
     if (!err) return cli.exit;
     /* Nobody is to be told that no answer came when it was they who ended the waiting. */
     if (signal_caught() && (err == ERR_NO_BROKER || err == ERR_TIMED_OUT))

@@ -53,6 +53,7 @@ static const struct {
     {70, "internal error: please report it"},
     {75, "busy: try again"},
     {130, "stopped by Ctrl-C"},
+    {141, "nobody reads stdout any more"},
     {143, "stopped by SIGTERM"},
 };
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/explain.h"
+#include "cli/guess.h"
 #include "cli/schema.h"
 #include "wire/schema/message.h"
 
@@ -94,18 +95,16 @@ static err_t list_show(cli_t *cli, const char *name, group_t group)
     return count ? ERR_OK : ERR_UNKNOWN_COMMAND;
 }
 
-static err_t not_found(cli_t *cli, const char *name)
+static err_t not_found(cli_t *cli, const char *word, const char *second)
 {
-    const char *names[256], *like;
-    size_t count = 0;
+    const char *groups[GROUPS], *like;
 
-    for (unsigned i = 0; command_at(i) && count < 240; i++) names[count++] = command_at(i)->name;
-    for (group_t group = 0; group < GROUPS; group++) names[count++] = group_word(group);
-    like = nearest(name, names, count);
-    fail(&cli->f, ERR_UNKNOWN_COMMAND, "unknown command \"%.120s\"%s%s%s", name,
-         like ? "; did you mean \"" : "", like ? like : "", like ? "\"?" : "");
-    if (like) fail_try(&cli->f, "vatctl help %s", like);
-    return ERR_UNKNOWN_COMMAND;
+    for (group_t group = 0; group < GROUPS; group++) groups[group] = group_word(group);
+    err_t err = command_unknown(word, second, &cli->f);
+    if (command_like(word, second) || !(like = nearest(word, groups, GROUPS))) return err;
+    fail(&cli->f, err, "unknown command \"%.60s\"; did you mean \"%s\"?", word, like);
+    fail_try(&cli->f, "vatctl help %s", like);
+    return err;
 }
 
 err_t cmd_help(cli_t *cli)
@@ -129,5 +128,5 @@ err_t cmd_help(cli_t *cli)
     if (list_show(cli, name, GROUPS) == ERR_OK) return ERR_OK;
     while (group < GROUPS && strcmp(group_word(group), name) != 0) group++;
     if (group < GROUPS && list_show(cli, name, group) == ERR_OK) return ERR_OK;
-    return not_found(cli, name);
+    return not_found(cli, words[0], cli->args.word_count > 1 ? words[1] : NULL);
 }

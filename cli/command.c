@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/guess.h"
 #include "cli/schema.h"
 #include "wire/base/must.h"
 
@@ -140,7 +141,9 @@ static err_t flag_check(const flag_t *flag, const char *text, fail_t *f)
     if ((flag->kind == FLAG_TEXT || flag->kind == FLAG_TEXTS) && !*text)
         why = "it must not be empty";
     if (!why) return ERR_OK;
-    fail(f, ERR_BAD_VALUE, "--%s cannot be \"%.200s\"", flag->name, text);
+    const char *like = flag->kind == FLAG_CHOICE ? choice_like(flag->argument, text) : NULL;
+    fail(f, ERR_BAD_VALUE, "--%s cannot be \"%.200s\"%s%s%s", flag->name, text,
+         like ? "; did you mean \"" : "", like ? like : "", like ? "\"?" : "");
     fail_why(f, flag->kind == FLAG_CHOICE ? "one of %s is wanted" : "%s", why);
     return ERR_BAD_VALUE;
 }
@@ -227,38 +230,6 @@ static err_t parse_flag(args_t *args, char **argv, int argc, int *i, fail_t *f)
     return ERR_OK;
 }
 
-static err_t command_unknown(const char *word, const char *second, fail_t *f)
-{
-    const char *names[COMMAND_COUNT * 2], *like;
-    size_t count = 0;
-    char both[128];
-
-    snprintf(both, sizeof both, "%.60s %.60s", word, second ? second : "");
-    for (size_t i = 0; i < COMMAND_COUNT; i++) names[count++] = commands[i].name;
-    like = second ? nearest(both, names, count) : NULL;
-    if (!like) like = nearest(word, names, count);
-    /* `launch` alone means `cluster launch`. */
-    for (size_t i = 0; !like && i < COMMAND_COUNT; i++) {
-        const char *last = strchr(commands[i].name, ' ');
-        if (last && nearest(word, &(const char *){last + 1}, 1)) like = commands[i].name;
-    }
-    size_t group = strlen(word);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strncmp(commands[i].name, word, group) != 0 || commands[i].name[group] != ' ') continue;
-        fail(f, ERR_UNKNOWN_COMMAND, "\"%.60s\" wants a second word", word);
-        if (second) fail(f, ERR_UNKNOWN_COMMAND, "unknown command \"%s\"", both);
-        for (; i < COMMAND_COUNT && strncmp(commands[i].name, word, group) == 0; i++) {
-            fail_try(f, "vatctl %s %s", commands[i].name, commands[i].arguments);
-        }
-        return ERR_UNKNOWN_COMMAND;
-    }
-    if (like)
-        fail(f, ERR_UNKNOWN_COMMAND, "unknown command \"%.60s\"; did you mean \"%s\"?", word, like);
-    else
-        fail(f, ERR_UNKNOWN_COMMAND, "unknown command \"%.60s\"", word);
-    return ERR_UNKNOWN_COMMAND;
-}
-
 /* The words of ARGV that are no flags decide the command, wherever the flags stand. */
 static err_t parse_command(int argc, char **argv, args_t *ret, bool is_word[], fail_t *f)
 {
@@ -313,6 +284,15 @@ static err_t parse_words(int argc, char **argv, args_t *ret, const bool is_word[
     return err;
 }
 
+/* The rest of a line that is wrong is still wanted: it says in which form the error is to be told. */
+static void json_find(int argc, char **argv, args_t *ret)
+{
+    const flag_t *flag = flag_find(COMMAND_all, "json", 4, 0);
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0) ret->flags[flag - flags] = "";
+}
+
 err_t args_parse(int argc, char **argv, args_t *ret, fail_t *f)
 {
     bool *is_word = calloc((size_t)argc + 1, sizeof *is_word);
@@ -320,18 +300,10 @@ err_t args_parse(int argc, char **argv, args_t *ret, fail_t *f)
 
     memset(ret, 0, sizeof *ret);
     err_t err = parse_command(argc, argv, ret, is_word, f);
-    if (err) {
-        /* The flags are still wanted: they say in which form the error is to be told. */
-        for (int i = 1; i < argc; i++) {
-            const flag_t *flag =
-                strcmp(argv[i], "--json") == 0 ? flag_find(COMMAND_all, "json", 4, 0) : NULL;
-            if (flag) ret->flags[flag - flags] = "";
-        }
-    } else {
-        err = parse_words(argc, argv, ret, is_word, f);
-    }
+    if (!err) err = parse_words(argc, argv, ret, is_word, f);
+    if (err) json_find(argc, argv, ret);
     free(is_word);
-    if (err || !ret->command || args_yes(ret, "help")) return err;
+    if (err || !ret->command || args_yes(ret, "help") || args_yes(ret, "version")) return err;
 
     const command_t *command = ret->command;
     if (ret->word_count < command->least ||

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/client.h"
+#include "cli/guess.h"
 #include "cli/look.h"
 #include "wire/base/own.h"
 
@@ -25,6 +26,7 @@ err_t host_word(cli_t *cli, link_t *link, const char *word, host_t *ret_host, na
     uint32_t number = 0;
     bool by_number = id_parse('h', word, strlen(word), &number);
     size_t matches = 0;
+    like_t like = {.name = word};
     rows_t rows;
     err_t err = rows_get(link, ROWS_HOSTS, false, (kref_t){0}, &rows, &cli->f);
 
@@ -33,6 +35,7 @@ err_t host_word(cli_t *cli, link_t *link, const char *word, host_t *ret_host, na
     for (const msg_t *msg; (msg = rows_next(&rows));) {
         const msg_host_row_t *row = &msg->body.host_row;
         if (msg->tag != TAG_host_row) continue;
+        like_add(&like, row->name);
         if (by_number ? row->host.n != number : !text_is(row->name, word)) continue;
         *ret_host = row->host;
         snprintf(ret->id, sizeof ret->id, "h%u", row->host.n);
@@ -41,8 +44,10 @@ err_t host_word(cli_t *cli, link_t *link, const char *word, host_t *ret_host, na
     }
     rows_clear(&rows);
     if (matches == 1) return ERR_OK;
-    fail(&cli->f, ERR_HOST_UNKNOWN,
-         matches ? "several hosts are called \"%.100s\"" : "no host \"%.100s\"", word);
+    if (matches)
+        fail(&cli->f, ERR_HOST_UNKNOWN, "several hosts are called \"%.100s\"", word);
+    else
+        like_fail(&like, ERR_HOST_UNKNOWN, "host", &cli->f);
     fail_try(&cli->f, "vatctl host ls");
     return ERR_HOST_UNKNOWN;
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "wire/base/map.h"
 #include "wire/base/must.h"
@@ -54,6 +55,23 @@ void signals_catch(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
+}
+
+/* A pipe may also be a child's or a socket: only the end of our own reader is an end for us. */
+static void on_pipe(int number)
+{
+    struct pollfd out = {STDOUT_FILENO, 0, 0};
+    int error = errno;
+
+    if (poll(&out, 1, 0) > 0 && (out.revents & POLLERR)) caught = number;
+    errno = error;
+}
+
+void pipe_catch(void)
+{
+    struct sigaction action = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+
+    sigaction(SIGPIPE, &action, NULL);
 }
 
 int signal_caught(void) { return caught; }

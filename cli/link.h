@@ -66,6 +66,8 @@ err_t link_failed(const msg_failed_t *failed, fail_t *f);
 
 /* SIGINT and SIGTERM are remembered from now on instead of ending the process. */
 void signals_catch(void);
+/* From now on the end of who reads our stdout is a signal like these (SIGPIPE). */
+void pipe_catch(void);
 /* The signal that came in; 0 when none did. */
 int signal_caught(void);
 /* It was answered, and the program goes on. */

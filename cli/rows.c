@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/guess.h"
 #include "cli/json.h"
 #include "cli/value.h"
 #include "wire/base/must.h"
@@ -93,12 +94,14 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
     uint32_t number = 0;
     bool by_number = id_parse('v', name, strlen(name), &number);
     size_t matches = 0;
+    like_t like = {.name = own};
     rows_t rows;
     err_t err = rows_get(link, ROWS_VATS, by_number, (kref_t){0}, &rows, f);
 
     for (const msg_t *row; !err && (row = rows_next(&rows));) {
         const msg_vat_row_t *vat = &row->body.vat_row;
         if (row->tag != TAG_vat_row) continue;
+        like_add(&like, vat->name);
         if (by_number ? vat->vat.n != number : !is_named(vat, name)) continue;
         if (by_number && vat->state.len == 10 && memcmp(vat->state.at, "terminated", 10) == 0) {
             ended_told(vat, name, ret, f);
@@ -113,8 +116,10 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
     if (!err) rows_clear(&rows);
     if (err || matches == 1) return err;
     if (!matches && !by_number && ended_named(link, name, ret, f)) return f->err;
-    fail(f, ERR_VAT_UNKNOWN, matches ? "several vats are called \"%.200s\"" : "no vat \"%.200s\"",
-         name);
+    if (matches)
+        fail(f, ERR_VAT_UNKNOWN, "several vats are called \"%.200s\"", name);
+    else
+        like_fail(&like, ERR_VAT_UNKNOWN, "vat", f);
     if (matches) fail_try(f, "CLUSTER/%.200s, or its number: vatctl ps", own);
     return ERR_VAT_UNKNOWN;
 }
@@ -124,6 +129,7 @@ err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint64_t *re
     rows_t rows;
     uint32_t number = 0;
     bool found = false, by_number = id_parse('s', name, strlen(name), &number);
+    like_t like = {.name = name};
     err_t err = rows_get(link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
 
     if (err) return err;
@@ -132,13 +138,14 @@ err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint64_t *re
         if (row->tag != TAG_cluster_row) continue;
         bool same =
             cluster->name.len == strlen(name) && memcmp(cluster->name.at, name, strlen(name)) == 0;
+        like_add(&like, cluster->name);
         if (!same && !(by_number && cluster->cluster.n == number)) continue;
         *ret = cluster->cluster;
         *ret_vats = cluster->vats;
         found = true;
     }
     rows_clear(&rows);
-    return found ? ERR_OK : fail(f, ERR_CLUSTER_UNKNOWN, "no cluster \"%.200s\"", name);
+    return found ? ERR_OK : like_fail(&like, ERR_CLUSTER_UNKNOWN, "cluster", f);
 }
 
 err_t counters_get(link_t *link, json_t **ret, fail_t *f)

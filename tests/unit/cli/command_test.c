@@ -146,6 +146,16 @@ Test(command, wrong_words_are_told_and_helped)
     cr_assert(strstr(f.what, "cluster validate"), "%s", f.what);
     cr_assert_eq(parse("vatctl cluster x", &args), ERR_UNKNOWN_COMMAND);
     cr_assert_gt(f.try_count, 0);
+    cr_assert_eq(parse("vatctl lanch x", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert(strstr(f.what, "did you mean \"cluster launch\"?"), "%s", f.what);
+    cr_assert_eq(parse("vatctl cluster lauch x", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert(strstr(f.what, "did you mean \"cluster launch\"?"), "%s", f.what);
+    cr_assert_eq(parse("vatctl clster", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert(strstr(f.what, "did you mean \"cluster\"?"), "%s", f.what);
+    cr_assert_eq(parse("vatctl xyzzy", &args), ERR_UNKNOWN_COMMAND);
+    cr_assert_null(strstr(f.what, "did you mean"), "%s", f.what);
+    cr_assert_eq(parse("vatctl run x --until ilde", &args), ERR_BAD_VALUE);
+    cr_assert(strstr(f.what, "did you mean \"idle\"?"), "%s", f.what);
     cr_assert_eq(parse("vatctl version --jsno", &args), ERR_UNKNOWN_FLAG);
     cr_assert(strstr(f.what, "--json"), "%s", f.what);
     cr_assert_eq(parse("vatctl version x", &args), ERR_USAGE);
@@ -156,6 +166,19 @@ Test(command, wrong_words_are_told_and_helped)
     cr_assert_eq(parse("vatctl version --timeout", &args), ERR_BAD_VALUE);
     cr_assert_eq(parse("vatctl versoin --json", &args), ERR_UNKNOWN_COMMAND);
     cr_assert(args_yes(&args, "json"), "the form of the error is known all the same");
+    cr_assert_eq(parse("vatctl ps --al --json", &args), ERR_UNKNOWN_FLAG);
+    cr_assert(args_yes(&args, "json"), "behind the flag that is wrong, too");
+}
+
+Test(command, the_version_is_asked_for_anywhere)
+{
+    args_t args;
+
+    cr_assert_eq(parse("vatctl --version", &args), ERR_OK);
+    cr_assert(args_yes(&args, "version"));
+    cr_assert_eq(parse("vatctl run --version --json", &args), ERR_OK, "it needs no FILE: %s",
+                 f.what);
+    cr_assert(args_yes(&args, "version") && args_yes(&args, "json"));
 }
 
 Test(command, the_help_screen_fits_80_by_40)
