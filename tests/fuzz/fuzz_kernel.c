@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "broker/kernel/kernel.h"
+#include "broker/trace.h"
 #include "tests/story/rowset.h"
 #include "wire/base/hash.h"
 #include "wire/base/must.h"
@@ -35,6 +36,7 @@ typedef struct {
     vat_t pulled;     /* whose COPY the kernel wants fetched; 0: none */
     copy_t copy;
     uint64_t runs[VATS_MAX]; /* that ATTACHED gave; 0: no worker */
+    trace_t *trace;          /* remembers what happens */
 } world_t;
 
 static unsigned byte(world_t *w) { return w->at < w->end ? *w->at++ : 0; }
@@ -836,6 +838,9 @@ static void restart(world_t *w)
     memset(w->runs, 0, sizeof w->runs);
     w->pulled = (vat_t){0};
     w->kernel = kernel_new();
+    trace_destroy(&w->trace);
+    w->trace = trace_new();
+    kernel_traced(w->kernel, TRACES_ALL, trace_take, w->trace);
     if (roll(w, 4) == 3) kernel_host_loss(w->kernel, 30000);
     for (size_t i = 0; i < w->rows.count; i++)
         must(kernel_load(w->kernel, &w->rows.rows[i]) == ERR_OK);
@@ -864,6 +869,27 @@ static void remove_all(world_t *w)
         if (row->table == ROW_promise) must(row->body.promise.state != 0);
         if (row->table == ROW_vat) must(row->body.vat.state == 2);
     }
+}
+
+/* Whatever happened, a client that asks gets it in frames. */
+static void remembered(const world_t *w)
+{
+    buf_t rows = buf_of(FRAME_BYTES_MAX);
+    msg_trace_t ask = {.first = 0};
+    size_t count = 0;
+    do {
+        buf_reset(&rows);
+        must(!trace_page(w->trace, &ask, &rows, &ask.first));
+        msg_t row, event;
+        for (bin_t rest = {rows.at, rows.len}; rest.len > 0; count++) {
+            must(!msg_next(&rest, &row));
+            must(!msg_decode(row.body.trace_row.event, &event));
+            msg_clear(&event);
+            msg_clear(&row);
+        }
+    } while (ask.first);
+    must(count == trace_count(w->trace));
+    buf_clear(&rows);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -912,8 +938,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             step(&w, (input_t){.kind = INPUT_CLIENT_GONE, .from = 1});
     }
     remove_all(&w);
+    remembered(&w);
     restart(&w);
     kernel_destroy(&w.kernel);
+    trace_destroy(&w.trace);
     rowset_clear(&w.rows);
     return 0;
 }
