@@ -18,7 +18,6 @@
 
 enum {
     BENCH_BITS = 10, /* of the result's histograms, in nanoseconds */
-    LANES_MAX = 10 * 1000,
     IN_FLIGHT_MAX = 100 * 1000,
     LATE_NS = 1000 * 1000, /* sent so much behind its time, the load maker was late */
 };

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/base/must.h"
@@ -153,6 +154,43 @@ static void usage(const result_t *r, FILE *out)
     fputc('\n', out);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+unsigned show_noise(const result_t *r)
+{
+    size_t count = r->interval_count, above = 0;
+
+    if (count < NOISE_INTERVALS_MIN) return 0;
+    uint64_t *times = calloc(count, sizeof *times);
+    must(times);
+    for (size_t i = 0; i < count; i++) times[i] = r->intervals[i].p99_ns;
+    qsort(times, count, sizeof *times, by_value);
+    for (size_t i = 0; i < count; i++) above += times[i] > 2 * times[count / 2];
+    free(times);
+    return (unsigned)(100 * above / count);
+}
+
+/* Figures of a machine that does other things as well are of those, too. */
+static void surroundings(const result_t *r, FILE *out)
+{
+    unsigned noise = show_noise(r);
+
+    if (r->before.load > r->before.cores) {
+        fprintf(out, "  note      the machine was busy before it began: load %.1f on %u cores\n",
+                r->before.load, r->before.cores);
+    }
+    if (noise) {
+        fprintf(out,
+                "  note      noisy: in %u %% of the intervals p99 was more than twice its median\n",
+                noise);
+    }
+}
+
 static void remarks(const options_t *o, const result_t *r, FILE *out)
 {
     if (show_bench_cpu(r) > 0.8) {
@@ -178,6 +216,7 @@ static void remarks(const options_t *o, const result_t *r, FILE *out)
     if (*r->first_error) fprintf(out, "  note      first error: %s\n", r->first_error);
     if (o->rate && result_rate(r) < 0.95 * o->rate)
         fputs("  note      the rate asked for was not reached\n", out);
+    surroundings(r, out);
     if (r->stopped) fputs("  note      stopped before its time\n", out);
 }
 

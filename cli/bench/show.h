@@ -25,6 +25,10 @@ double show_share(const result_t *result, size_t i);
 /* The share of one core that the load maker's thread had. */
 double show_bench_cpu(const result_t *result);
 
+/* In how many of a hundred intervals p99 was more than twice the median of all; 0 of too few to say. */
+enum { NOISE_INTERVALS_MIN = 10 };
+unsigned show_noise(const result_t *result);
+
 /* What was run, without an end of line. */
 void show_head(const options_t *options, FILE *out);
 void show_table(const options_t *options, const result_t *result, FILE *out);

@@ -164,6 +164,7 @@ json_t *show_json(const options_t *o, const result_t *r)
     json_object_set_new(json, "checks", checks);
     json_object_set_new(json, "good", json_boolean(result_good(r)));
     json_object_set_new(json, "asserts", verdicts_json(r));
+    json_object_set_new(json, "noisy_percent", json_integer(show_noise(r)));
     json_object_set_new(json, "stopped", json_boolean(r->stopped));
     json_object_set_new(json, "intervals", intervals_json(r));
     return json;

@@ -160,12 +160,10 @@ static err_t vats_find(stage_t *self, fail_t *f)
 err_t stage_launch(stage_t *self, fail_t *f)
 {
     const msg_t *msg;
-    uint64_t began = now_ns();
 
     err_t err = stage_launch_as(self, self->name, &self->launched, f);
     if (err) return err;
     self->is_launched = true;
-    self->launch_ns = now_ns() - began;
 
     msg_await_t await = {request_id(), self->launched.result};
     err = link_ask(self->link, TAG_await, &await, TAG_settled, LAUNCH_MS, &msg, f);

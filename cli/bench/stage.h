@@ -20,7 +20,6 @@ typedef struct {
     loads_t loads;
     launched_t launched;
     bool is_launched;
-    uint64_t launch_ns; /* how long it took */
     lane_t *lanes;
     size_t lane_count;
     kref_t *targets;
