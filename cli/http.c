@@ -94,13 +94,15 @@ static int refuse(struct mg_connection *c, int status, const char *why, bool bod
     return status;
 }
 
-static int answer_request(struct mg_connection *c, void *context)
+/* Called before civetweb itself looks at a request: it would answer a preflight, of whatever Host. */
+static int answer_request(struct mg_connection *c)
 {
-    http_t *self = context;
+    http_t *self = mg_get_user_data(mg_get_context(c));
     const struct mg_request_info *request = mg_get_request_info(c);
     const char *host = mg_get_header(c, "Host");
     bool body = strcmp(request->request_method, "HEAD") != 0;
 
+    mg_disable_connection_keep_alive(c); /* nor is a body read that nobody wants */
     if (!host) return refuse(c, 400, "a Host is needed\n", body);
     if (!http_host_is_ours(host, self->options.names, self->machine))
         return refuse(c, 421, "nothing of that Host is here\n", body);
@@ -156,10 +158,11 @@ static bool listen_text(const char *from, char ret[LISTEN_BYTES_MAX])
 
 static struct mg_context *start(http_t *self, const char *listen, char why[ERROR_BYTES])
 {
-    static const struct mg_callbacks callbacks = {.log_message = be_silent};
+    static const struct mg_callbacks callbacks = {.begin_request = answer_request,
+                                                  .log_message = be_silent};
     const char *settings[] = {
-        "listening_ports",    listen, "num_threads",       "4",  "tcp_nodelay", "1",
-        "request_timeout_ms", "5000", "enable_keep_alive", "no", NULL};
+        "listening_ports",    listen, "num_threads",       "32", "tcp_nodelay", "1",
+        "request_timeout_ms", "2000", "enable_keep_alive", "no", NULL}; /* W3 */
     struct mg_init_data init = {&callbacks, self, settings};
     unsigned code = 0;
     struct mg_error_data error = {&code, why, ERROR_BYTES};
@@ -196,7 +199,6 @@ http_t *http_new(const http_options_t *options, fail_t *f)
         return NULL;
     }
     say_url(self, listen);
-    mg_set_request_handler(self->server, "**", answer_request, self);
     return TAKE(self);
 }
 

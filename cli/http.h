@@ -3,7 +3,9 @@
  *
  *   W1  a request whose Host is not ours is refused: a page in a browser that has its own name point to this address
  *       (DNS rebinding) reads nothing. Ours are addresses, localhost, this machine's name, and names that were given;
- *   W2  one request is answered at a time; others wait, a few of them. */
+ *   W2  one request is answered at a time; others wait, a few of them;
+ *   W3  a request has to come within two seconds, and 32 may be on their way. Whoever opens connections faster than
+ *       they end keeps others out: it is for networks where nobody does. */
 #pragma once
 #include <stdbool.h>
 

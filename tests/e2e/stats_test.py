@@ -123,19 +123,30 @@ class Stats(YardTest):
         self.assertEqual(404, self.get("/metrics/../../etc/passwd")[0])
         self.assertEqual(405, self.get("/metrics", "POST")[0])
         self.assertEqual(421, self.get("/metrics", Host="evil.example")[0])
+        preflight = {"Origin": "http://evil.example", "Access-Control-Request-Method": "GET"}
+        self.assertEqual(421, self.get("/metrics", "OPTIONS", Host="evil.example", **preflight)[0])
+        self.assertEqual(405, self.get("/metrics", "OPTIONS", **preflight)[0])
         self.assertEqual(503, self.get("/metrics", Host="vatyard.example:80")[0])
 
         self.assertExit(1, self.yard.ctl("metrics", "--listen", self.address))
         for wrong in "nowhere", "127.0.0.1:x", "127.0.0.1:70000", "":
             self.assertExit(2, self.yard.ctl("metrics", "--listen", wrong))
 
+        # Some who say nothing do not keep the others out.
+        where = urlsplit(f"//{self.address}").netloc.split(":")
+        idle = [socket.create_connection(where) for _ in range(40)]
+        begin = time.monotonic()
+        self.assertEqual(404, self.get("/")[0])
+        self.assertLess(time.monotonic() - begin, 15)
+
         # It ends when it is told, although somebody is connected who says nothing.
-        idle = socket.create_connection(urlsplit(f"//{self.address}").netloc.split(":"))
+        idle.append(socket.create_connection(where))
         begin = time.monotonic()
         self.server.terminate()
         self.assertEqual(0, self.server.wait(15))
         self.assertLess(time.monotonic() - begin, 8)
-        idle.close()
+        for connection in idle:
+            connection.close()
 
 
 if __name__ == "__main__":
