@@ -111,6 +111,25 @@ class Bench(YardTest):
         self.assertEqual(got["calls"]["sent"], got["calls"]["answered"])
         self.assertTrue(got["good"])
 
+    def test_a_broker_that_is_killed_meanwhile(self):
+        self.yard.ok("up", "--hosts", "2")
+        bench = self.yard.start("bench", "ping", "-c", "8", "-d", "3s", "--warmup", "0s", "--interval", "200ms", "--json", "--progress", "always")
+        self.assertIn("round trips/s", bench.stderr.readline())
+        time.sleep(0.5)
+        self.yard.kill(self.yard.processes("vatbroker"))
+        self.yard.ok("up")
+        out, err = bench.communicate(timeout=60)
+        got = json.loads(out)
+        checks = {row["what"]: row for row in got["checks"]}
+        # All arrived, once and in order, and nothing is left. What the broker counted began anew, and is left out.
+        for what in ("calls", "messages", "order", "objects", "promises"):
+            self.assertTrue(checks[what]["met"], checks)
+        # An answer that was on disk, and not on its way yet, is nobody's: the promise is gone when it is asked for again.
+        self.assertIn(got.get("first_error"), (None, "no such object or promise"))
+        self.assertEqual(0, got["calls"]["unanswered"])
+        self.assertEqual(9 if got["calls"]["errors"] else 0, bench.returncode, err)
+        self.assertIsNone(got["time"])
+
     def test_ctrl_c_ends_it_and_shows_what_there_is(self):
         self.yard.ok("up")
         bench = self.yard.start("bench", "ping", "-d", "1h", "--warmup", "0s", "--interval", "100ms", "--json", "--progress", "always")
