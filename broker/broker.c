@@ -42,9 +42,16 @@ static uint64_t now_us(void)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-static void fill_random(uint8_t *at, size_t len)
+/* The system is asked for several steps at once; what was given out is forgotten. */
+static void draw_entropy(broker_t *self, uint8_t at[ENTROPY_BYTES])
 {
-    must(getrandom(at, len, 0) == (ssize_t)len); /* up to 256 bytes come whole */
+    if (self->entropy_left == 0) {
+        must(getrandom(self->entropy, sizeof self->entropy, 0) == sizeof self->entropy);
+        self->entropy_left = sizeof self->entropy;
+    }
+    self->entropy_left -= ENTROPY_BYTES;
+    memcpy(at, self->entropy + self->entropy_left, ENTROPY_BYTES);
+    memset(self->entropy + self->entropy_left, 0, ENTROPY_BYTES);
 }
 
 broker_t *broker_new(const broker_options_t *options)
@@ -110,7 +117,7 @@ bool broker_step(broker_t *self, input_kind_t kind, uint32_t from, const msg_t *
 bool broker_input(broker_t *self, input_t *input, const arrival_t *hello)
 {
     input->now_us = now_us();
-    fill_random(input->entropy, sizeof input->entropy);
+    draw_entropy(self, input->entropy);
     kernel_step(self->kernel, input, &self->effects);
     size_t count;
     const uint64_t *waits = kernel_waits(self->kernel, &count);
@@ -236,6 +243,7 @@ static err_t commit(broker_t *self)
     record_t *record = &self->record;
     record_begin(record, kernel_epoch(self->kernel));
     kernel_flush(self->kernel, add_row, record);
+    record_end(record);
     if (record->count == 0) {
         record->seq--; /* nothing changed: what there is to say may be said */
         return release(self);
@@ -286,8 +294,8 @@ static err_t load_row(void *context, const row_t *row)
 
 err_t broker_load(broker_t *self)
 {
-    uint8_t entropy[32];
-    fill_random(entropy, sizeof entropy);
+    uint8_t entropy[ENTROPY_BYTES];
+    draw_entropy(self, entropy);
     self->is.gate.last(self->is.gate.self, &self->record.seq, &self->record.chain);
     err_t err = self->is.dir ? shipping_open(self) : ERR_OK;
     if (err) return err;

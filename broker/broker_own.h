@@ -25,6 +25,11 @@ typedef struct {
 /* As the figure `disk_level` tells it. */
 typedef enum { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE } room_t;
 
+enum {
+    ENTROPY_BYTES = 32,       /* for one step */
+    ENTROPY_ASKED_BYTES = 256 /* so much comes whole from getrandom() */
+};
+
 struct broker {
     broker_options_t is;
     kernel_t *kernel;
@@ -45,7 +50,9 @@ struct broker {
     backup_t *backup;
     meter_t *meter;
     uint64_t appended_us; /* meter_now_us() when RECORD went to the gate */
-    trace_t *trace; /* NULL: nothing is remembered */
+    trace_t *trace;       /* NULL: nothing is remembered */
+    uint8_t entropy[ENTROPY_ASKED_BYTES];
+    size_t entropy_left; /* of it not given out, from the beginning */
     bool stopped;
     char why[512];
     hash_t attach_chain; /* of the row where the worker says it stands that an ATTACH is about */

@@ -1,41 +1,49 @@
 #include "broker/store/gate.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "wire/base/must.h"
 
-/* What is hashed of one row. Long values are in it by their own hash: one pass, no copy. */
+/* One hash over all rows of a record: short values are gathered, so that it is fed in long pieces. */
+enum { GATHERED_BYTES_MAX = 1024 };
+
 typedef struct {
-    uint8_t at[1024];
-    size_t len;
-    size_t left_out; /* bytes of long values */
+    hasher_t *hasher;
+    uint8_t at[GATHERED_BYTES_MAX];
+    size_t len, added; /* added: in all */
 } digest_t;
+
+static void digest_flush(digest_t *digest)
+{
+    hasher_add(digest->hasher, (bin_t){digest->at, digest->len});
+    digest->len = 0;
+}
 
 static void digest_add(digest_t *digest, const void *at, size_t len)
 {
-    must(len <= sizeof digest->at - digest->len);
+    digest->added += len;
+    if (len > sizeof digest->at - digest->len) digest_flush(digest);
+    if (len > sizeof digest->at) {
+        hasher_add(digest->hasher, (bin_t){at, len});
+        return;
+    }
     if (len) memcpy(digest->at + digest->len, at, len);
     digest->len += len;
 }
 
 static void digest_u64(digest_t *digest, uint64_t n)
 {
-    uint8_t bytes[8];
-    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(n >> (56 - 8 * i));
-    digest_add(digest, bytes, sizeof bytes);
+    uint64_t bytes = htobe64(n);
+    digest_add(digest, &bytes, sizeof bytes);
 }
 
+/* With its length before it, no two rows give the same bytes. */
 static void digest_bytes(digest_t *digest, bin_t bin)
 {
     digest_u64(digest, bin.len);
-    if (bin.len <= sizeof(hash_t)) {
-        digest_add(digest, bin.at, bin.len);
-    } else {
-        hash_t hash = hash_of(bin);
-        digest_add(digest, hash.b, sizeof hash.b);
-        digest->left_out += bin.len - sizeof hash.b;
-    }
+    digest_add(digest, bin.at, bin.len);
 }
 
 static void digest_column(digest_t *digest, const column_t *column, const row_t *row)
@@ -54,6 +62,7 @@ static void digest_column(digest_t *digest, const column_t *column, const row_t 
 
 void record_begin(record_t *record, uint64_t epoch)
 {
+    must(!record->hasher);
     record->epoch = epoch;
     record->seq++;
     record->count = record->bytes = 0;
@@ -69,20 +78,31 @@ void record_add(record_t *record, const row_t *row)
     }
     record->rows[record->count++] = *row;
 
+    if (!record->hasher) {
+        record->hasher = hasher_new();
+        hasher_add(record->hasher, (bin_t){record->chain.b, sizeof record->chain.b});
+    }
     const table_t *table = &row_tables[row->table];
-    digest_t digest = {.len = 0, .left_out = 0};
-    digest_add(&digest, record->chain.b, sizeof record->chain.b);
+    digest_t digest;
+    digest.hasher = record->hasher;
+    digest.len = digest.added = 0;
     digest_u64(&digest, row->table);
     digest_u64(&digest, row->gone);
     for (size_t i = 0; i < (row->gone ? table->key_count : table->column_count); i++) {
         digest_column(&digest, &table->columns[i], row);
     }
-    record->bytes += digest.len - sizeof record->chain.b + digest.left_out;
-    record->chain = hash_of((bin_t){digest.at, digest.len});
+    digest_flush(&digest);
+    record->bytes += digest.added;
+}
+
+void record_end(record_t *record)
+{
+    if (record->hasher) record->chain = hasher_end(&record->hasher);
 }
 
 void record_clear(record_t *record)
 {
+    hasher_destroy(&record->hasher);
     free(record->rows);
     *record = (record_t){0};
 }

@@ -14,15 +14,19 @@ typedef struct {
     uint64_t epoch, seq; /* seq grows by one per record, over all epochs */
     row_t *rows;         /* texts and bins are borrowed from the kernel */
     size_t count, room;
-    size_t bytes; /* about: of all values in the rows */
-    hash_t chain; /* H(chain of seq-1 | every row) */
+    size_t bytes;     /* about: of all values in the rows */
+    hash_t chain;     /* until its end that of the record before, then H(that | every row) */
+    hasher_t *hasher; /* between its first row and its end */
 } record_t;
 
 /* Begins a record behind the one that RECORD was (all zeros: behind nothing). Keeps the memory. */
 void record_begin(record_t *record, uint64_t epoch);
 
-/* Adds one row and folds it into the chain. */
+/* Adds one row. */
 void record_add(record_t *record, const row_t *row);
+
+/* No rows come after: the chain is the record's own now. One without rows has that of the one before. */
+void record_end(record_t *record);
 
 /* Frees the memory. */
 void record_clear(record_t *record);
@@ -30,7 +34,7 @@ void record_clear(record_t *record);
 typedef struct {
     void *self;
 
-    /* Takes RECORD in. It and what its rows borrow must stay until durable() says its seq. At most
+    /* Takes RECORD in, which has ended. It and what its rows borrow must stay until durable() says its seq. At most
      * one record is taken in at a time. Fails only with errors after which the process must end. */
     err_t (*append)(void *self, const record_t *record);
 

@@ -7,8 +7,10 @@ static err_t write_record(store_t *self, const record_t *record)
 {
     err_t err = store_run(self, self->begin);
     FAILPOINT(broker_commit_begun);
-    for (size_t i = 0; i < record->count && !err; i++) {
-        err = tables_write(self, &record->rows[i]);
+    for (size_t i = 0, run; i < record->count && !err; i += run) {
+        const row_t *rows = &record->rows[i];
+        run = tables_run(rows, record->count - i);
+        err = run > 1 ? tables_drop_run(self, rows, &rows[run - 1]) : tables_write(self, rows);
         FAILPOINT(broker_commit_row);
     }
     if (!err) {
@@ -27,7 +29,7 @@ static err_t write_record(store_t *self, const record_t *record)
 static err_t append(void *context, const record_t *record)
 {
     store_t *self = context;
-    must(!self->pending);
+    must(!self->pending && !record->hasher);
     must(record->seq == self->seq + 1);
     self->pending = record;
     return ERR_OK;

@@ -5,6 +5,7 @@
 
 typedef struct {
     sqlite3_stmt *put, *drop, *all; /* all: every row that is loaded at start */
+    sqlite3_stmt *drop_run;         /* NULL where rows have no neighbours: tables_run() says 1 */
 } table_sql_t;
 
 struct store {
@@ -48,6 +49,11 @@ int tables_version(void);
 
 /* Puts or deletes one row; inside a transaction. */
 err_t tables_write(store_t *self, const row_t *row);
+
+/* How many of these rows, at least 1, are deletes of rows that stand side by side: a vat's log that is
+ * trimmed, entries that were assigned. One statement deletes them, FIRST to LAST. */
+size_t tables_run(const row_t *rows, size_t count);
+err_t tables_drop_run(store_t *self, const row_t *first, const row_t *last);
 
 /* Visits every row that STMT gives, as rows of TABLE. */
 err_t tables_visit(store_t *self, sqlite3_stmt *stmt, row_table_t table, store_visit_t *visit,

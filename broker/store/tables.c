@@ -66,6 +66,18 @@ static void sql_drop(sql_t *sql, const table_t *table)
     add_keys(sql, table, " AND ", " = ?");
 }
 
+static bool runs(const table_t *table)
+{
+    return table->key_count == 2 && table->columns[0].kind == KIND_u64 &&
+           table->columns[1].kind == KIND_u64;
+}
+
+static void sql_drop_run(sql_t *sql, const table_t *table)
+{
+    add(sql, "DELETE FROM \"%s\" WHERE \"%s\" = ? AND \"%s\" BETWEEN ? AND ?", table->name,
+        table->columns[0].name, table->columns[1].name);
+}
+
 static void add_columns(sql_t *sql, const table_t *table)
 {
     for (size_t i = 0; i < table->column_count; i++) {
@@ -131,6 +143,8 @@ err_t tables_prepare(store_t *self)
         table_sql_t *to = &self->tables[i];
         err = prepare(self, sql_put, &row_tables[i], &to->put);
         if (!err) err = prepare(self, sql_drop, &row_tables[i], &to->drop);
+        if (!err && runs(&row_tables[i]))
+            err = prepare(self, sql_drop_run, &row_tables[i], &to->drop_run);
         if (!err) err = prepare(self, sql_all, &row_tables[i], &to->all);
     }
     if (!err) err = prepare(self, sql_log_range, &row_tables[ROW_log], &self->log_range);
@@ -165,6 +179,39 @@ err_t tables_write(store_t *self, const row_t *row)
         int rc = bind(stmt, (int)i + 1, &table->columns[i], row);
         if (rc != SQLITE_OK) return store_failed(self, rc);
     }
+    return store_run(self, stmt);
+}
+
+/* As SQLite orders it (T3). */
+static int64_t key_at(const row_t *row, size_t at)
+{
+    int64_t key;
+    memcpy(&key, (const uint8_t *)&row->body + row_tables[row->table].columns[at].offset,
+           sizeof key);
+    return key;
+}
+
+/* Is NEXT the only row that can be right behind ROW, and gone as well? */
+static bool follows(const row_t *row, const row_t *next)
+{
+    return next->gone && next->table == row->table && key_at(next, 0) == key_at(row, 0) &&
+           key_at(row, 1) < INT64_MAX && key_at(next, 1) == key_at(row, 1) + 1;
+}
+
+size_t tables_run(const row_t *rows, size_t count)
+{
+    size_t run = 1;
+    if (!rows->gone || !runs(&row_tables[rows->table])) return 1;
+    while (run < count && follows(&rows[run - 1], &rows[run])) run++;
+    return run;
+}
+
+err_t tables_drop_run(store_t *self, const row_t *first, const row_t *last)
+{
+    sqlite3_stmt *stmt = self->tables[first->table].drop_run;
+    sqlite3_bind_int64(stmt, 1, key_at(first, 0));
+    sqlite3_bind_int64(stmt, 2, key_at(first, 1));
+    sqlite3_bind_int64(stmt, 3, key_at(last, 1));
     return store_run(self, stmt);
 }
 

@@ -90,6 +90,7 @@ static void commit(void)
     uint64_t seq = 0;
     record_begin(&record, kernel_epoch(kernel));
     kernel_flush(kernel, add_row, &record);
+    record_end(&record);
     must(!gate.append(gate.self, &record));
     while (seq < record.seq) must(!gate.durable(gate.self, &seq));
 }

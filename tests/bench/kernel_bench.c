@@ -1,15 +1,19 @@
 /* What one message costs in the kernel alone: PAIRS pairs of raw vats play ping, each ping with a
  * result promise that is subscribed, resolved and told (two cranks). Times cover kernel_step() and
- * kernel_flush() to a store that does nothing; decoding frames is counted apart.
+ * kernel_flush() to a store that does nothing; decoding frames is counted apart. With DATABASE each
+ * round is a commit of a broker: record, rows, sync.
  *
- *   kernel_bench [PAIRS [ROUNDS [VATS [TRACED]]]]    VATS: so many more that only stand there
- *                                                    TRACED: 1: the last events are remembered */
+ *   kernel_bench [PAIRS [ROUNDS [VATS [TRACED [DATABASE]]]]]
+ *                                                    VATS: so many more that only stand there
+ *                                                    TRACED: 1: the last events are remembered
+ *                                                    DATABASE: a new file */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "broker/kernel/kernel.h"
+#include "broker/store/store.h"
 #include "broker/trace.h"
 #include "wire/base/hash.h"
 #include "wire/base/must.h"
@@ -22,7 +26,9 @@ typedef struct {
 
 static kernel_t *kernel;
 static worker_t *workers; /* by vat */
-static uint64_t now_us = 1, step_ns, decode_ns, rows, steps;
+static uint64_t now_us = 1, step_ns, decode_ns, store_ns, rows, steps;
+static store_t *store;
+static record_t record;
 
 static uint64_t clock_ns(void)
 {
@@ -82,11 +88,32 @@ static void count_row(void *context, const row_t *row)
     rows++;
 }
 
+static void record_row(void *context, const row_t *row)
+{
+    rows++;
+    record_add(context, row);
+}
+
+static void commit(void)
+{
+    gate_t gate = store_gate(store);
+    uint64_t start = clock_ns(), seq = 0;
+    must(!gate.append(gate.self, &record) && !gate.durable(gate.self, &seq) && seq == record.seq);
+    store_ns += clock_ns() - start;
+}
+
 static void flush(void)
 {
     uint64_t start = clock_ns();
-    kernel_flush(kernel, count_row, NULL);
+    if (store) {
+        record_begin(&record, kernel_epoch(kernel));
+        kernel_flush(kernel, record_row, &record);
+        record_end(&record);
+    } else {
+        kernel_flush(kernel, count_row, NULL);
+    }
     step_ns += clock_ns() - start;
+    if (store) commit();
 }
 
 static void ping(uint32_t vat, buf_t *calls)
@@ -170,6 +197,8 @@ int main(int argc, char **argv)
     uint32_t idle = argc > 3 ? (uint32_t)atoi(argv[3]) : 0;
     uint32_t vats = pairs * 2 + idle;
     trace_t *trace = argc > 4 && atoi(argv[4]) ? trace_new() : NULL;
+    store_options_t options = {.path = argc > 5 ? argv[5] : NULL};
+    must(!options.path || !store_open(&options, &store));
     kernel = kernel_new();
     if (trace) kernel_traced(kernel, TRACES_ALL, trace_take, trace);
     workers = calloc(vats + 1, sizeof *workers);
@@ -188,7 +217,7 @@ int main(int argc, char **argv)
     }
     flush();
 
-    step_ns = decode_ns = rows = steps = 0;
+    step_ns = decode_ns = store_ns = rows = steps = 0;
     for (uint32_t round = 0; round < rounds; round++) {
         for (uint32_t vat = 1; vat <= pairs * 2; vat++)
             if (workers[vat].deliver) answer(vat, true);
@@ -196,12 +225,14 @@ int main(int argc, char **argv)
     }
     double messages = (double)steps / 2; /* one ping: a message and a notify */
     printf("%u pairs, %u idle vats: %.0f pings, per ping: %.0f ns kernel, %.0f ns decode, "
-           "%.1f rows\n",
+           "%.0f ns store, %.1f rows\n",
            pairs, idle, messages, (double)step_ns / messages, (double)decode_ns / messages,
-           (double)rows / messages);
+           (double)store_ns / messages, (double)rows / messages);
     for (uint32_t vat = 1; vat <= vats; vat++) blob_destroy(&workers[vat].deliver);
     free(workers);
     kernel_destroy(&kernel);
     trace_destroy(&trace);
+    record_clear(&record);
+    store_destroy(&store);
     return 0;
 }

@@ -97,6 +97,7 @@ static err_t put_record(int step)
             row_t row = some_row();
             record_add(&record, &row);
         }
+        record_end(&record);
         must(gate.append(gate.self, &record) == ERR_OK);
     }
     err_t err = gate.durable(gate.self, &seq);

@@ -41,6 +41,7 @@ static err_t commit(void)
 {
     record_begin(&record, kernel_epoch(kernel));
     kernel_flush(kernel, add_row, &record);
+    record_end(&record);
     must(record.count > 0);
     gate_t gate = store_gate(store);
     must(gate.append(gate.self, &record) == ERR_OK);

@@ -368,6 +368,9 @@ static void register_vfs(void)
         .xGetLastError = vfs_last_error,
     };
     if (vfs.pAppData) return;
+    /* Nobody asks how much memory SQLite has: it need not count it, under a lock, at each allocation.
+     * Refused when SQLite is in use already, and then no harm. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     sqlite3_vfs *system = sqlite3_vfs_find(NULL);
     must(system);
     vfs.szOsFile = (int)sizeof(file_t) + system->szOsFile;

@@ -371,6 +371,7 @@ static void commit(uint64_t from, uint64_t count)
         row_t row = {.table = ROW_counter, .body.counter = {text_of(name[i]), from + i}};
         record_add(&record, &row);
     }
+    record_end(&record);
     cr_assert_eq(gate.append(gate.self, &record), ERR_OK);
     cr_assert_eq(gate.durable(gate.self, &seq), ERR_OK);
     record_clear(&record);

@@ -114,6 +114,7 @@ static void commit(store_t *store, record_t *record)
 {
     gate_t gate = store_gate(store);
     uint64_t seq = 0;
+    record_end(record);
     cr_assert_eq(gate.append(gate.self, record), ERR_OK);
     err_t err = gate.durable(gate.self, &seq);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), store_why(store));
@@ -218,6 +219,7 @@ Test(store, the_chain_and_its_number_go_on_after_a_restart)
     row.body.counter.value = 1;
     record_begin(&other, 1);
     record_add(&other, &row);
+    record_end(&other);
     cr_expect(!hash_same(other.chain, chain), "another value gives another chain");
     record_clear(&other);
     record_clear(&record);
@@ -245,6 +247,94 @@ static err_t collect(void *context, const row_t *row)
     ds_t *ds = context;
     if (row->table == ROW_log) ds->d[ds->count++] = row->body.log.vat * 100 + row->body.log.d;
     return ERR_OK;
+}
+
+typedef struct {
+    size_t count;
+    uint64_t kref[16];
+} helds_t;
+
+static err_t collect_held(void *context, const row_t *row)
+{
+    helds_t *krefs = context;
+    if (row->table == ROW_held) krefs->kref[krefs->count++] = row->body.held.kref;
+    return ERR_OK;
+}
+
+static void add_held(record_t *record, uint64_t vat, uint64_t kref, bool gone)
+{
+    row_t row = {.table = ROW_held, .gone = gone};
+    row.body.held.vat = vat;
+    row.body.held.kref = kref;
+    record_add(record, &row);
+}
+
+/* Deletes of neighbours are one statement: it must take them and nothing else. */
+Test(store, rows_side_by_side_go_and_their_neighbours_stay)
+{
+    static const uint64_t there[] = {1, 2, 3, 4, 5, 9, INT64_MAX, 1ull << 63, UINT64_MAX};
+    static const uint64_t gone[] = {0, 2, 3, 4, INT64_MAX, 1ull << 63, UINT64_MAX};
+    static const uint64_t left[] = {1, 5, 9};
+    store_t *store = open_store(0);
+    record_t record = {0};
+    record_begin(&record, 1);
+    for (uint64_t vat = 1; vat <= 2; vat++)
+        for (size_t i = 0; i < sizeof there / 8; i++) add_held(&record, vat, there[i], false);
+    commit(store, &record);
+
+    record_begin(&record, 1);
+    for (size_t i = 0; i < sizeof gone / 8; i++) add_held(&record, 1, gone[i], true);
+    add_held(&record, 1, 7, false); /* and a put behind them */
+    commit(store, &record);
+
+    helds_t krefs = {0};
+    cr_assert_eq(store_load(store, collect_held, &krefs), ERR_OK);
+    cr_assert_eq(krefs.count, 4 + 9);
+    for (size_t i = 0; i < 3; i++) {
+        size_t at = i + (left[i] > 7);
+        cr_expect_eq(krefs.kref[at], left[i]);
+    }
+    cr_expect_eq(krefs.kref[2], 7);
+
+    record_begin(&record, 1);
+    for (size_t i = 0; i < 5; i++) add_held(&record, 2, there[i], true);
+    add_held(&record, 3, there[5], true); /* another's, and not there */
+    commit(store, &record);
+    krefs = (helds_t){0};
+    cr_assert_eq(store_load(store, collect_held, &krefs), ERR_OK);
+    cr_expect_eq(krefs.count, 4 + 4);
+    record_clear(&record);
+    store_destroy(&store);
+}
+
+/* Whatever the pieces in which it is fed, a record has one chain; of other rows, or in another order, it is another. */
+Test(store, a_chain_is_of_all_bytes_of_all_rows)
+{
+    record_t record[4] = {0};
+    row_t rows[3] = {log_row(1, 1), log_row(1, 2), log_row(1, 3)};
+    rows[1].body.log.delivery = (bin_t){pool, sizeof pool};
+    for (size_t i = 0; i < 4; i++) record_begin(&record[i], 1);
+    for (size_t i = 0; i < 3; i++) {
+        record_add(&record[0], &rows[i]);
+        record_add(&record[1], &rows[i]);
+        record_add(&record[2], &rows[2 - i]);
+    }
+    pool[sizeof pool - 1] ^= 1;
+    for (size_t i = 0; i < 3; i++) record_add(&record[3], &rows[i]);
+    pool[sizeof pool - 1] ^= 1;
+    for (size_t i = 0; i < 4; i++) record_end(&record[i]);
+    cr_expect(hash_same(record[0].chain, record[1].chain));
+    cr_expect(!hash_same(record[0].chain, record[2].chain), "another order");
+    cr_expect(!hash_same(record[0].chain, record[3].chain), "one bit at the end of a long value");
+    cr_expect_eq(record[0].bytes, record[3].bytes);
+    cr_expect_gt(record[0].bytes, sizeof pool);
+
+    /* A record without rows changes nothing. */
+    hash_t before = record[0].chain;
+    record_begin(&record[0], 1);
+    record_end(&record[0]);
+    cr_expect(hash_same(before, record[0].chain));
+    for (size_t i = 0; i < 4; i++) record_clear(&record[i]);
 }
 
 Test(store, the_log_is_read_by_range_and_loaded_beyond_applied)
@@ -304,6 +394,7 @@ Test(store, a_full_disk_keeps_the_record_and_commits_it_when_there_is_room)
         row_t row = log_row(1, d);
         row.body.log.delivery = (bin_t){big, sizeof big};
         record_add(&record, &row);
+        record_end(&record);
         cr_assert_eq(gate.append(gate.self, &record), ERR_OK);
         err_t err = gate.durable(gate.self, &seq);
         if (err) {

@@ -688,6 +688,7 @@ Test(turn, history_is_read_back_from_the_store_with_its_verdict)
     add_log(&record, 1, 1);
     add_log(&record, 2, 2);
     add_log(&record, 3, 0);
+    record_end(&record);
     cr_assert_eq(real.append(real.self, &record), ERR_OK);
     cr_assert_eq(real.durable(real.self, &seq), ERR_OK);
     record_clear(&record);
@@ -761,6 +762,7 @@ Test(turn, a_log_is_told_in_pages)
     for (uint64_t d = 1501; d <= 1503; d++) add_large(&record, d, bytes, 3u << 20, 10);
     add_large(&record, 1504, bytes, 30u << 20, 30u << 20);
     add_large(&record, 1505, bytes, 10, 10);
+    record_end(&record);
     cr_assert_eq(real.append(real.self, &record), ERR_OK);
     cr_assert_eq(real.durable(real.self, &seq), ERR_OK);
     record_clear(&record);
