@@ -18,7 +18,8 @@ enum {
     RECONNECT_MS = 50,
     RECONNECT_MAX_MS = 1000,
     HANDSHAKE_MS = 3000,
-    CONNECT_MS = 3000, /* the system's own attempts come minutes apart when a cut was long */
+    FRAMES_PER_LOOK = 16, /* the monitor is asked after so many: it is a system call */
+    CONNECT_MS = 3000,    /* the system's own attempts come minutes apart when a cut was long */
 };
 
 struct dealer {
@@ -28,6 +29,7 @@ struct dealer {
     void *monitor; /* PAIR: what happens to the connection */
     unsigned opened;
     bool up;
+    unsigned unlooked; /* frames that may be taken before the monitor is asked */
     buf_t frame;
 };
 
@@ -52,6 +54,7 @@ static void drop(dealer_t *self)
     self->monitor = NULL;
     zsock_destroy(&self->sock);
     self->up = false;
+    self->unlooked = 0;
 }
 
 void dealer_destroy(dealer_t **self_p)
@@ -176,9 +179,14 @@ static bool take_frame(dealer_t *self)
 
 dealer_event_t dealer_take(dealer_t *self, bin_t *ret)
 {
-    dealer_event_t event = take_event(self);
-    if (event != DEALER_NOTHING) return event;
-    if (!take_frame(self)) return DEALER_NOTHING;
+    bool look = self->unlooked == 0, empty = !look && !take_frame(self);
+    if (look || empty) {
+        dealer_event_t event = take_event(self);
+        self->unlooked = event == DEALER_NOTHING ? FRAMES_PER_LOOK : 0;
+        if (event != DEALER_NOTHING) return event;
+        if (empty || !take_frame(self)) return DEALER_NOTHING;
+    }
+    self->unlooked--;
     *ret = (bin_t){self->frame.at, self->frame.len};
     return DEALER_FRAME;
 }
