@@ -177,6 +177,7 @@ static void rows_show(cli_t *cli, const err_row_t *const *rows, size_t count)
 {
     json_t *json = json_array();
     table_t table = table_of("CODE NAME EXIT WHAT");
+    table.whole = true;
 
     for (size_t i = 0; i < count; i++) {
         json_array_append_new(json, row_json(rows[i]));

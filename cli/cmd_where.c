@@ -123,6 +123,7 @@ err_t cmd_where(cli_t *cli)
     if (cli->args.word_count) return one(cli, &places, cli->args.words[0]);
     json_t *json = json_array();
     table_t table = table_of("NAME THERE PATH");
+    table.whole = true;
     for (size_t i = 0; i < places.count; i++) {
         const place_t *place = &places.at[i];
         json_array_append_new(json,

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "cli/events.h"
 #include "wire/base/must.h"
@@ -49,7 +51,27 @@ static size_t width(const char *text)
     return n;
 }
 
-void table_print(const table_t *self, FILE *out)
+static void line_add(const table_t *self, size_t row, const size_t *widths, FILE *out)
+{
+    for (size_t column = 0; column < self->columns && row + column < self->rows; column++) {
+        const char *cell = self->cells[row + column];
+        put_safely(out, text_of(cell));
+        if (column + 1 < self->columns)
+            fprintf(out, "%*s", (int)(widths[column] - width(cell) + 2), "");
+    }
+}
+
+/* The bytes of the first COLUMNS characters of LINE. */
+static size_t bytes_of(const char *line, size_t columns)
+{
+    size_t at = 0;
+
+    for (size_t n = 0; line[at]; at++)
+        if (((unsigned char)line[at] & 0xc0) != 0x80 && n++ == columns) break;
+    return at;
+}
+
+void table_print_within(const table_t *self, size_t columns, FILE *out)
 {
     size_t widths[TABLE_COLUMNS_MAX] = {0};
 
@@ -57,15 +79,30 @@ void table_print(const table_t *self, FILE *out)
         size_t w = width(self->cells[i]);
         if (w > widths[i % self->columns]) widths[i % self->columns] = w;
     }
-    for (size_t i = 0; i < self->rows; i++) {
-        size_t column = i % self->columns;
-        bool last = column + 1 == self->columns;
-        put_safely(out, text_of(self->cells[i]));
-        if (last)
-            fputc('\n', out);
+    for (size_t row = 0; row < self->rows; row += self->columns) {
+        char *line = NULL;
+        size_t len = 0;
+        FILE *text = open_memstream(&line, &len);
+        must(text);
+        line_add(self, row, widths, text);
+        must(fclose(text) == 0);
+        for (char *c = line; *c; c++)
+            if (*c == '\n') *c = '?'; /* a row is a line, whatever a vat calls its methods */
+        if (columns && width(line) > columns)
+            fprintf(out, "%.*s>\n", (int)bytes_of(line, columns - 1), line);
         else
-            fprintf(out, "%*s", (int)(widths[column] - width(self->cells[i]) + 2), "");
+            fprintf(out, "%s\n", line);
+        free(line);
     }
+}
+
+void table_print(const table_t *self, FILE *out)
+{
+    struct winsize size;
+    bool known =
+        !self->whole && isatty(fileno(out)) == 1 && ioctl(fileno(out), TIOCGWINSZ, &size) == 0;
+
+    table_print_within(self, known ? size.ws_col : 0, out);
 }
 
 void table_clear(table_t *self)
