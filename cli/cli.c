@@ -27,6 +27,17 @@ void out_json(json_t *value)
     json_decref(value);
 }
 
+void out_table(const cli_t *cli, table_t *table, json_t *json)
+{
+    if (cli->json) {
+        out_json(json);
+    } else {
+        table_print(table, stdout);
+        json_decref(json);
+    }
+    table_clear(table);
+}
+
 static bool color_wanted(const args_t *args)
 {
     const char *when = args_text(args, "color"), *never = getenv("NO_COLOR"),

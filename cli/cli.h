@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/fail.h"
 #include "cli/json.h"
+#include "cli/table.h"
 
 typedef struct {
     args_t args;
@@ -25,6 +26,9 @@ void help_show(const cli_t *cli, const command_t *command);
 
 /* Prints the one JSON value of a command and forgets it. */
 void out_json(json_t *value);
+
+/* Prints TABLE, or with --json its rows as JSON, and forgets both. */
+void out_table(const cli_t *cli, table_t *table, json_t *json);
 
 /* Each command: ERR_OK and cli->exit, or an error with cli->f filled in. */
 #define COMMAND(id, name, group, arguments, least, most, summary, example) \

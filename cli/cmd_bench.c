@@ -278,13 +278,8 @@ static void list(cli_t *cli)
         json_array_append_new(json, json_pack("{s:s, s:s, s:s}", "scenario", scenario->name, "unit",
                                               scenario->unit, "what", scenario->about));
     }
-    if (cli->json)
-        out_json(json_incref(json));
-    else
-        table_print(&table, stdout);
+    out_table(cli, &table, json);
     say(cli, "\nvatctl bench SCENARIO runs one; vatctl help bench has the flags");
-    json_decref(json);
-    table_clear(&table);
 }
 
 /* Everything between the flags and the result. */

@@ -200,10 +200,19 @@ static void names(void *context, offer_t kind, completion_t *completion)
     rows_clear(&rows);
 }
 
+/* A name may come from anywhere: a host says its own. */
+static void put_plainly(const char *text)
+{
+    for (const char *c = text; *c; c++) putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
+}
+
 static void print(void *context, const char *word, const char *what)
 {
     (void)context;
-    printf("%s\t%s\n", word, what);
+    put_plainly(word);
+    putchar('\t');
+    put_plainly(what);
+    putchar('\n');
 }
 
 int complete_main(int argc, char **argv)

@@ -52,13 +52,8 @@ static void list(cli_t *cli, struct dirent **demos, int count)
         json_array_append_new(json, json_pack("{s:s, s:o}", "demo", demos[i]->d_name, "what",
                                               json_text(text_of(text))));
     }
-    if (cli->json)
-        out_json(json_incref(json));
-    else
-        table_print(&table, stdout);
+    out_table(cli, &table, json);
     say(cli, "\nvatctl demo NAME runs one");
-    json_decref(json);
-    table_clear(&table);
 }
 
 void demo_names(completion_t *completion)

@@ -186,12 +186,7 @@ static void rows_show(cli_t *cli, const err_row_t *const *rows, size_t count)
         table_add(&table, "%d", rows[i]->exit);
         table_add(&table, "%s", rows[i]->text);
     }
-    if (cli->json)
-        out_json(json_incref(json));
-    else
-        table_print(&table, stdout);
-    json_decref(json);
-    table_clear(&table);
+    out_table(cli, &table, json);
 }
 
 static void exits_show(cli_t *cli)
@@ -205,12 +200,7 @@ static void exits_show(cli_t *cli)
         table_add(&table, "%d", exits[i].code);
         table_add(&table, "%s", exits[i].text);
     }
-    if (cli->json)
-        out_json(json_incref(json));
-    else
-        table_print(&table, stdout);
-    json_decref(json);
-    table_clear(&table);
+    out_table(cli, &table, json);
 }
 
 static void groups_show(cli_t *cli)
@@ -230,13 +220,8 @@ static void groups_show(cli_t *cli)
         table_add(&table, "%zu", count);
         table_add(&table, "%s", groups[i].text);
     }
-    if (cli->json)
-        out_json(json_incref(json));
-    else
-        table_print(&table, stdout);
+    out_table(cli, &table, json);
     say(cli, "\nvatctl explain E3 lists a group, explain exit the exit codes");
-    json_decref(json);
-    table_clear(&table);
 }
 
 /* ---- the command ---- */

@@ -335,19 +335,32 @@ static err_t inspect_ref(cli_t *cli, link_t *link, kref_t kref)
     return err;
 }
 
+static text_t member_text(const json_t *json, const char *name)
+{
+    const char *text = json_string_value(json_object_get(json, name));
+    return text_of(text ? text : "");
+}
+
+/* Its name and its engine are what it says itself. */
 static void host_print(const json_t *host)
 {
     static const char *const lines[] = {"vats", "key", "engine", "reason"};
 
-    printf("%s  host  %s  %s\n", json_string_value(json_object_get(host, "host")),
-           json_string_value(json_object_get(host, "name")),
-           json_string_value(json_object_get(host, "state")));
+    put_safely(stdout, member_text(host, "host"));
+    fputs("  host  ", stdout);
+    put_safely(stdout, member_text(host, "name"));
+    fputs("  ", stdout);
+    put_safely(stdout, member_text(host, "state"));
+    putchar('\n');
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         const json_t *value = json_object_get(host, lines[i]);
-        if (json_is_integer(value))
+        if (json_is_integer(value)) {
             printf("  %-10s %" JSON_INTEGER_FORMAT "\n", lines[i], json_integer_value(value));
-        else if (json_string_length(value))
-            printf("  %-10s %s\n", lines[i], json_string_value(value));
+        } else if (json_string_length(value)) {
+            printf("  %-10s ", lines[i]);
+            put_safely(stdout, member_text(host, lines[i]));
+            putchar('\n');
+        }
     }
 }
 

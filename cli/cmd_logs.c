@@ -19,7 +19,12 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { RECORD_BYTES_MAX = 64 * 1024 * 1024, BROKER_GONE_MS = 2000, LINES_DEFAULT = 10000 };
+enum {
+    RECORD_BYTES_MAX = 64 * 1024 * 1024,
+    BROKER_GONE_MS = 2000,
+    LINES_DEFAULT = 10000,
+    LINES_MAX = 1000 * 1000
+};
 
 /* A line of the record, as the event that it was. */
 typedef struct {
@@ -247,6 +252,7 @@ static err_t past(cli_t *cli, events_t *events)
     char path[PATH_MAX + 16], home[PATH_MAX];
     size_t lines = args_count(&cli->args, "lines", LINES_DEFAULT);
 
+    if (lines > LINES_MAX) lines = LINES_MAX; /* a record has no more */
     if (!events->traffic && is_recorded(cli)) {
         FILE *file = record_open(path, home);
         err_t err = file ? record_show(cli, events, file, lines) : nothing_recorded(cli);

@@ -198,9 +198,9 @@ static void environment(FILE *out)
 {
     for (char **at = environ; *at; at++) {
         size_t name = strcspn(*at, "=");
-        bool ours = strncmp(*at, "VATYARD_", 8) == 0 || strncmp(*at, "NO_COLOR", name) == 0;
+        bool ours = strncmp(*at, "VATYARD_", 8) == 0 || strncmp(*at, "NO_COLOR=", 9) == 0;
         bool secret = memmem(*at, name, "KEY", 3) || memmem(*at, name, "SECRET", 6) ||
-                      memmem(*at, name, "TOKEN", 5);
+                      memmem(*at, name, "TOKEN", 5) || memmem(*at, name, "PASS", 4);
         if (ours) fprintf(out, "%.*s=%s\n", (int)name, *at, secret ? "(left out)" : *at + name + 1);
     }
 }

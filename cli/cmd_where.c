@@ -133,11 +133,6 @@ err_t cmd_where(cli_t *cli)
         table_add(&table, "%s", place->there ? "yes" : "no");
         table_add(&table, "%s", place->path);
     }
-    if (cli->json)
-        out_json(json_incref(json));
-    else
-        table_print(&table, stdout);
-    json_decref(json);
-    table_clear(&table);
+    out_table(cli, &table, json);
     return ERR_OK;
 }

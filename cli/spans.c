@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/events_own.h"
 #include "wire/base/map.h"
 #include "wire/base/must.h"
 
@@ -12,11 +13,6 @@ typedef struct {
     map_t messages, deliveries, settled; /* values are indices + 1, as pointers */
     map_t promised;                      /* messages by the promise of their answer */
 } making_t;
-
-static bool is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
 
 const char *part_name(part_t part)
 {
@@ -85,7 +81,7 @@ static long cause_of(const making_t *self, span_kind_t kind, const msg_event_t *
     if (kind == SPAN_MESSAGE)
         return find_delivery(self, (uint32_t)event->parent_vat, event->parent_d);
     if (kind == SPAN_LINE) return find_delivery(self, event->vat.n, event->d);
-    if (kind == SPAN_DELIVERY && is(event->kind, "notify"))
+    if (kind == SPAN_DELIVERY && event_is(event->kind, "notify"))
         at = find_settled(self, event->msg, event->promise);
     if (at < 0) at = find_message(self, event->msg);
     if (at < 0) at = find_delivery(self, event->msg.vat.n, event->msg.d);
@@ -135,13 +131,13 @@ static void add_event(making_t *self, const recalled_t *recalled)
 {
     const msg_event_t *event = &recalled->event.body.event;
 
-    if (is(event->type, "send")) {
+    if (event_is(event->type, "send")) {
         add_span(self, SPAN_MESSAGE, recalled);
-    } else if (is(event->type, "deliver")) {
+    } else if (event_is(event->type, "deliver")) {
         add_span(self, SPAN_DELIVERY, recalled);
-    } else if (is(event->type, "resolve")) {
+    } else if (event_is(event->type, "resolve")) {
         add_span(self, SPAN_SETTLED, recalled);
-    } else if (is(event->type, "done")) {
+    } else if (event_is(event->type, "done")) {
         long at = find_delivery(self, event->vat.n, event->d);
         if (at >= 0) self->spans->at[at].done = recalled;
     } else {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/events.h"
+#include "cli/events_own.h"
 #include "cli/json.h"
 #include "cli/spans.h"
 #include "cli/value.h"
@@ -14,11 +14,6 @@ typedef struct {
     FILE *out;
     bool color;
 } show_t;
-
-static bool is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
 
 static double ms(uint64_t us) { return (double)us / 1000; }
 
@@ -98,7 +93,7 @@ static void show_delivery(const show_t *self, const span_t *span)
 
     put_vat(self->out, event);
     fprintf(self->out, "  v%u/%llu  ", event->vat.n, (unsigned long long)event->d);
-    if (!is(event->kind, "message")) {
+    if (!event_is(event->kind, "message")) {
         put_safely(self->out, event->kind);
         if (event->promise.n) fprintf(self->out, " %s", kref_text(event->promise, kref));
         fputs("  ", self->out);
@@ -128,12 +123,12 @@ static void show_line(const show_t *self, const span_t *span)
 {
     const msg_event_t *event = span_event(span);
 
-    if (is(event->type, "service")) {
+    if (event_is(event->type, "service")) {
         put_safely(self->out, event->kind);
         fputs(" does it at once", self->out);
         return;
     }
-    put_safely(self->out, is(event->type, "console") ? event->name : event->type);
+    put_safely(self->out, event_is(event->type, "console") ? event->name : event->type);
     fputs(" | ", self->out);
     put_short(self->out, event->text);
 }

@@ -133,7 +133,7 @@ given=$image
 image=${image:-vatyard/vatyard:try}
 trap finish EXIT
 trap 'said FAIL interrupted ""; failed=$((failed + 1)); exit 1' INT TERM
-(trap - INT TERM EXIT; sleep "${VATYARD_TRY_MAX:-3600}" && kill -TERM $$) >/dev/null 2>&1 &
+(trap - INT EXIT; trap 'kill "$nap"; exit' TERM; sleep "${VATYARD_TRY_MAX:-3600}" & nap=$!; wait "$nap" && kill -TERM $$) >/dev/null 2>&1 &
 watchdog=$!
 
 # ---- building ----

@@ -122,7 +122,7 @@ static void call(load_t *self, uint64_t due_ns)
     self->interval.sent++;
     if (!op->measured) return;
     self->result->sent++;
-    if (op->sent_ns - op->due_ns > LATE_NS) {
+    if (self->options->rate && op->sent_ns - op->due_ns > LATE_NS) {
         self->result->late++;
         self->interval.late++;
     }

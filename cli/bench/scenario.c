@@ -36,6 +36,14 @@ static void otherwise(uint64_t *value, uint64_t usual)
     if (!*value) *value = usual;
 }
 
+/* What a drive of the null engine takes (vathost/native/README.md). */
+enum { NULL_WINDOW_MAX = 4096, NULL_DEPTH_MAX = 512 };
+
+static uint64_t null_window(uint64_t wanted)
+{
+    return wanted < NULL_WINDOW_MAX ? wanted : NULL_WINDOW_MAX;
+}
+
 static err_t refuse(const options_t *options, const char *flag, const char *why, fail_t *f)
 {
     fail(f, ERR_BAD_VALUE, "bench %s takes no %s", options->scenario->name, flag);
@@ -60,6 +68,10 @@ err_t scenario_settle(options_t *options, fail_t *f)
         return refuse(options, "--from client", "its messages are such as only vats send", f);
     if (options->direct && options->rounds > 1)
         return refuse(options, "--rounds with --from client", "a call is one message then", f);
+    if (options->null_engine && id == SCENARIO_PIPELINE && !options->steps &&
+        options->depth > NULL_DEPTH_MAX)
+        return refuse(options, "--depth above 512 with --engine null", "its chains are no longer",
+                      f);
     if (id == SCENARIO_START && (options->rate || options->concurrency > 1)) {
         return refuse(options, options->rate ? "--rate" : "--concurrency",
                       "one cluster is launched after the other", f);
@@ -206,11 +218,12 @@ static void call_null(const options_t *options, const lane_t *lane, buf_t *out)
     case SCENARIO_FANOUT:
         add(out, "#[\"drive\",[[");
         for (size_t i = 0; i < lane->targets.count; i++) add(out, "%s\"$%zu\"", i ? "," : "", i);
-        add(out, "],\"ping\",[],%zu,%zu]]", lane->targets.count, lane->targets.count);
+        add(out, "],\"ping\",[],%zu,%" PRIu64 "]]", lane->targets.count,
+            null_window(lane->targets.count));
         return;
     case SCENARIO_CHURN:
         add(out, "#[\"churn\",[\"$0\",%" PRIu64 ",%" PRIu64 "]]", options->objects,
-            options->objects);
+            null_window(options->objects));
         return;
     case SCENARIO_START: break;
     }

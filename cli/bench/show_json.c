@@ -110,9 +110,9 @@ static json_t *usage_json(const result_t *r)
 /* Where the time of a delivery went; the broker measures in microseconds. null: it did not say. */
 static json_t *time_json(const result_t *r)
 {
-    json_t *json = json_object();
-
     if (!r->has_stats) return json_null();
+
+    json_t *json = json_object();
     for (size_t i = 0; show_hops[i].name; i++) {
         const hist_t *hist = stats_hist(&r->stats, show_hops[i].name);
         if (!hist) continue;

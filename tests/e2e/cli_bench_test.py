@@ -167,6 +167,7 @@ class Bench(YardTest):
 
     def test_wrong_use_is_refused(self):
         for words in (("pang",), ("ping", "--rate", "fast"), ("start", "--rate", "5"), ("churn", "--from", "client"),
+                      ("pipeline", "--engine", "null", "--depth", "513"),
                       ("ping", "-n", "0"), ("ping", "--rate", "5", "-c", "2"), ("ping", "-c", "1000000"),
                       ("ping", "--assert", "p99<10"), ("ping", "--assert", "rate>=target")):
             with self.subTest(words):

@@ -42,7 +42,10 @@ static void on_ping(null_engine_t *self, const message_in_t *in)
         return;
     }
     buf_reset(&self->out);
-    must(node_cut(value, &self->out, self->cut_slots, &count) == ERR_OK);
+    if (node_cut(value, &self->out, self->cut_slots, &count)) {
+        wrong(self, in, "ping cannot say that: its slots, in another order, make it too large");
+        return;
+    }
     list_t slots = cut_names(self, in, count);
     null_settle(self, in->result, false, (bin_t){self->out.at, self->out.len}, &slots);
 }
