@@ -95,8 +95,7 @@ class Bench(YardTest):
     def test_a_load_maker_that_stood_still_counts_what_it_made_others_wait(self):
         bench = self.yard.start("bench", "ping", "--hosts", "1", "--engine", "null", "--from", "client", "--rate", "200", "--warmup", "400ms",
                                 "-d", "1500ms", "--interval", "100ms", "--json", "--progress", "always")
-        while "warm-up" not in (line := bench.stderr.readline()):
-            self.assertTrue(line, "it ended")
+        self.assertIn("round trips/s", bench.stderr.readline())
         time.sleep(0.4)
         os.kill(bench.pid, signal.SIGSTOP)
         time.sleep(0.5)
