@@ -110,14 +110,21 @@ engine() {
 
 # ---- the end ----
 
+# A volume that went from one container to the next is no anonymous one any more, and `down -v` leaves it.
+take_down() {
+    local volumes
+    volumes=$(docker ps -aq --filter "label=com.docker.compose.project=$project" |
+        xargs -r docker inspect -f '{{range .Mounts}}{{println .Name}}{{end}}' | sort -u)
+    compose --profile metrics down -v --remove-orphans --timeout 5
+    # shellcheck disable=SC2086
+    [ -z "$volumes" ] || docker volume rm $volumes
+}
+
 finish() {
     trap '' INT TERM EXIT
     [ -z "$watchdog" ] || kill "$watchdog" 2>/dev/null
     if [ -n "${DOCKER_HOST-}" ] || timeout 10 docker version >/dev/null 2>&1; then
-        [ ! -f "$work/src/docker/compose.yaml" ] || compose down -v --remove-orphans --timeout 5 >/dev/null 2>&1
-        if [ -z "$own" ] || [ -n "$cache" ]; then
-            docker volume prune -f --filter "label=com.docker.compose.project=$project" >/dev/null 2>&1
-        fi
+        [ ! -f "$work/src/docker/compose.yaml" ] || take_down >/dev/null 2>&1
         if [ -z "$own" ]; then
             [ -n "$given" ] || timeout 60 docker rmi "$image" "$image-build" >/dev/null 2>&1
             [ -z "$made_base" ] || docker rmi debian:bookworm-slim >/dev/null 2>&1
