@@ -126,7 +126,7 @@ finish() {
     if [ -n "${DOCKER_HOST-}" ] || timeout 10 docker version >/dev/null 2>&1; then
         [ ! -f "$work/src/docker/compose.yaml" ] || take_down >/dev/null 2>&1
         if [ -z "$own" ]; then
-            [ -n "$given" ] || timeout 60 docker rmi "$image" "$image-build" >/dev/null 2>&1
+            [ -n "$given" ] || timeout 60 docker rmi "$image" "$image-tools" "$image-build" >/dev/null 2>&1
             [ -z "$made_base" ] || docker rmi debian:bookworm-slim >/dev/null 2>&1
         fi
     fi
@@ -189,6 +189,15 @@ looks() {
     # Nothing of the build stays: compiler, Node, headers.
     ! inside sh -c 'command -v gcc node npm' >&2 || return 1
     inside vatctl demo hello
+}
+
+# The image with Node makes a bundle of a source that is mounted, as whoever the source belongs to.
+tools() {
+    local folder=$work/src/cli/examples/hello/vats
+    build tools "$image-tools" || return 1
+    docker run --rm --network none -v "$folder:/work" -w /work -u "$(id -u)" "$image-tools" vatctl bundle make alice.js \
+        -o alice.bundle.json >&2 && [ -s "$folder/alice.bundle.json" ] || return 1
+    rm "$folder/alice.bundle.json" && size "$image-tools"
 }
 
 # ---- compose ----
@@ -407,6 +416,7 @@ else
     step 'image: built' build_runtime || exit 1
 fi
 step 'image: no root, no compiler; runs a demo alone' looks || exit 1
+[ -n "$given" ] || step 'image: the one with Node makes a bundle' tools
 step 'keys' keys || exit 1
 step 'up: 1 broker, 3 hosts' up 3 || exit 1
 step 'up: what they may not do' locked
