@@ -103,14 +103,20 @@ static const char *unknown(const events_t *events, const bool known[])
     return NULL;
 }
 
-/* Everything asked for must be a vat, else silence would look like a vat with nothing to say. */
-static err_t known_check(const events_t *events, const bool known[], fail_t *f)
+/* Everything asked for must be a vat, else silence would look like a vat with nothing to say. With a LINK the
+ * broker's names say what was meant. */
+static err_t known_check(const events_t *events, const bool known[], link_t *link, fail_t *f)
 {
     const char *word = unknown(events, known);
+    fail_t guess;
+    found_t found;
 
     if (!word) return ERR_OK;
     fail(f, ERR_VAT_UNKNOWN, "no vat \"%.200s\"", word);
-    if (strchr(word, '/')) fail_why(f, "a vat's own name or its number is wanted here");
+    if (strchr(word, '/'))
+        fail_why(f, "a vat's own name or its number is wanted here");
+    else if (link && vat_named(link, word, &found, &guess) == ERR_VAT_UNKNOWN)
+        *f = guess;
     return ERR_VAT_UNKNOWN;
 }
 
@@ -150,7 +156,7 @@ static err_t record_show(cli_t *cli, events_t *events, FILE *file, size_t lines)
         /* Without a broker the record alone decides. */
         AUTO(link) link = client_link(cli);
         if (link) err = known_mark(link, events, known, &cli->f);
-        if (!err) err = known_check(events, known, &cli->f);
+        if (!err) err = known_check(events, known, link, &cli->f);
     }
     for (size_t i = count > lines ? count - lines : 0; i < count && !err; i++) {
         const char *text = ring[i % lines];
@@ -192,7 +198,7 @@ static err_t names_find(cli_t *cli, link_t *link, events_t *events)
 
     must(known);
     if (events->vat_count) err = known_mark(link, events, known, &cli->f);
-    if (!err) err = known_check(events, known, &cli->f);
+    if (!err) err = known_check(events, known, link, &cli->f);
     free(known);
     if (!err) err = vat_of(link, events->from, &events->from_vat, &cli->f);
     return err ? err : vat_of(link, events->to, &events->to_vat, &cli->f);
