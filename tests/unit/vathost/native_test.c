@@ -6,23 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/support/calls.h"
-#include "tests/support/memstore.h"
+#include "tests/support/vat_rig.h"
 #include "vathost/native/native_engine.h"
-#include "vathost/supervisor/supervisor.h"
 #include "wire/base/hash.h"
 
 static const vat_t vat = {3};
 static char bundle[] = "/tmp/native-test-XXXXXX", other[] = "/tmp/native-other-XXXXXX";
-
-typedef struct {
-    vatstore_t *store;
-    engine_t *engine;
-    supervisor_t *supervisor;
-    uint64_t d, heap_bytes;
-    const crank_t *crank;
-    char *calls; /* of the last crank */
-} rig_t;
 
 static void file_write(char *path, const char *text)
 {
@@ -45,39 +34,9 @@ static void files_remove(void)
 
 TestSuite(native, .init = files_make, .fini = files_remove);
 
-static void rig_clear(rig_t *rig)
-{
-    supervisor_destroy(&rig->supervisor);
-    engine_destroy(&rig->engine);
-    vatstore_destroy(&rig->store);
-    free(rig->calls);
-}
-
-static err_t run_as(rig_t *rig, msg_tag_t tag, const void *body, uint64_t verdict, hash_t expect)
-{
-    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
-    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
-    msg_deliver_t deliver = {
-        .d = rig->d + 1, .delivery = {frame.at, frame.len}, .verdict = verdict, .expect = expect};
-    err_t err = supervisor_run(rig->supervisor, &deliver, &rig->crank);
-    if (!err) {
-        rig->d++;
-        free(rig->calls);
-        rig->calls = calls_text(rig->crank->calls);
-    }
-    buf_clear(&frame);
-    return err;
-}
-
-static err_t run(rig_t *rig, msg_tag_t tag, const void *body)
-{
-    return run_as(rig, tag, body, 0, (hash_t){{0}});
-}
-
 static rig_t rig_of(const char *path)
 {
-    rig_t rig = {.store = memstore_new(), .engine = native_engine_new(path, 0)};
-    rig.supervisor = supervisor_new(vat, rig.store, rig.engine);
+    rig_t rig = rig_with(vat, native_engine_new(path, 0));
     msg_deliver_start_t start = {.parameters = {{(const uint8_t *)"#{}", 3}, {NULL, 0}}};
     cr_assert_eq(run(&rig, TAG_deliver_start, &start), ERR_OK);
     return rig;

@@ -5,55 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/calls.h"
-#include "tests/support/memstore.h"
 #include "tests/support/script_engine.h"
-#include "vathost/supervisor/supervisor.h"
+#include "tests/support/vat_rig.h"
 #include "wire/base/own.h"
-
-typedef struct {
-    vatstore_t *store;
-    engine_t *engine;
-    supervisor_t *supervisor;
-    uint64_t d;
-    const crank_t *crank;
-    char *calls; /* of the last crank */
-} rig_t;
 
 static rig_t rig_of(vat_t vat, script_t *script, void *context)
 {
-    rig_t rig = {.store = memstore_new(), .engine = script_engine_new(script, context)};
-    rig.supervisor = supervisor_new(vat, rig.store, rig.engine);
-    return rig;
-}
-
-static void rig_clear(rig_t *rig)
-{
-    supervisor_destroy(&rig->supervisor);
-    engine_destroy(&rig->engine);
-    vatstore_destroy(&rig->store);
-    free(rig->calls);
-}
-
-static err_t run_with(rig_t *rig, msg_tag_t tag, const void *body, uint64_t verdict, hash_t expect)
-{
-    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
-    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
-    msg_deliver_t deliver = {
-        .d = rig->d + 1, .delivery = {frame.at, frame.len}, .verdict = verdict, .expect = expect};
-    err_t err = supervisor_run(rig->supervisor, &deliver, &rig->crank);
-    if (!err) {
-        rig->d++;
-        free(rig->calls);
-        rig->calls = calls_text(rig->crank->calls);
-    }
-    buf_clear(&frame);
-    return err;
-}
-
-static err_t run(rig_t *rig, msg_tag_t tag, const void *body)
-{
-    return run_with(rig, tag, body, 0, (hash_t){{0}});
+    return rig_with(vat, script_engine_new(script, context));
 }
 
 static capdata_t capdata(const char *body, const kref_t *slots, size_t count)
@@ -738,7 +696,7 @@ Test(supervisor, a_replay_gives_the_same_hashes)
     for (int i = 0; i < 10; i++) {
         cr_assert_eq(run(&live, TAG_deliver_message, &msg), ERR_OK);
         hash_t result = live.crank->result_hash;
-        cr_assert_eq(run_with(&again, TAG_deliver_message, &msg, 1, result), ERR_OK);
+        cr_assert_eq(run_as(&again, TAG_deliver_message, &msg, 1, result), ERR_OK);
         cr_expect(hash_same(again.crank->result_hash, result));
         cr_expect(hash_same(supervisor_chain(live.supervisor), supervisor_chain(again.supervisor)));
     }
@@ -753,7 +711,7 @@ Test(supervisor, a_skipped_delivery_moves_the_chain_and_nothing_else)
     msg_deliver_message_t msg = {.target = ko(3, 0), .methargs = capdata("#[\"x\",[]]", NULL, 0)};
     hash_t expect = {{7}};
 
-    cr_assert_eq(run_with(&rig, TAG_deliver_message, &msg, 2, expect), ERR_OK);
+    cr_assert_eq(run_as(&rig, TAG_deliver_message, &msg, 2, expect), ERR_OK);
     cr_expect_eq(script_count(rig.engine), 0);
     cr_expect_eq(supervisor_last(rig.supervisor), 1);
     cr_expect(hash_same(supervisor_chain(rig.supervisor),

@@ -5,53 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/calls.h"
-#include "tests/support/memstore.h"
 #include "tests/support/script_engine.h"
-#include "vathost/supervisor/supervisor.h"
+#include "tests/support/vat_rig.h"
 #include "wire/base/hash.h"
 
 static const vat_t vat = {3};
 
-typedef struct {
-    vatstore_t *store;
-    engine_t *engine;
-    supervisor_t *supervisor;
-    uint64_t d;
-    const crank_t *crank;
-    char *calls; /* of the last crank */
-} rig_t;
-
 static rig_t rig_of(script_t *script, const script_file_t *files)
 {
-    rig_t rig = {.store = memstore_new(), .engine = script_engine_new(script, NULL)};
-    script_files(rig.engine, files);
-    rig.supervisor = supervisor_new(vat, rig.store, rig.engine);
-    return rig;
-}
-
-static void rig_clear(rig_t *rig)
-{
-    supervisor_destroy(&rig->supervisor);
-    engine_destroy(&rig->engine);
-    vatstore_destroy(&rig->store);
-    free(rig->calls);
-}
-
-static err_t run_as(rig_t *rig, msg_tag_t tag, const void *body, uint64_t verdict, hash_t expect)
-{
-    buf_t frame = buf_of(DELIVERY_BYTES_MAX);
-    cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
-    msg_deliver_t deliver = {
-        .d = rig->d + 1, .delivery = {frame.at, frame.len}, .verdict = verdict, .expect = expect};
-    err_t err = supervisor_run(rig->supervisor, &deliver, &rig->crank);
-    if (!err) {
-        rig->d++;
-        free(rig->calls);
-        rig->calls = calls_text(rig->crank->calls);
-    }
-    buf_clear(&frame);
-    return err;
+    engine_t *engine = script_engine_new(script, NULL);
+    script_files(engine, files);
+    return rig_with(vat, engine);
 }
 
 #define SLOTS(...) \
