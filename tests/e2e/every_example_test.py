@@ -38,7 +38,7 @@ SCENES = [
     ('cd "$(vatctl where home)"', r""),
     ("vatctl status", r"(?m)^h2 "),
     ("vatctl health --ready", r"", {"after": ("vatctl health --ready --json", r"\{")}),
-    ('vatctl health --vathost "$(vatctl where home)/host-1"', r"(?m)^session +ok +connected as h1"),
+    ('vatctl health --vathost "$(vatctl where home)/host-1"', r"(?m)^session +ok +connected as h\d"),
     ("vatctl host ls", r"(?m)^h1 .*\nh2 "),
     ("vatctl cluster launch cluster.json", r"", {"after": ("vatctl cluster ls", r"(?m)^s1 +hello +running")}),
     ("vatctl cluster ls", r"(?m)^s1 +hello +running"),
