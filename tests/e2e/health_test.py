@@ -64,6 +64,9 @@ class Health(YardTest):
         self.assertTrue(wait_for(lambda: self.vathost("--live").code == 9, 4), "an orderly end is known at once")
         self.assertTrue(wait_for(lambda: self.health("--deep").code == 9, 10), "a host is away")
         self.assertExit(0, self.health("--ready"))
+        self.yard.ok("host", "drain", "h1", "--timeout", "5s")
+        self.assertExit(0, self.health("--deep"))  # nobody misses it any more
+        self.assertExit(9, self.health("--hosts", "1"))
 
 
 if __name__ == "__main__":
