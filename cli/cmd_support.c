@@ -234,8 +234,8 @@ static err_t put_machine(support_t *self)
 /* Runs `vatctl COMMAND --json` and keeps what it says; what it says of an error is kept as well. */
 static err_t put_answer(support_t *self, const char *command, const char *flag)
 {
-    static char self_path[] = "/proc/self/exe", json[] = "--json", timeout[] = "--timeout",
-                time[] = "10s";
+    static char self_path[] = "/proc/self/exe", json[] = "--json", quiet[] = "-q",
+                timeout[] = "--timeout", time[] = "10s";
     char words[64], part[64], name[80], path[PATH_MAX];
     char *argv[10] = {self_path};
     int argc = 1, status;
@@ -244,6 +244,7 @@ static err_t put_answer(support_t *self, const char *command, const char *flag)
     snprintf(words, sizeof words, "%s%s%s", command, *flag ? " " : "", flag);
     for (char *at = strtok(words, " "); at; at = strtok(NULL, " ")) argv[argc++] = at;
     argv[argc++] = json;
+    argv[argc++] = quiet;
     argv[argc++] = timeout;
     argv[argc] = time;
 

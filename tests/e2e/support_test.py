@@ -43,6 +43,9 @@ class SupportTest(yard.YardTest):
             files = {os.path.basename(member.name): tar.extractfile(member).read()
                      for member in tar.getmembers() if member.isfile()}
             self.assertTrue(all(member.name.startswith("vatyard-support-") for member in tar.getmembers()))
+        for name, content in files.items():
+            if name.endswith(".json"):
+                json.loads(content)
         return files
 
     def test_nothing_secret_is_packed_and_all_that_helps_is(self):
@@ -69,7 +72,7 @@ class SupportTest(yard.YardTest):
         self.assertNotIn(b"a password", whole)
         self.assertNotIn(b"SQLite format 3", whole)
         self.assertIn(b"\nend\n", files["broker.log"], "the rest of the log is there")
-        for name in ("machine.txt", "log.jsonl", "host-1.log", "host-2.log", "hosts.allow", "version.json", "where.json"):
+        for name in ("health.json", "stats.json", "machine.txt", "log.jsonl", "host-1.log", "host-2.log", "hosts.allow", "version.json", "where.json"):
             self.assertIn(name, files)
         self.assertEqual("hello", json.loads(files["status.json"])["clusters"][0]["name"])
         self.assertEqual({"alice", "bob"}, {vat["name"] for vat in json.loads(files["ps.json"])})
