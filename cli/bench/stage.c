@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/client.h"
 #include "cli/process.h"
@@ -90,8 +89,12 @@ static err_t plan_write(stage_t *self, fail_t *f)
 
 err_t stage_open(stage_t *self, cli_t *cli, options_t *options, fail_t *f)
 {
+    uint8_t chance[4]; /* in containers every bench has the same pid */
+
     *self = (stage_t){.cli = cli, .options = options};
-    snprintf(self->name, sizeof self->name, "bench-%s-%d", options->scenario->name, (int)getpid());
+    memcpy(chance, request_id().b, sizeof chance);
+    snprintf(self->name, sizeof self->name, "bench-%s-%02x%02x%02x%02x", options->scenario->name,
+             chance[0], chance[1], chance[2], chance[3]);
     err_t err = folder_temporary(self, f);
     if (!err) err = plan_write(self, f);
     if (!err) err = broker_find(self, options, f);
