@@ -29,11 +29,12 @@ typedef struct {
     const char *key;            /* the broker's public key, Z85; told to clients; borrowed */
     const char
         *dir; /* state directory, for copies of checkpoints; borrowed. NULL: there are none */
-    uint64_t host_loss_us;      /* as kernel_host_loss() */
-    bool adopt;                 /* the state is a backup: kernel_adopt() */
-    uint64_t traced_below; /* events of so many of 2^32 traces are remembered, as kernel_traced(); 0: none */
-    const char *globals;        /* as kernel_globals(); NULL: all */
-    uint64_t (*clock_ms)(void); /* monotonic; NULL: the system's */
+    uint64_t host_loss_us; /* as kernel_host_loss() */
+    bool adopt;            /* the state is a backup: kernel_adopt() */
+    uint64_t
+        traced_below; /* events of so many of 2^32 traces are remembered, as kernel_traced(); 0: none */
+    const char *globals;                                   /* as kernel_globals(); NULL: all */
+    uint64_t (*clock_ms)(void);                            /* monotonic; NULL: the system's */
     void (*room)(uint64_t *ret_free, uint64_t *ret_total); /* as store_room(); NULL: that one */
 } broker_options_t;
 

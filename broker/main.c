@@ -123,17 +123,22 @@ static bool read_environment(options_t *ret)
 static int read_options(int argc, char **argv, options_t *ret)
 {
     static const struct option table[] = {
-        {"state", required_argument, 0, 's'},    {"listen", required_argument, 0, 'l'},
-        {"control", required_argument, 0, 'c'},  {"globals", required_argument, 0, 'g'},
-        {"ready-fd", required_argument, 0, 'r'}, {"host-loss-after", required_argument, 0, 'o'},
-        {"key", required_argument, 0, 'k'},      {"join", required_argument, 0, 'j'},
-        {"adopt-backup", no_argument, 0, 'a'},   {"version", no_argument, 0, 'V'},
-        {"help", no_argument, 0, 'h'},           {"trace", required_argument, 0, 't'},
+        {"state", required_argument, 0, 's'},
+        {"listen", required_argument, 0, 'l'},
+        {"control", required_argument, 0, 'c'},
+        {"globals", required_argument, 0, 'g'},
+        {"ready-fd", required_argument, 0, 'r'},
+        {"host-loss-after", required_argument, 0, 'o'},
+        {"key", required_argument, 0, 'k'},
+        {"join", required_argument, 0, 'j'},
+        {"adopt-backup", no_argument, 0, 'a'},
+        {"version", no_argument, 0, 'V'},
+        {"help", no_argument, 0, 'h'},
+        {"trace", required_argument, 0, 't'},
         {0, 0, 0, 0},
     };
-    *ret = (options_t){.listen = "tcp://127.0.0.1:*",
-                       .ready_fd = STDOUT_FILENO,
-                       .traced_below = TRACES_ALL};
+    *ret = (options_t){
+        .listen = "tcp://127.0.0.1:*", .ready_fd = STDOUT_FILENO, .traced_below = TRACES_ALL};
     if (!read_environment(ret)) return wrong_use(ERR_BAD_VALUE, "VATYARD_TRACE");
     opterr = 0;
     for (int c; (c = getopt_long(argc, argv, ":", table, NULL)) != -1;) {
@@ -220,6 +225,8 @@ static void make_doors(process_t *self, const options_t *options)
     self->allow = allow_new(path);
     warn_bad_lines(self->allow, path);
     if (options->join) {
+        if (access(options->join, R_OK) != 0)
+            log_warn("join_list", kv_str("file", options->join), kv_str("why", strerror(errno)));
         self->join = allow_new(options->join);
         warn_bad_lines(self->join, options->join);
     }

@@ -112,6 +112,12 @@ class Join(YardTest):
         broker.wait(20)
         self.assertTrue(wait_for(lambda: says(9, "broker"), 20))
 
+    def test_a_list_of_join_keys_that_is_not_there_is_told(self):
+        broker = self.broker("--join", self.key("jion.pub"))
+        self.refused(self.host("one", "--join", self.key("join.key")))
+        broker.terminate()
+        self.assertRegex(broker.communicate(timeout=20)[1], r"join_list.*jion\.pub.*No such file")
+
     def test_a_broker_keeps_the_key_that_it_was_given(self):
         self.broker().terminate()
         self.yard.children[-1].wait(20)

@@ -322,12 +322,9 @@ Test(process, a_share_of_traces_can_be_remembered)
 
 Test(process, wrong_use_is_exit_2)
 {
-    const char *const bad[][3] = {{"--nonsense", NULL},
-                                  {"word", NULL},
-                                  {"--ready-fd", "77", NULL},
-                                  {"--globals", "Date Mat", NULL},
-                                  {"--trace", "1.5", NULL},
-                                  {"--trace", "nan", NULL},
+    const char *const bad[][3] = {{"--nonsense", NULL},       {"word", NULL},
+                                  {"--ready-fd", "77", NULL}, {"--globals", "Date Mat", NULL},
+                                  {"--trace", "1.5", NULL},   {"--trace", "nan", NULL},
                                   {"--trace", "", NULL}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         child_t child = spawn(bad[i]);
