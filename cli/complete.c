@@ -257,7 +257,7 @@ complete_t complete(char *const *words, int count, const complete_port_t *port)
         propose_commands(&self, words[count - 2]);
     } else if (line.command->id == COMMAND_inspect) {
         propose_kinds(&self, "VAT|CLUSTER|HOST", strlen("VAT|CLUSTER|HOST"));
-    } else {
+    } else if (line.command->id != COMMAND_trace) { /* its REF is a number that only logs know */
         propose_argument(&self, line.command, line.arguments);
     }
     return self.kind;

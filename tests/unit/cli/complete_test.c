@@ -112,6 +112,8 @@ Test(complete, arguments_by_what_they_are)
     PROPOSES("help mana", "manage");
     PROPOSES("help cluster exp", "export");
     PROPOSES("status ", "");
+    PROPOSES("trace ", "");
+    PROPOSES("bench pi", "ping pipeline");
 }
 
 Test(complete, what_is_nobodys_to_guess)
