@@ -79,7 +79,7 @@ static void tell_meter(const broker_t *self, buf_t *rows)
 static void tell_hists(const broker_t *self, buf_t *rows)
 {
     buf_t hist = buf_of(STAT_HIST_BYTES_MAX);
-    for (int i = 0; i < METER_HISTS; i++) {
+    for (meter_hist_t i = 0; i < METER_HISTS; i++) {
         buf_reset(&hist);
         must(hist_encode(meter_hist(self->meter, i), &hist) == ERR_OK);
         msg_hist_row_t row = {.name = text_of(meter_hist_name(i)),
