@@ -186,6 +186,11 @@ http_t *http_new(const http_options_t *options, fail_t *f)
         fail_why(f, "an address, a port, or ADDRESS:PORT is needed");
         return NULL;
     }
+    if (*listen == '[' && !mg_check_feature(MG_FEATURES_IPV6)) {
+        fail(f, ERR_BAD_VALUE, "--listen %.200s", options->listen);
+        fail_why(f, "the civetweb that is installed was built without IPv6");
+        return NULL;
+    }
     AUTO(http) self = calloc(1, sizeof *self);
     must(self);
     self->options = *options;

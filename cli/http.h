@@ -35,7 +35,7 @@ enum { HTTP_PORT = 7612 };
 
 typedef struct http http_t;
 
-/* Listens, and answers from threads of its own until http_destroy(). Fails with BAD_VALUE (what `listen` says) and
+/* Listens, and answers from threads of its own until http_destroy(). Fails with BAD_VALUE (what `listen` says, or it is IPv6 and civetweb has none, as Debian's) and
  * ADDRESS_IN_USE. */
 http_t *http_new(const http_options_t *options, fail_t *f);
 void http_destroy(http_t **self_p);
