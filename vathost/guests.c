@@ -93,15 +93,43 @@ void guests_tell_broker(guests_t *self, msg_tag_t tag, const void *body)
 }
 
 /* What the worker does not take now is written when its socket says so. */
-static void pass(guests_t *self, worker_t *worker, bin_t frame)
+bool guests_write(guests_t *self, worker_t *worker)
 {
-    bool waited = pipe_waiting(&worker->pipe);
-    if (!pipe_send(&worker->pipe, frame)) return; /* it is ending: CREW_ENDED follows */
-
+    if (!pipe_flush(&worker->pipe)) return false;
     bool waits = pipe_waiting(&worker->pipe);
-    if (waits == waited) return;
+    if (waits == worker->blocked) return true;
+    worker->blocked = waits;
     struct epoll_event event = {EPOLLIN | (waits ? EPOLLOUT : 0u), {.u64 = worker->token}};
     epoll_ctl(self->options.epoll, EPOLL_CTL_MOD, worker->pipe.fd, &event);
+    return true;
+}
+
+/* A worker whose socket is gone is ending: CREW_ENDED follows. */
+static void pass(guests_t *self, worker_t *worker, bin_t frame)
+{
+    if (pipe_put(&worker->pipe, frame)) (void)guests_write(self, worker);
+}
+
+void guests_flush(guests_t *self)
+{
+    for (size_t i = 0; i < self->held_workers; i++) {
+        worker_t *worker = map_get(&self->workers, self->held[i]);
+        if (!worker) continue;
+        worker->held = false;
+        if (worker->pipe.fd >= 0) (void)guests_write(self, worker);
+    }
+    self->held_workers = self->held_frames = 0;
+}
+
+/* Frames come from the broker by the batch: those for one worker are written together. */
+static void pass_later(guests_t *self, worker_t *worker, bin_t frame)
+{
+    if (!pipe_put(&worker->pipe, frame)) return;
+    if (!worker->held) self->held[self->held_workers++] = worker->token;
+    worker->held = true;
+    bool full = ++self->held_frames == HELD_FRAMES_MAX || self->held_workers == HELD_WORKERS_MAX ||
+                frame.len > HELD_BYTES_MAX;
+    if (full) guests_flush(self);
 }
 
 void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const void *body)
@@ -304,7 +332,7 @@ static void on_crank_frame(guests_t *self, const msg_t *msg, bin_t frame, uint64
         if (head->run != guest->worker->run) return; /* of an earlier one */
         guest->worker->sleep_ms = now_ms;
     }
-    pass(self, guest->worker, frame);
+    pass_later(self, guest->worker, frame);
     FAILPOINT(vathost_passed_down);
 }
 

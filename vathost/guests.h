@@ -48,6 +48,10 @@ void guests_session(guests_t *self, id128_t kernel);
 /* A frame of the broker, and the message in it, that is about a vat or a bundle. */
 void guests_take(guests_t *self, const msg_t *msg, bin_t frame, uint64_t now_ms);
 
+/* Writes what guests_take() held back, so that several frames for one worker are one write. To be called before
+ * waiting for anything. */
+void guests_flush(guests_t *self);
+
 /* The socket of worker TOKEN has something, or takes something again. */
 void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms);
 

@@ -6,6 +6,9 @@
 #include "wire/base/map.h"
 #include "wire/frames/pipe.h"
 
+/* What may wait for guests_flush() before it is written all the same. */
+enum { HELD_WORKERS_MAX = 8, HELD_FRAMES_MAX = 16, HELD_BYTES_MAX = 64 * 1024 };
+
 typedef struct guest guest_t;
 
 typedef struct worker worker_t;
@@ -17,6 +20,8 @@ struct worker {
     worker_t *behind; /* then: another of its vat that has to */
     bool doomed;      /* its database ends with it */
     pipe_t pipe;
+    bool blocked; /* its socket takes no more: we are told when it does */
+    bool held;    /* frames for it wait for guests_flush() */
     char bundle[PATH_BYTES_MAX];
     uint64_t run;
     uint64_t start_ms;  /* when it was started */
@@ -91,12 +96,16 @@ struct guests {
     bool full;        /* some vat waits for room on the disk */
     uint64_t room_ms; /* when that was looked at last */
     uint64_t token_next;
+    uint64_t held[HELD_WORKERS_MAX]; /* tokens of workers */
+    size_t held_workers, held_frames;
     buf_t frame;
 };
 
 /* guests.c */
 void guests_tell_broker(guests_t *self, msg_tag_t tag, const void *body);
 void guests_tell_worker(guests_t *self, worker_t *worker, msg_tag_t tag, const void *body);
+/* Writes what waits for the worker, as far as its socket takes it. False: that is gone. */
+bool guests_write(guests_t *self, worker_t *worker);
 void guests_tell_start(guests_t *self, worker_t *worker);
 /* GUEST has, or waits for, a worker. */
 void guests_wake(guests_t *self, guest_t *guest);

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #include "vathost/guests_own.h"
@@ -151,12 +150,7 @@ void guests_pipe(guests_t *self, uint64_t token, uint64_t now_ms)
     worker_t *worker = map_get(&self->workers, token);
     if (!worker || worker->pipe.fd < 0) return;
 
-    bool waited = pipe_waiting(&worker->pipe);
-    bool ok = pipe_flush(&worker->pipe);
-    if (ok && waited && !pipe_waiting(&worker->pipe)) {
-        struct epoll_event event = {EPOLLIN, {.u64 = token}};
-        epoll_ctl(self->options.epoll, EPOLL_CTL_MOD, worker->pipe.fd, &event);
-    }
+    bool ok = guests_write(self, worker);
     bool open = pipe_read(&worker->pipe);
     if (!take_frames(self, worker, now_ms)) ok = false;
     if (ok && open) return;

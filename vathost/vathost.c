@@ -529,6 +529,7 @@ static void turn(vathost_t *self)
     /* Last thing before waiting: sending may have used up the signal of what arrived meanwhile. */
     bool busy = guests_work(self->guests);
     int timeout = drain_link(self) && !busy ? TICK_MS : 0;
+    guests_flush(self->guests);
     if (self->stop) return;
 
     say_alive(self, now_ms());

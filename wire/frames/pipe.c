@@ -56,7 +56,7 @@ bool pipe_flush(pipe_t *self)
 
 bool pipe_waiting(const pipe_t *self) { return self->out_from < self->out_to; }
 
-bool pipe_send(pipe_t *self, bin_t frame)
+bool pipe_put(pipe_t *self, bin_t frame)
 {
     uint8_t head[FRAME_HEAD_BYTES];
     if (self->fd < 0) return false;
@@ -64,8 +64,10 @@ bool pipe_send(pipe_t *self, bin_t frame)
     frames_head(frame.len, head);
     queue(self, head, sizeof head);
     queue(self, frame.at, frame.len);
-    return pipe_flush(self);
+    return true;
 }
+
+bool pipe_send(pipe_t *self, bin_t frame) { return pipe_put(self, frame) && pipe_flush(self); }
 
 frames_next_t pipe_take(pipe_t *self, bin_t *ret) { return frames_next(&self->in, ret); }
 

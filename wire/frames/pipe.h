@@ -14,7 +14,10 @@ typedef struct {
 pipe_t pipe_of(int fd);
 void pipe_close(pipe_t *self);
 
-/* Queues FRAME behind what is queued, and writes what can be written. False: the other end is gone. */
+/* Queues FRAME behind what is queued, for the next pipe_flush(). False: the other end is gone. */
+bool pipe_put(pipe_t *self, bin_t frame);
+
+/* The same, and writes what can be written. */
 bool pipe_send(pipe_t *self, bin_t frame);
 
 /* Writes what can be written. False: the other end is gone. */

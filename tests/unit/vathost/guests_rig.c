@@ -95,6 +95,7 @@ void from_broker(msg_tag_t tag, const void *body)
     cr_assert_eq(msg_encode(tag, body, &frame), ERR_OK);
     cr_assert_eq(msg_decode((bin_t){frame.at, frame.len}, &msg), ERR_OK);
     guests_take(guests, &msg, (bin_t){frame.at, frame.len}, 1);
+    guests_flush(guests);
     msg_clear(&msg);
     buf_clear(&frame);
 }
