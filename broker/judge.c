@@ -153,6 +153,7 @@ static err_t client_message(broker_t *self, const arrival_t *arrival, const msg_
 static void not_admitted(broker_t *self, const arrival_t *arrival, uint64_t tag)
 {
     peer_t *peer = peers_find(self->peers, DOOR_HOSTS, &arrival->route);
+    count_in(self, arrival, peer);
     refuse(self, arrival, peer, ERR_KEY_REFUSED, tag);
     if (peer && peer->number) broker_end_session(self, peer);
 }

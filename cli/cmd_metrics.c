@@ -12,7 +12,7 @@
 #include "cli/metrics.h"
 #include "wire/base/own.h"
 
-enum { LOOK_MS = 200 };
+enum { LOOK_MS = 200, KEPT_MS = 1000 };
 
 static err_t metrics_now(link_t *link, buf_t *text, fail_t *f)
 {
@@ -61,36 +61,67 @@ static err_t answer_health(link_t *link, health_depth_t depth, http_answer_t *an
     return err;
 }
 
-/* A connection for each request: a broker that was started anew is simply the next one. */
-static void answer(void *context, const char *path, http_answer_t *answer)
+enum { AT_METRICS, AT_HEALTHZ, AT_READYZ, PATHS };
+static const char *const paths[PATHS] = {"/metrics", "/healthz", "/readyz"};
+
+/* What was answered last, if it was good, for KEPT_MS: however often somebody asks, a broker that works is asked no
+ * more than once a second for each path. */
+typedef struct {
+    char endpoint[CLIENT_ENDPOINT_MAX];
+    struct {
+        http_answer_t answer;
+        uint64_t at_ms; /* 0: never */
+    } kept[PATHS];
+} served_t;
+
+/* A connection for each time: a broker that was started anew is simply the next one. */
+static void ask(const char *endpoint, int path, http_answer_t *answer)
 {
-    const char *endpoint = context;
     fail_t f = {0};
-    bool metrics = strcmp(path, "/metrics") == 0, live = strcmp(path, "/healthz") == 0,
-         ready = strcmp(path, "/readyz") == 0;
-    if (!metrics && !live && !ready) {
-        answer->status = 404;
-        add_text(&answer->body, "/metrics /healthz /readyz\n");
-        return;
-    }
     AUTO(link) link = link_new(endpoint, HEALTH_MS, &f);
     err_t err = f.err;
-    if (link && metrics) {
+    if (link && path == AT_METRICS) {
         answer->type = "text/plain; version=0.0.4; charset=utf-8";
         err = metrics_now(link, &answer->body, &f);
     } else if (link) {
-        err = answer_health(link, live ? HEALTH_LIVE : HEALTH_READY, answer, &f);
+        err = answer_health(link, path == AT_HEALTHZ ? HEALTH_LIVE : HEALTH_READY, answer, &f);
     }
     if (err) answer_failed(answer, &f);
 }
 
-/* The threads that serve leave signals to this one. */
-static http_t *serve(cli_t *cli, const char *listen, char *endpoint)
+static void answer(void *context, const char *path, http_answer_t *answer)
 {
-    http_options_t options = {.listen = listen, .handle = answer, .context = endpoint};
+    served_t *self = context;
+    int at = 0;
+    while (at < PATHS && strcmp(path, paths[at]) != 0) at++;
+    if (at == PATHS) {
+        answer->status = 404;
+        add_text(&answer->body, "/metrics /healthz /readyz\n");
+        return;
+    }
+    http_answer_t *kept = &self->kept[at].answer;
+    if (!self->kept[at].at_ms || now_ms() - self->kept[at].at_ms >= KEPT_MS) {
+        buf_clear(&kept->body);
+        *kept = (http_answer_t){200, "text/plain; charset=utf-8", buf_of(HTTP_BODY_BYTES_MAX)};
+        ask(self->endpoint, at, kept);
+        self->kept[at].at_ms = kept->status == 200 ? now_ms() : 0;
+    }
+    answer->status = kept->status;
+    answer->type = kept->type;
+    (void)!buf_add(&answer->body, kept->body.at, kept->body.len);
+}
+
+/* The threads that serve leave signals to this one. */
+static http_t *serve(cli_t *cli, const char *listen, served_t *served)
+{
+    http_options_t options = {.listen = listen, .handle = answer, .context = served};
     sigset_t ends, before;
     for (size_t i = 0; i + 1 < HTTP_NAMES_MAX; i++)
         options.names[i] = args_texts(&cli->args, "name", i);
+    if (args_texts(&cli->args, "name", HTTP_NAMES_MAX - 1)) {
+        fail(&cli->f, ERR_BAD_VALUE, "--name is given more than %d times", HTTP_NAMES_MAX - 1);
+        return NULL;
+    }
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
@@ -102,15 +133,18 @@ static http_t *serve(cli_t *cli, const char *listen, char *endpoint)
 
 static err_t listen_on(cli_t *cli, const char *listen)
 {
-    char endpoint[CLIENT_ENDPOINT_MAX];
-    client_endpoint(cli, endpoint);
+    static served_t served;
+    client_endpoint(cli, served.endpoint);
     signals_catch();
-    AUTO(http) http = serve(cli, listen, endpoint);
+    AUTO(http) http = serve(cli, listen, &served);
     if (!http) return cli->f.err;
     printf("%s\n", http_url(http));
     fflush(stdout);
-    say(cli, "%s/metrics, /healthz and /readyz of %s, until SIGTERM", http_url(http), endpoint);
+    say(cli, "%s/metrics, /healthz and /readyz of %s, until SIGTERM", http_url(http),
+        served.endpoint);
     while (!signal_caught()) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+    http_destroy(&http);
+    for (int i = 0; i < PATHS; i++) buf_clear(&served.kept[i].answer.body);
     return ERR_OK;
 }
 

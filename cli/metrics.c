@@ -2,7 +2,10 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "wire/base/must.h"
 
 /* What a row of STATS is called here, and what it says to people. Names follow SwingSet's where the thing is the
  * same. What is not in the table has a name made of its own and its unit. */
@@ -136,31 +139,43 @@ static void put_label(write_t *self, const stat_t *stat)
     put(self, "\"}");
 }
 
-/* All of one name stand together, as the format wants it. */
-static void put_family(write_t *self, const stats_t *stats, size_t first)
+static void put_family(write_t *self, const stat_t *const *rows, size_t count)
 {
     char name[2 * NAME_BYTES_MAX];
     const char *help;
-    const stat_t *head = &stats->at[first];
-    if (strcmp(head->name, "clock") == 0) return; /* only good for differences of two answers */
-    name_of(head, name, &help);
-    put_head(self, name, help, head->counter ? "counter" : "gauge");
-    for (size_t i = first; i < stats->count; i++) {
-        const stat_t *stat = &stats->at[i];
-        if (strcmp(stat->name, head->name) != 0) continue;
+    if (strcmp(rows[0]->name, "clock") == 0) return; /* only good for differences of two answers */
+    name_of(rows[0], name, &help);
+    put_head(self, name, help, rows[0]->counter ? "counter" : "gauge");
+    for (size_t i = 0; i < count; i++) {
         put(self, "%s", name);
-        put_label(self, stat);
+        put_label(self, rows[i]);
         put(self, " ");
-        put_value(self, stat->unit, stat->value);
+        put_value(self, rows[i]->unit, rows[i]->value);
         put(self, "\n");
     }
 }
 
-static bool is_first(const stats_t *stats, size_t at)
+/* By name; rows of one name as they came, which is their order in memory. */
+static int compare(const void *left, const void *right)
 {
-    for (size_t i = 0; i < at; i++)
-        if (strcmp(stats->at[i].name, stats->at[at].name) == 0) return false;
-    return true;
+    const stat_t *x = *(const stat_t *const *)left, *y = *(const stat_t *const *)right;
+    int order = strcmp(x->name, y->name);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* All of one name stand together, as the format wants it. */
+static void put_families(write_t *self, const stats_t *stats)
+{
+    const stat_t **rows = reallocarray(NULL, stats->count + 1, sizeof *rows);
+    must(rows);
+    for (size_t i = 0; i < stats->count; i++) rows[i] = &stats->at[i];
+    qsort(rows, stats->count, sizeof *rows, compare);
+    for (size_t first = 0, next; first < stats->count; first = next) {
+        next = first + 1;
+        while (next < stats->count && strcmp(rows[next]->name, rows[first]->name) == 0) next++;
+        put_family(self, rows + first, next - first);
+    }
+    free(rows);
 }
 
 static void put_hist(write_t *self, const stat_hist_t *row)
@@ -195,8 +210,7 @@ static void put_cpu(write_t *self, const stats_t *stats)
 err_t metrics_add(const stats_t *stats, buf_t *out)
 {
     write_t self = {out, ERR_OK};
-    for (size_t i = 0; i < stats->count; i++)
-        if (is_first(stats, i)) put_family(&self, stats, i);
+    put_families(&self, stats);
     put_cpu(&self, stats);
     for (size_t i = 0; i < stats->hist_count; i++)
         if (strcmp(stats->hists[i].unit, "us") == 0) put_hist(&self, &stats->hists[i]);

@@ -75,12 +75,15 @@ stats_t stats_copy(const stats_t *self)
     return copy;
 }
 
+static bool is(const stat_t *stat, const char *name, const char *of)
+{
+    return strcmp(stat->name, name) == 0 && strcmp(stat->of, of) == 0;
+}
+
 static const stat_t *find(const stats_t *self, const char *name, const char *of)
 {
-    for (size_t i = 0; i < self->count; i++) {
-        const stat_t *stat = &self->at[i];
-        if (strcmp(stat->name, name) == 0 && strcmp(stat->of, of) == 0) return stat;
-    }
+    for (size_t i = 0; i < self->count; i++)
+        if (is(&self->at[i], name, of)) return &self->at[i];
     return NULL;
 }
 
@@ -111,7 +114,10 @@ bool stats_since(stats_t *self, const stats_t *earlier)
         stats_value(earlier, "process_start_time", ""))
         return false;
     for (size_t i = 0; i < self->count; i++) {
-        const stat_t *before = find(earlier, self->at[i].name, self->at[i].of);
+        /* Mostly they stand at the same place. */
+        bool same = i < earlier->count && is(&earlier->at[i], self->at[i].name, self->at[i].of);
+        const stat_t *before =
+            same ? &earlier->at[i] : find(earlier, self->at[i].name, self->at[i].of);
         if (self->at[i].counter && before) self->at[i].value -= before->value;
     }
     for (size_t i = 0; i < self->hist_count; i++) {

@@ -11,7 +11,7 @@ import unittest
 from urllib.parse import urlsplit
 
 import prometheus
-from yard import EXAMPLES, YardTest, main
+from yard import EXAMPLES, YardTest, main, wait_for
 
 
 class Reader(unittest.TestCase):
@@ -117,7 +117,8 @@ class Stats(YardTest):
                 self.assertEqual((200, "application/json"), (status, kind))
                 self.assertTrue(json.loads(body)["healthy"])
             self.yard.ok("down")
-            self.assertEqual(503, self.get("/readyz")[0])
+            self.assertTrue(wait_for(lambda: self.get("/readyz")[0] == 503, 5), "an answer is kept for a second")
+            self.assertTrue(wait_for(lambda: self.get("/metrics")[0] == 503, 5))
 
         self.assertEqual(404, self.get("/")[0])
         self.assertEqual(404, self.get("/metrics/../../etc/passwd")[0])
@@ -129,6 +130,7 @@ class Stats(YardTest):
         self.assertEqual(503, self.get("/metrics", Host="vatyard.example:80")[0])
 
         self.assertExit(1, self.yard.ctl("metrics", "--listen", self.address))
+        self.assertExit(2, self.yard.ctl("metrics", "--listen", "0", *(f"--name=n{i}" for i in range(16))))
         for wrong in "nowhere", "127.0.0.1:x", "127.0.0.1:70000", "":
             self.assertExit(2, self.yard.ctl("metrics", "--listen", wrong))
 
