@@ -195,7 +195,7 @@ looks() {
 tools() {
     local folder=$work/src/cli/examples/hello/vats
     build tools "$image-tools" || return 1
-    docker run --rm --network none -v "$folder:/work" -w /work -u "$(id -u)" "$image-tools" vatctl bundle make alice.js \
+    docker run --rm --network none -v "$folder:/src" -w /src -u "$(id -u)" "$image-tools" vatctl bundle make alice.js \
         -o alice.bundle.json >&2 && [ -s "$folder/alice.bundle.json" ] || return 1
     rm "$folder/alice.bundle.json" && size "$image-tools"
 }
@@ -285,7 +285,7 @@ bank() { # NAME ROUNDS
   "customer": {"bundleSpec": "/usr/local/share/vatyard/examples/bank/vats/customer.bundle.json",
     "parameters": {"payments": 20, "rounds": $2}}}}
 END
-    compose run --rm -T -v "$work/bank:/work:ro" cli cluster launch /work/cluster.json >&2 && echo "$2 rounds of 20 payments"
+    compose run --rm -T -v "$work/bank:/clusters:ro" cli cluster launch /clusters/cluster.json >&2 && echo "$2 rounds of 20 payments"
 }
 works() { # NAME: it is not done
     ctl inspect "$1" --json >"$work/inspect" 2>&1 || return 1
