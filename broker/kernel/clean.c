@@ -116,5 +116,6 @@ void clean_all(kernel_t *k, kvat_t *vat)
 
 bool kernel_chores(const kernel_t *k)
 {
-    return k->clean || k->trims || k->ready || k->agent_lost || timers_due(k, k->now_us);
+    return k->clean || k->trims || k->ready || k->agent_lost || holds_due(k) ||
+           timers_due(k, k->now_us);
 }

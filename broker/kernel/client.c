@@ -1,6 +1,7 @@
 /* Requests of clients: call, await, quiet, kill, restart. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/kernel/private.h"
 #include "wire/base/planted.h"
@@ -71,6 +72,33 @@ static void answer(kernel_t *k, const promise_t *promise, uint32_t client, id128
     reply(k, client, TAG_settled, &msg);
 }
 
+/* The hold outlives the commit that the answer waits for: a broker that is killed between the two is asked
+ * again, and must still know. */
+static void end_later(kernel_t *k, hold_t *hold)
+{
+    if (hold->answered) return;
+    hold->answered = true;
+    k->answered = grown(k->answered, &k->answered_room, k->answered_count + 1, sizeof *k->answered);
+    k->answered[k->answered_count].kref = hold->row.kref;
+    k->answered[k->answered_count++].flushes = k->flushes;
+}
+
+bool holds_due(const kernel_t *k)
+{
+    return k->answered_count && k->answered[0].flushes < k->flushes;
+}
+
+void holds_end(kernel_t *k)
+{
+    size_t done = 0;
+    for (; done < k->answered_count && k->answered[done].flushes < k->flushes; done++) {
+        hold_t *hold = map_get(&k->holds, k->answered[done].kref);
+        if (hold && hold->answered) hold_drop(k, hold);
+    }
+    k->answered_count -= done;
+    if (done) memmove(k->answered, k->answered + done, k->answered_count * sizeof *k->answered);
+}
+
 /* A client has the value. When it names anything, the client is about to use it: the hold stays, the
  * oldest goes first when there are too many. */
 static void answered(kernel_t *k, promise_t *promise)
@@ -79,7 +107,7 @@ static void answered(kernel_t *k, promise_t *promise)
     if (!hold || for_ever(k, hold)) return;
     if (!promise->value->slot_count) {
         if (PLANTED(hold_kept)) return;
-        hold_drop(k, hold);
+        end_later(k, hold);
         return;
     }
     hold->row.shown = 1;

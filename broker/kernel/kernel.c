@@ -80,6 +80,7 @@ void kernel_destroy(kernel_t **self_p)
     }
     audits_without(k, 0);
     buf_clear(&k->frame);
+    free(k->answered);
     free(k->doubtful);
     free(k->calls);
     free(k->seen);
@@ -190,6 +191,7 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     case INPUT_UNMIRRORED: on_unmirrored(k, input); break;
     case INPUT_BACKED_UP: on_backed_up(k, input); break;
     }
+    holds_end(k);
     follow(k);
     k->out = NULL;
 }

@@ -317,6 +317,10 @@ void client_idle(kernel_t *k);
 hold_t *hold_new(kernel_t *k, kref_t kref, uint64_t cluster);
 void hold_drop(kernel_t *k, hold_t *hold);
 void hold_settled(kernel_t *k, promise_t *promise);
+
+/* Holds whose answer left with an earlier flush end. DUE: there are such. */
+void holds_end(kernel_t *k);
+bool holds_due(const kernel_t *k);
 void reply(kernel_t *k, uint32_t client, msg_tag_t tag, const void *body);
 void reply_recorded(kernel_t *k, uint32_t client, id128_t id, msg_tag_t tag, const void *body);
 void reply_failed(kernel_t *k, uint32_t client, id128_t id, bool record, err_t error,

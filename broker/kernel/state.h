@@ -297,6 +297,7 @@ struct hold {
     head_t head;
     row_hold_t row;
     hold_t *next, *prev; /* settled ones, in the order in which they are let go */
+    bool answered;       /* it is in kernel_t's `answered` */
 };
 
 /* An object of the kernel itself: beside its object_t, which has no owner. */
@@ -416,6 +417,10 @@ struct kernel {
     size_t request_count;
     hold_t *settled_head, *settled_tail;
     size_t settled_count;
+    struct {
+        uint64_t kref, flushes; /* of `flushes` when its answer was made */
+    } * answered;               /* holds that end when their answer has left, the oldest first */
+    size_t answered_count, answered_room;
     kvat_t *clean, *clean_tail; /* vats that ended and have rows left */
     size_t clean_rows;          /* that this step may clean */
     kvat_t *trims, *trims_tail; /* vats whose log begins with rows that are not needed */

@@ -284,9 +284,17 @@ static void only_granted(hvat_t *vat, uint64_t d, kref_t kref, bool forgot)
     if (forgot) grant->known = false;
 }
 
+static bool grant_of(const hvat_t *vat, uint64_t d, kref_t kref)
+{
+    for (size_t i = vat->grant_count; i > 0 && vat->grants[i - 1].d == d; i--)
+        if (vat->grants[i - 1].kref.n == kref.n) return true;
+    return false;
+}
+
 static void give(hvat_t *vat, uint64_t d, kref_t kref)
 {
     know_t *row = know(vat, kref);
+    if (row && grant_of(vat, d, kref)) return; /* twice in one delivery */
     if (vat->grant_count == vat->grant_room) {
         vat->grant_room = vat->grant_room ? 2 * vat->grant_room : 16;
         vat->grants = realloc(vat->grants, vat->grant_room * sizeof *vat->grants);

@@ -44,6 +44,30 @@ Test(client, a_call_is_answered_and_its_promise_kept_until_awaited)
     rig_destroy(&rig);
 }
 
+/* The answer is in the same batch as what settled the promise, and a broker that ends before it has left has
+ * to give it again. */
+Test(client, an_answer_that_never_left_is_given_again)
+{
+    rig_t *rig = start("alice");
+    rig_empty(rig, 1);
+    rig_no_chores(rig);
+    msg_call_t call = ping(rig, 1);
+    kref_t result = rig_ask(rig, TAG_call, &call)->body.sent.result;
+    msg_await_t await = {rig_id(rig), result};
+    rig_ask_from(rig, 1, TAG_await, &await);
+    call_resolve(&calls, result, false, "#\"yes\"", NULL, 0);
+    rig_result(rig, 1, &calls);
+    cr_assert_eq(rig_reply(rig, 1)->tag, TAG_settled);
+
+    rig_restart(rig, false);
+    const msg_t *again = rig_ask(rig, TAG_await, &await);
+    cr_assert_eq(again->tag, TAG_settled);
+    cr_expect(rig_body_is(&again->body.settled.value, "#\"yes\""));
+    rig_chore(rig);
+    cr_expect_eq(rig_counter(rig, "holds"), 1, "bootstrap's; the other has been answered");
+    rig_destroy(&rig);
+}
+
 Test(client, a_promise_in_an_answer_can_be_awaited_later)
 {
     rig_t *rig = start("alice");
