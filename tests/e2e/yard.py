@@ -54,6 +54,14 @@ def wait_for(what, seconds=20, step=0.02):
         time.sleep(step)
 
 
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
+
+
 def bundle(path):
     """The bundle of a source, made once for each state of the sources beside it."""
     folder = os.path.dirname(os.path.abspath(path))
@@ -194,11 +202,14 @@ class Yard:
         return list(self.processes("vatzygote"))
 
     def kill(self, pids, sig=signal.SIGKILL):
+        """What is killed is dead on return: on a busy machine that takes a moment, in which it still looks alive."""
         for pid in pids:
             try:
                 os.kill(pid, sig)
             except ProcessLookupError:
                 pass
+        if sig == signal.SIGKILL:
+            wait_for(lambda: not any(alive(pid) for pid in pids), 10, 0.002)
 
     def end(self):
         """Ends all that was started here, by id, until nothing is left."""
