@@ -153,7 +153,9 @@ static char *outcome(story_t *self)
         fprintf(out, "%s\n%s", world_state(self->world, names[i]), world_heard(self->world, names[i]));
         print_console(out, world_console(self->world), names[i]);
     }
-    fprintf(out, "%zu objects, %zu promises, %zu held\n", world_rows(self->world, ROW_object), world_rows(self->world, ROW_promise),
+    /* A broker that ends just behind an answer holds it still, for a client that may not have heard it. */
+    size_t promises = world_rows(self->world, ROW_promise) - world_rows(self->world, ROW_hold);
+    fprintf(out, "%zu objects, %zu promises that no client holds, %zu held\n", world_rows(self->world, ROW_object), promises,
             world_rows(self->world, ROW_held));
     fclose(out);
     return all;
@@ -250,7 +252,7 @@ Test(story_upgrade, one_that_happens)
                      "reap\nrenew b1-two\nstart #\"#undefined\" {}\n"
                      "notify p+6 rejected #" WHY " {}\nmessage o+d10/1 #[\"hello\",[]] {} p-62\n"
                      "bob | two starts\nbob | p+6 rejected #" WHY "\n"
-                     "5 objects, 1 promises, 8 held\n");
+                     "5 objects, 0 promises that no client holds, 8 held\n");
     tell(bundles);
 }
 
@@ -262,7 +264,7 @@ Test(story_upgrade, one_that_does_not)
                      "alice | p+5 is #[\"$0\",\"$1\",\"&2\",\"&3\"]\n"
                      "alice | p+6 is #1\nalice | p+7 is #1\n" BOB
                      "message o+d10/1 #[\"hello\",[]] {} p-62\nmessage o+11 #[\"hello\",[]] {} p-63\n"
-                     "bob | it throws\n4 objects, 4 promises, 12 held\n");
+                     "bob | it throws\n4 objects, 2 promises that no client holds, 12 held\n");
     tell(bundles);
 }
 
