@@ -69,6 +69,7 @@ class Process:
         self.cluster, self.name, self.argv = cluster, name, argv
         self.child, self.starts, self.absent_until = None, 0, 0.0
         self.asked = False  # to end in order
+        self.began = 0.0
         self.state = ""
         self.log = os.path.join(cluster.yard.dir, f"{name}.log")
 
@@ -77,6 +78,7 @@ class Process:
             self.child = subprocess.Popen(self.argv, env=self.cluster.env, cwd=self.cluster.yard.dir,
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.starts += 1
+        self.began = time.monotonic()
 
     @property
     def pid(self):
@@ -190,7 +192,9 @@ class Cluster:
             raise RuntimeError(f"still there: {self.yard.processes()}")
 
     def stop(self, process):
-        """An orderly end, and a new start."""
+        """An orderly end, and a new start; not of one that has just begun, and may not listen to signals yet."""
+        if time.monotonic() - process.began < 1.0:
+            return
         process.asked = True
         self.kill(process.pid, signal.SIGTERM)
 
