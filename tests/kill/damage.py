@@ -42,8 +42,11 @@ def newest_of(folder, vat):
 
 def checkpoints(path):
     """How many of its heaps its vat could start from, where the newest is not to be read: 1 or 2; 0 of a copy that came from another host and
-    had no checkpoint here. Nobody else may have it open. To close it moves its log into it: pages want their sums again."""
+    had no checkpoint here, and of one whose maker died before its first commit. Nobody else may have it open. To close it moves its log into
+    it: pages want their sums again."""
     with contextlib.closing(sqlite3.connect(path)) as db:
+        if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'checkpoint'").fetchone():
+            return 0
         rows = db.execute("SELECT d, oldest FROM checkpoint WHERE length(heap) > 0 ORDER BY d DESC").fetchall()
         (pgen,) = db.execute("SELECT value FROM meta WHERE name = CAST('pgen' AS BLOB)").fetchone()
     seal(path)
