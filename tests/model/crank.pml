@@ -313,7 +313,7 @@ inline vat_end(x)
     last[x] = 0; wv[x] = 0; wf[x] = 0; acked[x] = 0; wrun[x] = 0; at_ck[x] = 0
 }
 
-/* hosts.c, host_up(), with HELLO and WELCOME of vathost.c; session.pml is about these two alone. Workers
+/* hosts.c, host_up(), with HELLO and WELCOME of vathost_session.c; session.pml is about these two alone. Workers
  * that run attach again (guests.c, guests_session()); VAT_NEW goes out for the vats of this host. */
 inline connect(x)
 {

@@ -75,7 +75,7 @@ inline seen(p)
     fi
 }
 
-/* vathost.c, say_hello() */
+/* vathost_session.c, say_hello() */
 inline say_hello(p)
 {
     alive[p] && conn[p] == 0 && hellos < (calm -> HELLOS : EARLY) ->
@@ -99,7 +99,7 @@ inline hello_taken(h)
     if :: BUG(hello_is_proof) -> seen(owner[h]) :: else fi
 }
 
-/* vathost.c, on_welcome(): PRESENT is the first thing it says. */
+/* vathost_session.c, on_welcome(): PRESENT is the first thing it says. */
 inline welcome_taken(p, h)
 {
     alive[p] && conn[p] != 0 && !open[p] && owner[h] == p && welcome[h] == SENT &&
@@ -131,7 +131,7 @@ inline work_taken(h)
     worker = owner[h]
 }
 
-/* vathost.c, on_refuse() */
+/* vathost_session.c, on_refuse() */
 inline stale_told(p)
 {
     alive[p] && conn[p] != 0 && stale[conn[p]] ->

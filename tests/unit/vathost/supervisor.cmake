@@ -19,4 +19,5 @@ vatyard_unit_test(guests_test guests_test.c guests_rig)
 vatyard_unit_test(guests_life_test guests_life_test.c guests_rig)
 vatyard_unit_test(guests_move_test guests_move_test.c guests_rig)
 vatyard_unit_test(vathost_test vathost_test.c guests_rig)
-target_sources(vathost_test PRIVATE ${PROJECT_SOURCE_DIR}/vathost/vathost.c)
+target_sources(vathost_test PRIVATE ${PROJECT_SOURCE_DIR}/vathost/vathost.c
+  ${PROJECT_SOURCE_DIR}/vathost/vathost_session.c ${PROJECT_SOURCE_DIR}/vathost/vathost_zygote.c)
