@@ -177,13 +177,18 @@ static err_t link_copies(backup_t *self)
     return sync_dir(dir) ? ERR_OK : failed(self, dir);
 }
 
+static int id_text(id128_t id, char *out, size_t room)
+{
+    int len = 0;
+    for (size_t i = 0; i < sizeof id.b; i++)
+        len += snprintf(out + len, room - (size_t)len, "%02x", id.b[i]);
+    return len;
+}
+
 static err_t write_mark(backup_t *self)
 {
     char path[sizeof self->part + TAIL], text[160];
-    id128_t id = kernel_id(self->is.kernel);
-    int len = 0;
-    for (size_t i = 0; i < sizeof id.b; i++)
-        len += snprintf(text + len, sizeof text - (size_t)len, "%02x", id.b[i]);
+    int len = id_text(kernel_id(self->is.kernel), text, sizeof text);
     len += snprintf(text + len, sizeof text - (size_t)len,
                     " epoch %llu\nvatbroker --adopt-backup goes on from here, once.\n",
                     (unsigned long long)kernel_epoch(self->is.kernel));
@@ -243,6 +248,19 @@ bool backup_marked(const char *dir)
     struct stat st;
     snprintf(path, sizeof path, "%s/%s", dir, mark);
     return lstat(path, &st) == 0;
+}
+
+err_t backup_of(const char *dir, id128_t kernel, char why[256])
+{
+    char path[PATH_MAX + TAIL], is[2 * sizeof kernel.b + 1], said[sizeof is] = "";
+    id_text(kernel, is, sizeof is);
+    snprintf(path, sizeof path, "%s/%s", dir, mark);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, said, sizeof said - 1) : -1;
+    if (fd >= 0) close(fd);
+    if (n == (ssize_t)sizeof said - 1 && strcmp(is, said) == 0) return ERR_OK;
+    snprintf(why, 256, "kernel.db is not the one that this backup was made with");
+    return ERR_STORE_DAMAGED;
 }
 
 err_t backup_unmark(const char *dir, char why[256])

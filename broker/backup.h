@@ -30,6 +30,9 @@ bool backup_turn(backup_t *self, err_t *ret_err);
 const char *backup_why(const backup_t *self);
 bool backup_waiting(const backup_t *self);
 
+/* Is the backup DIR one of KERNEL's, which was loaded from the database in it? Fails with STORE_DAMAGED. */
+CHECKED err_t backup_of(const char *dir, id128_t kernel, char why[256]);
+
 /* Is DIR a backup that nobody has adopted? Takes the mark away when it is adopted, durably. */
 bool backup_marked(const char *dir);
 CHECKED err_t backup_unmark(const char *dir, char why[256]);

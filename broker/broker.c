@@ -97,6 +97,8 @@ bool broker_durable(const broker_t *self) { return !self->waiting; }
 
 const char *broker_why(const broker_t *self) { return self->why; }
 
+const char *broker_lost(const broker_t *self) { return self->lost; }
+
 static err_t store_error(broker_t *self, err_t err)
 {
     snprintf(self->why, sizeof self->why, "%s", store_why(self->is.store));
@@ -303,7 +305,10 @@ err_t broker_load(broker_t *self)
     if (err) return self->why[0] ? err : store_error(self, err);
     err = kernel_loaded(self->kernel, entropy);
     FAILPOINT(broker_loaded);
-    if (!err && self->is.adopt) kernel_adopt(self->kernel);
+    if (!err && self->is.adopt) {
+        err = shipping_adopt(self);
+        if (err) return err;
+    }
     if (!err && self->is.dir) shipping_clean(self);
     if (!err) return commit(self);
     if (!kernel_audit(self->kernel, add_finding, self))

@@ -59,3 +59,7 @@ bool broker_stopped(const broker_t *self);
 
 /* What the last failure was about, for people. */
 const char *broker_why(const broker_t *self);
+
+/* The vats of an adopted backup whose copies in it are missing or damaged, "v1 v7", as many as fit: they go on
+ * only where their log reaches back to their birth. */
+const char *broker_lost(const broker_t *self);

@@ -55,6 +55,7 @@ struct broker {
     size_t entropy_left; /* of it not given out, from the beginning */
     bool stopped;
     char why[512];
+    char lost[1024];     /* vats of a backup without their copies */
     hash_t attach_chain; /* of the row where the worker says it stands that an ATTACH is about */
     buf_t frame;         /* for encoding one frame; its memory is kept */
 };
@@ -103,6 +104,9 @@ bool outside_turn(broker_t *self);
 /* shipping.c: copies of checkpoints and backups, as the shell does them. */
 CHECKED err_t shipping_open(broker_t *self);
 void shipping_clean(broker_t *self);
+
+/* The state is a backup: is it whole? Then it is one to go on from. */
+CHECKED err_t shipping_adopt(broker_t *self);
 void shipping_close(broker_t *self);
 void shipping_effect(broker_t *self, const effect_t *effect);
 void shipping_gone(broker_t *self, uint32_t host);

@@ -187,6 +187,33 @@ void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel)
     free(names.at);
 }
 
+static bool is_what_came(const checkpoints_t *self, const named_t *named)
+{
+    int fd = openat(self->fd, named->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) return false;
+    uint8_t *buf = malloc(COPY_BYTES);
+    must(buf);
+    hasher_t *hasher = hasher_new();
+    ssize_t n;
+    while ((n = read(fd, buf, COPY_BYTES)) > 0) hasher_add(hasher, (bin_t){buf, (size_t)n});
+    bool same = hash_same(hasher_end(&hasher), named->copy.hash) && n == 0;
+    free(buf);
+    close(fd);
+    return same;
+}
+
+void checkpoints_verify(checkpoints_t *self, const kernel_t *kernel)
+{
+    names_t names = {0};
+    kernel_copies(kernel, add_name, &names);
+    for (size_t i = 0; i < names.count; i++) {
+        if (is_what_came(self, &names.at[i])) continue;
+        log_error("checkpoint_damaged", kv_str("file", names.at[i].name));
+        unlinkat(self->fd, names.at[i].name, 0);
+    }
+    free(names.at);
+}
+
 /* ---- fetching ---- */
 
 static pull_t **find(checkpoints_t *self, vat_t vat)

@@ -33,6 +33,10 @@ void checkpoints_destroy(checkpoints_t **self_p);
  * size: STORE_DAMAGED. */
 void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel);
 
+/* Before that, when it is not known what happened to the files since they came: reads all that KERNEL names, and
+ * deletes those that are not what came. */
+void checkpoints_verify(checkpoints_t *self, const kernel_t *kernel);
+
 /* EFFECT_PULL (P4), EFFECT_DISCARD. */
 void checkpoints_pull(checkpoints_t *self, uint32_t host, vat_t vat, const copy_t *copy);
 void checkpoints_discard(checkpoints_t *self, vat_t vat, const copy_t *copy);

@@ -199,6 +199,14 @@ static err_t open_store(process_t *self)
     return err;
 }
 
+/* A backup may have lain somewhere for long. */
+static err_t verify_store(process_t *self)
+{
+    err_t err = store_verify(self->store);
+    if (err) snprintf(self->why, sizeof self->why, "%s", store_why(self->store));
+    return err;
+}
+
 /* vatagent stands beside this program. */
 static void make_keeper(process_t *self)
 {
@@ -275,10 +283,25 @@ static err_t check_backup(process_t *self, const options_t *options)
     return ERR_BAD_VALUE;
 }
 
+/* A new key would be one that no host knows. */
+static err_t check_backup_key(process_t *self, const options_t *options)
+{
+    char path[PATH_MAX];
+    if (!options->adopt || options->key) return ERR_OK;
+    snprintf(path, sizeof path, "%.4000s/broker.key", options->state);
+    if (access(path, F_OK) == 0) return ERR_OK;
+    self->where = options->state;
+    snprintf(self->why, sizeof self->why,
+             "there is no broker.key, by which hosts know their broker");
+    return ERR_FILE_MISSING;
+}
+
 /* What was adopted is on disk: from now on this is a state like others. */
 static err_t adopted(process_t *self)
 {
     if (!broker_durable(self->broker)) return ERR_STORE_FULL;
+    const char *lost = broker_lost(self->broker);
+    if (*lost) printf("without their copies: %s\n", lost);
     return backup_unmark(self->dir, self->why);
 }
 
@@ -293,11 +316,13 @@ static err_t open_doors(process_t *self)
  * is not to be found, and takes no port. */
 static err_t start(process_t *self, const options_t *options)
 {
-    err_t err = open_home(self, options);
+    err_t err = check_backup_key(self, options);
+    if (!err) err = open_home(self, options);
     if (err) return err;
     FAILPOINT(broker_locked);
     err = check_backup(self, options);
     if (!err) err = open_store(self);
+    if (!err && options->adopt) err = verify_store(self);
     if (err) return err;
     make_keeper(self);
     make_doors(self, options);

@@ -2,6 +2,7 @@
  * done between its steps, never while the outbox empties. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "broker/broker_own.h"
 #include "wire/base/log.h"
@@ -14,9 +15,21 @@ static void ask(void *context, uint32_t host, const msg_checkpoint_get_t *get)
     if (peer) outbox_frame(self, DOOR_HOSTS, &peer->route, TAG_checkpoint_get, get);
 }
 
+/* For broker_lost(). */
+static void remember_lost(broker_t *self, vat_t vat)
+{
+    size_t len = strlen(self->lost);
+    if (len + sizeof " v4294967295 ..." > sizeof self->lost)
+        snprintf(self->lost + len, sizeof self->lost - len, "%s",
+                 self->lost[len - 1] == '.' ? "" : " ...");
+    else
+        snprintf(self->lost + len, sizeof self->lost - len, "%sv%u", len ? " " : "", vat.n);
+}
+
 static void told(void *context, vat_t vat, const copy_t *copy, err_t err)
 {
     broker_t *self = context;
+    if (err && self->is.adopt) remember_lost(self, vat);
     input_t input = {
         .kind = err ? INPUT_UNMIRRORED : INPUT_MIRRORED, .vat = vat, .copy = *copy, .err = err};
     /* A store that cannot be read has nothing to say about it, and ends the process with the next commit. */
@@ -40,6 +53,19 @@ err_t shipping_open(broker_t *self)
     }
     self->backup = backup_new(
         &(backup_options_t){self->is.dir, self->is.store, self->checkpoints, self->kernel});
+    return ERR_OK;
+}
+
+err_t shipping_adopt(broker_t *self)
+{
+    char why[256];
+    err_t err = backup_of(self->is.dir, kernel_id(self->kernel), why);
+    if (err) {
+        snprintf(self->why, sizeof self->why, "%s", why);
+        return err;
+    }
+    checkpoints_verify(self->checkpoints, self->kernel);
+    kernel_adopt(self->kernel);
     return ERR_OK;
 }
 

@@ -113,9 +113,20 @@ static err_t folder_sync(const char *path)
     return good ? ERR_OK : ERR_STORE;
 }
 
+/* TEXT is about the copy STATE, which is gone when it is read: it names the backup FROM instead. */
+static void name_backup(char text[FAIL_TEXT_MAX], const char *state, const char *from)
+{
+    char fresh[FAIL_TEXT_MAX];
+    const char *at = strstr(text, state);
+
+    if (!at) return;
+    snprintf(fresh, sizeof fresh, "%.*s%s%s", (int)(at - text), text, from, at + strlen(state));
+    memcpy(text, fresh, sizeof fresh);
+}
+
 /* A whole copy stands in HOME/restore.part before it gets its name, and has been adopted: what a restore
  * that was ended leaves behind is never taken for a state. */
-static err_t restore(cli_t *cli, const char *from, const char *home)
+static err_t restore(cli_t *cli, const char *from, const char *home, char ret_lost[LOST_TEXT_MAX])
 {
     char part[PATH_MAX], broker[PATH_MAX], state[PATH_MAX + 8];
 
@@ -125,8 +136,12 @@ static err_t restore(cli_t *cli, const char *from, const char *home)
     folder_remove(part);
     err_t err = folder_make(part, &cli->f);
     if (!err) err = copy_folder(from, state, &cli->f);
-    if (!err)
-        err = instance_adopt(part, (unsigned)args_ms(&cli->args, "timeout", ADOPT_MS), &cli->f);
+    if (!err) {
+        unsigned ms = (unsigned)args_ms(&cli->args, "timeout", ADOPT_MS);
+        err = instance_adopt(part, ms, ret_lost, &cli->f);
+        if (err) name_backup(cli->f.what, state, from);
+        if (err) name_backup(cli->f.why, state, from);
+    }
     if (!err && rename(state, broker) != 0) {
         err = fail(&cli->f, ERR_STORE, "%s cannot be made", broker);
         fail_why(&cli->f, "%s", strerror(errno));
@@ -139,7 +154,7 @@ static err_t restore(cli_t *cli, const char *from, const char *home)
 
 err_t cmd_db_restore(cli_t *cli)
 {
-    char from[PATH_MAX], home[PATH_MAX], path[PATH_MAX + 32];
+    char from[PATH_MAX], home[PATH_MAX], path[PATH_MAX + 32], lost[LOST_TEXT_MAX] = "";
 
     if (!realpath(cli->args.words[0], from))
         return fail(&cli->f, ERR_FILE_MISSING, "no backup in %.200s", cli->args.words[0]);
@@ -156,11 +171,15 @@ err_t cmd_db_restore(cli_t *cli)
         return ERR_STORE_LOCKED;
     }
     err_t err = folder_make(home, &cli->f);
-    if (!err) err = restore(cli, from, home);
+    if (!err) err = restore(cli, from, home, lost);
     if (err) return err;
+    if (*lost) cli->exit = 10;
     if (cli->json)
-        out_json(json_pack("{s:s, s:s}", "restored", from, "home", home));
+        out_json(json_pack("{s:s, s:s, s:s}", "restored", from, "home", home, "lost", lost));
     else
-        say(cli, "restored into %s\n  next   vatctl up", home);
+        say(cli, "restored into %s%s%s\n  next   vatctl up", home,
+            *lost ? "\n  copies that are missing or damaged, so that their vats may not go on: "
+                  : "",
+            lost);
     return ERR_OK;
 }

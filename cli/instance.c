@@ -237,7 +237,24 @@ static err_t broker_start(instance_t *self, const instance_options_t *options, u
                : fail(f, ERR_INTERNAL, "the broker's ready line has no endpoint");
 }
 
-err_t instance_adopt(const char *folder, unsigned ms, fail_t *f)
+/* What a broker that adopts says beside its log. */
+static void said_lost(const char *log, char ret[LOST_TEXT_MAX])
+{
+    static const char head[] = "without their copies: ";
+    char line[LINE_MAX_];
+    FILE *file = fopen(log, "re");
+
+    *ret = 0;
+    if (!file) return;
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        if (strncmp(line, head, sizeof head - 1) == 0)
+            snprintf(ret, LOST_TEXT_MAX, "%.1023s", line + sizeof head - 1);
+    }
+    fclose(file);
+}
+
+err_t instance_adopt(const char *folder, unsigned ms, char ret_lost[LOST_TEXT_MAX], fail_t *f)
 {
     char program[PATH_MAX], state[PATH_MAX], log[PATH_MAX];
     char *argv[] = {program, (char *)(uintptr_t) "--state", state,
@@ -255,7 +272,10 @@ err_t instance_adopt(const char *folder, unsigned ms, fail_t *f)
         process_stop(pid, 1000);
         return fail(f, ERR_TIMED_OUT, "the broker does not come to an end with the backup");
     }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ERR_OK;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        said_lost(log, ret_lost);
+        return ERR_OK;
+    }
     if (said_error(log, 0, f)) return f->err;
     return fail(f, ERR_PROCESS_FAILED, "the broker ended over the backup with status %d", status);
 }

@@ -60,9 +60,11 @@ CHECKED err_t instance_start(instance_t *self, const instance_options_t *options
 CHECKED err_t instance_add(instance_t *self, const bool *running, size_t hosts, unsigned ms,
                            fail_t *f);
 
-/* Makes of FOLDER/broker, a copy that `db backup` made, the state of a broker that may start. Fails as that
- * broker says, with PROCESS_FAILED or TIMED_OUT. */
-CHECKED err_t instance_adopt(const char *folder, unsigned ms, fail_t *f);
+/* Makes of FOLDER/broker, a copy that `db backup` made, the state of a broker that may start. RET_LOST: the vats
+ * whose copies in it are missing or damaged, "v1 v7". Fails as that broker says, with PROCESS_FAILED or TIMED_OUT. */
+enum { LOST_TEXT_MAX = 1024 };
+CHECKED err_t instance_adopt(const char *folder, unsigned ms, char ret_lost[LOST_TEXT_MAX],
+                             fail_t *f);
 
 /* Ends all its processes, hosts first. */
 void instance_stop(instance_t *self);

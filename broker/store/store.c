@@ -55,6 +55,25 @@ static err_t ask(store_t *self, const char *sql, int64_t *ret)
     return err;
 }
 
+err_t store_verify(store_t *self)
+{
+    sqlite3_stmt *stmt = NULL;
+    err_t err = store_prepare(self, "PRAGMA quick_check(1)", &stmt);
+    if (err) return err;
+    int rc = sqlite3_step(stmt);
+    const unsigned char *said = rc == SQLITE_ROW ? sqlite3_column_text(stmt, 0) : NULL;
+    if (!said) {
+        err = store_failed(self, rc);
+    } else if (strcmp((const char *)said, "ok") != 0) {
+        /* It goes on behind a page that cannot be read: what was wrong with that one is remembered below. */
+        bool unread = strstr((const char *)said, " get ") != NULL;
+        err = unread ? store_failed(self, SQLITE_IOERR_DATA) : ERR_STORE_DAMAGED;
+        if (!unread) snprintf(self->why, sizeof self->why, "%s", said);
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
 static err_t configure(store_t *self, const store_options_t *options)
 {
     err_t err = store_exec(self, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"

@@ -37,6 +37,10 @@ CHECKED err_t store_load(store_t *self, store_visit_t *visit, void *context);
 CHECKED err_t store_log(store_t *self, vat_t vat, uint64_t first, uint64_t last,
                         store_visit_t *visit, void *context);
 
+/* Reads every page of the database. Fails with STORE_DAMAGED when one is not what was written, also one that
+ * no start reads. */
+CHECKED err_t store_verify(store_t *self);
+
 /* Highest delivery of VAT on disk; 0 when there is none. */
 CHECKED err_t store_log_last(store_t *self, vat_t vat, uint64_t *ret);
 

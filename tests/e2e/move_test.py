@@ -233,6 +233,56 @@ class Move(YardTest):
         self.assertEqual(int(count) + 2, int(self.call("add", '"more"')))
         self.assertSound()
 
+    def restored(self, backup, change, *args):
+        """What `db restore` says of a copy of BACKUP in which CHANGE was made."""
+        damaged, home = os.path.join(self.yard.dir, "damaged"), os.path.join(self.yard.dir, "other")
+        for path in (damaged, home):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(backup, damaged)
+        change(damaged)
+        result = self.yard.ctl("db", "restore", damaged, "--home", home, *args)
+        self.assertEqual(result.code in (0, 10), os.path.exists(os.path.join(home, "broker", "kernel.db")), result)
+        self.assertNotIn("restore.part", result.out + result.err)
+        return result
+
+    def test_a_backup_that_is_damaged(self):
+        """It is read as a whole before anything goes on from it."""
+        self.up()
+        for n in range(12):
+            self.call("add", f'"t{n}"')
+        self.assertTrue(wait_for(lambda: self.inspect("log_from") > 1), self.inspect())
+        backup = os.path.join(self.yard.dir, "backup")
+        self.yard.ok("db", "backup", backup)
+        self.yard.ok("down")
+
+        def flip(name, at):
+            def change(folder):
+                path = os.path.join(folder, name)
+                if os.path.isdir(path):
+                    path = os.path.join(path, os.listdir(path)[0])
+                with open(path, "r+b") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(at % size)
+                    byte = file.read(1)[0]
+                    file.seek(at % size)
+                    file.write(bytes([byte ^ 1]))
+            return change
+
+        self.assertExit(0, self.restored(backup, lambda folder: None))
+        last = self.restored(backup, flip("kernel.db", -3000))
+        self.assertExit(9, last)
+        self.assertRegex(last.err, r"E5005[^$]* page \d+ of \S+/damaged/kernel.db is not what was written")
+        empty = self.restored(backup, lambda folder: os.truncate(os.path.join(folder, "kernel.db"), 0))
+        self.assertExit(9, empty)
+        self.assertIn("is not the one that this backup was made with", empty.err)
+        key = self.restored(backup, lambda folder: os.unlink(os.path.join(folder, "broker.key")))
+        self.assertExit(3, key)
+        self.assertIn("broker.key", key.err)
+        for change in (flip("checkpoints", -100), lambda folder: shutil.rmtree(os.path.join(folder, "checkpoints"))):
+            copy = self.restored(backup, change, "--json")
+            self.assertExit(10, copy)
+            self.assertEqual("v1", copy.json["lost"])
+
 
 if __name__ == "__main__":
     main()

@@ -346,6 +346,45 @@ Test(shipping, a_start_keeps_what_rows_name)
     cr_expect(told_vat.n == 6 && told_copy.d == 50 && told_err == ERR_STORE_DAMAGED);
 }
 
+/* Another byte AT in the first file of BELOW whose name begins with HEAD. */
+static void flip(const char *below, const char *head, off_t at)
+{
+    char path[512];
+    uint8_t byte;
+    snprintf(path, sizeof path, "%s/%s", dir, below);
+    DIR *folder = opendir(path);
+    cr_assert(folder);
+    struct dirent *entry;
+    while ((entry = readdir(folder)) && strncmp(entry->d_name, head, strlen(head)) != 0) continue;
+    cr_assert(entry);
+    int fd = openat(dirfd(folder), entry->d_name, O_RDWR);
+    cr_assert_eq(pread(fd, &byte, 1, at), 1);
+    byte ^= 1;
+    cr_assert_eq(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+    closedir(folder);
+}
+
+Test(shipping, one_that_is_not_what_came_is_found_when_all_are_read)
+{
+    copy_t copy = copy_of(41);
+    fetch(7, &copy);
+    fetch(8, &copy);
+    for (uint32_t vat = 7; vat <= 9; vat++) fake_copies[vat - 7] = (fake_copy_t){{vat}, copy};
+    fake_copy_count = 2;
+    checkpoints_verify(checkpoints, NULL);
+    cr_expect_eq(files("checkpoints"), 2, "both are");
+    flip("checkpoints", "v8.", BYTES - 1);
+    fake_copy_count = 3;
+    checkpoints_verify(checkpoints, NULL);
+    cr_expect_eq(files("checkpoints"), 1);
+    fake_copy_count = 2;
+    told_count = 0;
+    checkpoints_clean(checkpoints, NULL);
+    cr_expect_eq(told_count, 1);
+    cr_expect(told_vat.n == 8 && told_err == ERR_STORE_DAMAGED);
+}
+
 /* ---- backups ---- */
 
 static store_t *store;
@@ -497,6 +536,56 @@ Test(shipping, of_a_backup_that_fails_nothing_is_left)
     cr_expect_neq(back_up(backup, "no/such/place", false), ERR_OK);
     fake_copy_count = 0;
     cr_expect_eq(back_up(backup, "there", false), ERR_OK);
+    backup_destroy(&backup);
+    kernel_destroy(&kernel);
+    store_destroy(&store);
+}
+
+/* Bundles and rows that no start reads, too. */
+Test(shipping, each_page_of_a_backup_is_looked_at)
+{
+    open_store();
+    for (uint64_t i = 0; i < 8; i++) commit(32 * i, 32);
+    kernel_t *kernel = kernel_new();
+    backup_t *backup = backup_new(&(backup_options_t){dir, store, checkpoints, kernel});
+    cr_assert_eq(back_up(backup, "there", false), ERR_OK);
+    char path[128];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/there/kernel.db", dir);
+    cr_assert_eq(stat(path, &st), 0);
+    off_t pages = st.st_size / 4096;
+    cr_expect_gt(pages, 30);
+    for (off_t page = 0; page <= pages; page++) {
+        store_t *there;
+        if (page < pages) flip("there", "kernel.db", page * 4096 + 2000);
+        err_t err = store_open(&(store_options_t){.path = path}, &there);
+        if (!err) err = store_verify(there);
+        cr_expect_eq(err, page < pages ? ERR_STORE_DAMAGED : ERR_OK, "page %d: %s", (int)page,
+                     err_name(err));
+        if (err) cr_expect(strstr(store_why(there), "is not what was written"));
+        store_destroy(&there);
+        if (page < pages) flip("there", "kernel.db", page * 4096 + 2000);
+    }
+    backup_destroy(&backup);
+    kernel_destroy(&kernel);
+    store_destroy(&store);
+}
+
+Test(shipping, a_database_that_another_broker_made_is_not_that_of_a_backup)
+{
+    char path[128], why[256] = "";
+    open_store();
+    commit(1, 3);
+    kernel_t *kernel = kernel_new();
+    backup_t *backup = backup_new(&(backup_options_t){dir, store, checkpoints, kernel});
+    cr_assert_eq(back_up(backup, "there", false), ERR_OK);
+    snprintf(path, sizeof path, "%s/there", dir);
+    id128_t id = kernel_id(kernel);
+    cr_expect_eq(backup_of(path, id, why), ERR_OK);
+    id.b[15] ^= 1;
+    cr_expect_eq(backup_of(path, id, why), ERR_STORE_DAMAGED);
+    cr_expect(strstr(why, "kernel.db"));
+    cr_expect_eq(backup_of(dir, kernel_id(kernel), why), ERR_STORE_DAMAGED, "there is no mark");
     backup_destroy(&backup);
     kernel_destroy(&kernel);
     store_destroy(&store);
