@@ -4,8 +4,9 @@ the copy of a checkpoint, up to where one likes; the vat that lives notices noth
 
 import json
 import os
+import subprocess
 
-from yard import VATS, YardTest, main
+from yard import BIN, VATS, YardTest, main, wait_for
 
 KEEPER = os.path.join(VATS, "keeper.js")
 
@@ -71,6 +72,34 @@ class Replay(YardTest):
         cranks = self.replay()
         self.assertIn("upgrade", [crank["delivery"]["kind"] for crank in cranks])
         self.assertTrue(all(crank["same"] for crank in cranks))
+
+    def test_another_result_than_the_one_applied(self):
+        """The database says that a delivery gave 7, and a replay gives 2: the vat goes no further, and both are shown."""
+        self.launch(snapshotEvery="never", snapshotAfter="1h")
+        self.add("a", "b", "c")
+        at = next(crank["d"] for crank in self.replay() if crank["delivery"].get("args") == ["b"])
+        self.yard.kill(self.yard.processes())
+        sql = ("UPDATE log SET result_hash = zeroblob(32), "
+               "calls = CAST(replace(calls, CAST('#2' AS BLOB), CAST('#7' AS BLOB)) AS BLOB) "
+               f"WHERE vat = 1 AND d = {at}")
+        done = subprocess.run([os.path.join(BIN, "pages_sql"), os.path.join(self.yard.home, "broker", "kernel.db"), sql],
+                              capture_output=True, text=True)
+        self.assertEqual("1\n", done.stdout, done.stderr)
+        self.yard.ok("up")
+        self.yard.start("call", "@keeper", "told")
+
+        def inspect(*flags):
+            return self.yard.ok("inspect", "keeper", *flags)
+        self.assertTrue(wait_for(lambda: inspect("--json").json["state"] == "quarantined"), inspect())
+        (both,) = inspect("--json").json["divergence"]
+        self.assertEqual((at, "add", ["b"]), (both["d"], both["delivery"]["method"], both["delivery"]["args"]))
+        answers = [both[when][0]["resolutions"][0]["value"] for when in ("then", "now")]
+        self.assertEqual([7, 2], answers)
+        self.assertRegex(inspect().out, rf'diverged +at delivery {at}: ko1.0.add\("b"\)(.|\n)* 7\n +now\n.* 2\n')
+        result = self.yard.ctl("replay", "keeper")
+        self.assertExit(10, result)
+        self.assertIn(f"v1/{at} gave another result than it did then", result.err)
+        self.assertIn("E2207", self.yard.ctl("checkpoint", "keeper").err)
 
     def test_what_cannot_be_asked_for(self):
         self.launch(snapshotEvery=1000)
