@@ -1,0 +1,221 @@
+/* The rules of broker.h about who is at the other end (B2): sessions, keys, links that are silent, newcomers.
+ *
+ * Method: turn_rig.h. What left is read from the port, so "zero frames" is counted, not assumed. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "tests/unit/broker/fake_kernel.h"
+#include "tests/unit/broker/turn_rig.h"
+
+TestSuite(session, .init = turn_set_up, .fini = turn_tear_down, .timeout = 60);
+
+/* ---- B2: who sent it ---- */
+
+Test(session, a_frame_without_a_session_needs_hello)
+{
+    arrive(DOOR_HOSTS, 11, 2, TAG_ping, &a_ping);
+    arrive(DOOR_CLIENTS, 21, 0, TAG_kill, &a_kill);
+    turn();
+    cr_expect_eq(refused(11), ERR_NEED_HELLO);
+    cr_expect_eq(refused(21), ERR_NEED_HELLO);
+    cr_expect_eq(fake_inputs[INPUT_CLIENT], 0);
+}
+
+Test(session, the_newest_session_of_a_key_wins)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 12, 1, TAG_hello, &a_hello);
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &a_ping);
+    arrive(DOOR_HOSTS, 12, 1, TAG_ping, &a_ping);
+    turn();
+    cr_expect_eq(count_sent(12, TAG_welcome), 1);
+    cr_expect_eq(refused(10), ERR_STALE_SESSION);
+    cr_expect_eq(count_sent(12, TAG_pong), 1);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1, "the older one ended first");
+}
+
+/* Whoever gets hold of a route does not get the session that was there. */
+Test(session, a_hello_of_another_key_on_a_route_ends_the_session_there)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 2, TAG_hello, &a_hello);
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1, "the kernel hears that host 1 is gone");
+    cr_expect_eq(count_sent(10, TAG_welcome), 1);
+}
+
+Test(session, a_route_with_another_key_is_another_peer)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 2, TAG_ping, &a_ping);
+    turn();
+    cr_expect_eq(refused(10), ERR_NEED_HELLO);
+}
+
+Test(session, a_revoked_key_is_refused_and_its_session_ends)
+{
+    connect_both();
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &a_ping)->admitted = false;
+    turn();
+    cr_expect_eq(refused(10), ERR_KEY_REFUSED);
+    cr_expect_eq(count_sent(10, TAG_pong), 0);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+}
+
+/* Vats are placed by a host's name: it is the operator's, and the host's own only when there is none. */
+Test(session, a_host_has_the_name_of_the_allow_list)
+{
+    msg_hello_t named = a_hello;
+    named.name = text_of("db");
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &named);
+    turn();
+    cr_expect_str_eq(fake_name, "db");
+    operators_name = "west";
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &named);
+    turn();
+    cr_expect_str_eq(fake_name, "west");
+}
+
+Test(session, a_hello_that_is_not_welcome_hears_why)
+{
+    msg_hello_t future = a_hello;
+    future.proto_min = future.proto_max = 99;
+    arrive(DOOR_HOSTS, 13, 3, TAG_hello, &future);
+    arrive(DOOR_HOSTS, 13, 3, TAG_ping, &a_ping);
+    arrive(DOOR_CLIENTS, 22, 0, TAG_client_hello, &(msg_client_hello_t){99, 99});
+    turn();
+    cr_expect_eq(refused(13), ERR_PROTOCOL_RANGE);
+    cr_expect_eq(count_sent(13, TAG_pong), 0);
+    cr_expect_eq(refused(22), ERR_PROTOCOL_RANGE);
+}
+
+Test(session, bad_frames_hurt_nobody_but_their_sender)
+{
+    connect_both();
+    arrival_t *garbage = arrive(DOOR_HOSTS, 10, 1, TAG_ping, &a_ping);
+    blob_destroy(&garbage->frame);
+    garbage->frame = blob_new("\xc1\xc1", 2);
+    arrival_t *empty = arrive(DOOR_CLIENTS, 20, 0, TAG_ping, &a_ping);
+    blob_destroy(&empty->frame);
+    empty->frame = blob_new("", 0);
+    arrival_t *large = arrive(DOOR_HOSTS, 14, 4, TAG_ping, &a_ping);
+    blob_destroy(&large->frame);
+    large->too_large = true;
+    arrive(DOOR_HOSTS, 10, 1, TAG_kill, &a_kill); /* a client's frame from a host */
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &a_kill);
+    turn();
+    cr_expect_neq(refused(10), 0);
+    cr_expect_neq(refused(20), 0);
+    cr_expect_eq(refused(14), ERR_WIRE_LIMIT);
+    cr_expect_eq(count_sent(10, TAG_refuse), 2);
+    cr_expect_eq(count_sent(20, TAG_done), 1);
+}
+
+Test(session, a_refusal_is_never_refused)
+{
+    arrive(DOOR_HOSTS, 15, 5, TAG_refuse, &(msg_refuse_t){ERR_NEED_HELLO, TAG_ping, {"", 0}});
+    arrive(DOOR_CLIENTS, 25, 0, TAG_refuse, &(msg_refuse_t){ERR_NEED_HELLO, TAG_ping, {"", 0}});
+    turn();
+    cr_expect_eq(sent_count, 0);
+}
+
+/* ---- links ---- */
+
+Test(session, a_silent_host_is_gone_and_an_idle_link_beats)
+{
+    connect_both();
+    now += LINK_BEAT_MS + 300;
+    turn();
+    cr_expect_eq(count_sent(10, TAG_ping), 1);
+    arrive(DOOR_HOSTS, 10, 1, TAG_pong, &(msg_pong_t){5});
+    turn();
+    now += LINK_LOST_MS - 300;
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 0);
+    now += 700;
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+    forget_sent();
+    arrive(DOOR_HOSTS, 10, 1, TAG_ping, &a_ping);
+    turn();
+    cr_expect_eq(refused(10), ERR_NEED_HELLO);
+}
+
+Test(session, a_revoked_host_is_gone_without_a_word_from_it)
+{
+    connect_both();
+    revoked_key = 1;
+    now += 300;
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 1);
+    forget_sent();
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &a_kill);
+    turn();
+    cr_expect_eq(count_sent(10, TAG_vat_end), 0, "nor is it sent anything");
+}
+
+Test(session, a_client_that_cannot_be_sent_to_is_gone)
+{
+    connect_both();
+    gone_route = 20;
+    now += LINK_LOST_MS + 300;
+    arrive(DOOR_HOSTS, 10, 1, TAG_pong, &(msg_pong_t){5});
+    turn();
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_CLIENT_GONE], 1);
+    cr_expect_eq(fake_inputs[INPUT_HOST_GONE], 0);
+}
+
+/* ---- newcomers ---- */
+
+static const msg_join_t join = {{{4}}, {{77}}, {"new", 3}};
+
+static void arrive_joining(msg_tag_t tag, const void *body)
+{
+    arrival_t *arrival = arrive(DOOR_HOSTS, 10, 9, tag, body);
+    arrival->admitted = false;
+    arrival->joins = true;
+}
+
+Test(session, a_newcomer_joins_and_is_told_behind_the_commit)
+{
+    gate_says = GATE_NOT_YET;
+    arrive(DOOR_HOSTS, 11, 1, TAG_hello, &a_hello);
+    arrive_joining(TAG_join, &join);
+    turn();
+    cr_expect_eq(count_sent(10, TAG_joined), 0);
+    gate_says = GATE_DONE;
+    turn();
+    cr_expect_eq(count_sent(10, TAG_joined), 1);
+    cr_expect_eq(admitted_key.b[0], 77);
+}
+
+Test(session, with_a_join_key_nothing_else_is_taken)
+{
+    arrive_joining(TAG_hello, &a_hello);
+    turn();
+    cr_expect_eq(refused(10), ERR_KEY_REFUSED);
+    cr_expect_eq(count_sent(10, TAG_welcome), 0);
+    forget_sent();
+    arrive_joining(TAG_ping, &a_ping);
+    turn();
+    cr_expect_eq(refused(10), ERR_KEY_REFUSED);
+}
+
+Test(session, a_newcomer_is_told_when_the_list_cannot_be_written)
+{
+    admit_says = ERR_STORE_FULL;
+    arrive_joining(TAG_join, &join);
+    turn();
+    cr_expect_eq(refused(10), ERR_STORE_FULL);
+    cr_expect_eq(count_sent(10, TAG_joined), 0);
+}
+
+Test(session, a_host_does_not_join)
+{
+    arrive(DOOR_HOSTS, 10, 1, TAG_hello, &a_hello);
+    arrive(DOOR_HOSTS, 10, 1, TAG_join, &join);
+    turn();
+    cr_expect_eq(refused(10), ERR_WIRE_TURN);
+    cr_expect_eq(admitted_key.b[0], 0);
+}
