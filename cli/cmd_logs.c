@@ -21,7 +21,7 @@
 
 enum {
     RECORD_BYTES_MAX = 64 * 1024 * 1024,
-    BROKER_GONE_MS = 2000,
+    TURN_MS = 2000, /* how often the length of the record is looked at */
     LINES_DEFAULT = 10000,
     LINES_MAX = 1000 * 1000
 };
@@ -305,17 +305,14 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     if (before) err = remembered(cli, events, link, args_count(&cli->args, "lines", LINES_DEFAULT));
     if (err) return err;
     link_on_event(link, events_take, events);
+    /* A broker that is silent may be busy, stopped, or on its way back: who is asked for what happens goes on as
+     * long as there is a door. */
     while (!signal_caught()) {
-        err = link_next(link, BROKER_GONE_MS, &msg, &cli->f);
+        err = link_next(link, TURN_MS, &msg, &cli->f);
         if (err && err != ERR_TIMED_OUT) return err;
         if (path && !err && msg->tag == TAG_done) puts("recording"); /* `up` waits for it */
         if (path) record_turn(events, path);
         fflush(stdout);
-        if (err && !signal_caught()) {
-            /* Silence: is the broker still there? */
-            AUTO(link) again = client_link(cli);
-            if (!again) return signal_caught() ? ERR_OK : cli->f.err;
-        }
     }
     return ERR_OK;
 }

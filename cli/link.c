@@ -30,7 +30,7 @@ struct link {
     buf_t frame;
     asked_t *asked, *asked_last; /* in the order sent */
     map_t by_id;
-    unsigned slices; /* of silence */
+    unsigned slices; /* of silence since something came */
     bool greeted, greeting, missed;
     msg_t msg;
     bool has_msg;
@@ -395,20 +395,20 @@ static err_t timed_out(fail_t *f, unsigned ms)
 
 /* Nothing came for a while: is anybody still there? ZeroMQ itself would wait for ever. One who is
  * back when asked for the second time was only started anew. */
-static err_t silent(link_t *self, unsigned *slices, fail_t *f)
+static err_t silent(link_t *self, fail_t *f)
 {
     if (self->silence) {
         err_t err = self->silence(self->silence_context, f);
         if (err) return err;
     }
-    if (++*slices % (DOOR_MS / SLICE_MS) != 0) return ERR_OK;
+    if (++self->slices % (DOOR_MS / SLICE_MS) != 0) return ERR_OK;
     fail_t found;
     bool missed = self->missed;
     err_t err = door_check(self->endpoint, &found);
     self->missed = err == ERR_NO_BROKER;
     if (self->missed && !missed) return ERR_OK;
     if (err) *f = found;
-    if (err == ERR_NO_BROKER) fail_why(f, "it went away while its answer was awaited");
+    if (err == ERR_NO_BROKER) fail_why(f, "it went away, and has not come back");
     return err;
 }
 
@@ -430,6 +430,7 @@ static err_t take(link_t *self, bool *ret_mine, fail_t *f)
 {
     if (self->has_msg) msg_clear(&self->msg);
     self->has_msg = false;
+    self->slices = 0;
     err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
     if (err) return fail(f, err, "the broker's answer cannot be read");
     self->has_msg = true;
@@ -449,7 +450,6 @@ static err_t take(link_t *self, bool *ret_mine, fail_t *f)
 err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
 {
     uint64_t end = now_ms() + ms;
-    unsigned slices = 0;
 
     for (;;) {
         uint64_t now = now_ms(), left = now < end ? end - now : 0;
@@ -465,7 +465,7 @@ err_t link_next(link_t *self, unsigned ms, const msg_t **ret, fail_t *f)
         err_t err = ERR_OK;
         if (items[1].revents) monitor_drain(self);
         if (ready == 0)
-            err = silent(self, &slices, f);
+            err = silent(self, f);
         else if (items[0].revents && frame_receive(self))
             err = take(self, &mine, f);
         if (err) return err;
@@ -497,7 +497,6 @@ err_t link_poll(link_t *self, uint64_t ns, const msg_t **ret, fail_t *f)
         if (has_come(self->socket)) {
             bool mine = false;
             err_t err = frame_receive(self) ? take(self, &mine, f) : ERR_OK;
-            self->slices = 0;
             if (err) return err;
             if (!mine) continue;
             *ret = &self->msg;
@@ -506,8 +505,7 @@ err_t link_poll(link_t *self, uint64_t ns, const msg_t **ret, fail_t *f)
         if (waited) return ERR_OK;
         waited = true;
         if (has_come(self->monitor)) monitor_drain(self);
-        if (!wait_ns(self, ns) && ns >= SLICE_MS * UINT64_C(1000000))
-            return silent(self, &self->slices, f);
+        if (!wait_ns(self, ns) && ns >= SLICE_MS * UINT64_C(1000000)) return silent(self, f);
     }
     return ERR_OK;
 }

@@ -5,7 +5,9 @@ messages after the fact; life events; and the jq recipes, on the log of a real r
 import json
 import os
 import re
+import signal
 import subprocess
+import time
 
 from yard import SOURCE, VATS, YardTest, main, wait_for
 
@@ -128,6 +130,21 @@ class Up(YardTest):
         self.assertEqual(["send", "deliver", "resolve", "done"], [row["type"] for row in more])
         self.assertEqual("[2]", more[0]["args"])
         self.assertEqual(list(range(1, 8)), [row["seq"] for row in first + more])
+
+    def test_who_follows_waits_for_a_silent_broker_and_not_for_a_dead_one(self):
+        child = self.yard.start("logs", "-f", "--json", "-n", "1", "--timeout", "1s")
+        first = json.loads(child.stdout.readline())
+        broker = self.yard.processes("vatbroker")
+        self.yard.kill(broker, signal.SIGSTOP)
+        time.sleep(5)  # longer than it may take to greet, after the two seconds of silence that are noticed
+        self.yard.kill(broker, signal.SIGCONT)
+        self.yard.ok("call", "@alice", "ask", "@bob", "1")
+        line = json.loads(child.stdout.readline() or "null")
+        self.assertEqual(("alice", "alice asks"), (line["name"], line["body"]), first)
+        self.yard.kill(broker)
+        self.assertTrue(wait_for(lambda: child.poll() is not None, 30))
+        self.assertEqual(4, child.returncode)
+        self.assertIn("no broker at", child.stderr.read())
 
     def test_life_is_told_from_the_record_and_by_the_broker(self):
         child = self.yard.start("events", "-f", "-n", "1", "--json")
