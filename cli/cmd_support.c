@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,12 +14,16 @@
 
 #include "cli/cli.h"
 #include "cli/instance.h"
+#include "cli/link.h"
 #include "cli/process.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
 
-enum { SECRETS_MAX = 256, SECRET_BYTES = 40, LOG_BYTES_MAX = 8 << 20, ASK_MS = 15 * 1000 };
-enum { PACK_MS = 120 * 1000 };
+enum { SECRETS_MAX = 256, SECRET_BYTES = 40, LOG_BYTES_MAX = 8 << 20 };
+/* How long one answer of the broker is waited for, how long once it gave none, and how long its command may need
+ * besides. */
+enum { ASK_MS = 10 * 1000, AGAIN_MS = 1000, START_MS = 5 * 1000 };
+enum { PACK_MS = 120 * 1000, SLICE_MS = 50 };
 
 typedef struct {
     cli_t *cli;
@@ -27,6 +32,7 @@ typedef struct {
     char secrets[SECRETS_MAX][SECRET_BYTES + 1];
     size_t secret_count;
     json_t *files;
+    uint64_t ask_ms;
 } support_t;
 
 static void below(const char *folder, const char *name, char ret[PATH_MAX])
@@ -229,14 +235,28 @@ static err_t put_machine(support_t *self)
     return err;
 }
 
+/* Waits for a child, at most MS and until somebody wants no more. False: it still runs. */
+static bool ends(pid_t pid, uint64_t ms, int *ret_status)
+{
+    for (uint64_t waited = 0; waited < ms && !signal_caught(); waited += SLICE_MS) {
+        if (process_wait(pid, SLICE_MS, ret_status)) return true;
+    }
+    return false;
+}
+
+static err_t stopped(support_t *self)
+{
+    return signal_caught() ? fail(&self->cli->f, ERR_TIMED_OUT, "stopped") : ERR_OK;
+}
+
 /* ---- what the broker says ---- */
 
 /* Runs `vatctl COMMAND --json` and keeps what it says; what it says of an error is kept as well. */
 static err_t put_answer(support_t *self, const char *command, const char *flag)
 {
     static char self_path[] = "/proc/self/exe", json[] = "--json", quiet[] = "-q",
-                timeout[] = "--timeout", time[] = "10s";
-    char words[64], part[64], name[80], path[PATH_MAX];
+                timeout[] = "--timeout";
+    char words[64], part[64], name[80], path[PATH_MAX], time[32];
     char *argv[10] = {self_path};
     int argc = 1, status;
 
@@ -247,6 +267,7 @@ static err_t put_answer(support_t *self, const char *command, const char *flag)
     argv[argc++] = quiet;
     argv[argc++] = timeout;
     argv[argc] = time;
+    snprintf(time, sizeof time, "%" PRIu64 "ms", self->ask_ms);
 
     snprintf(part, sizeof part, "%s", command);
     for (char *c = part; *c; c++)
@@ -256,9 +277,13 @@ static err_t put_answer(support_t *self, const char *command, const char *flag)
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     fail_t ignored;
     pid_t pid = fd < 0 ? 0 : process_start(argv, &(start_t){fd, fd, -1, false, false}, &ignored);
-    if (pid && !process_wait(pid, ASK_MS, &status)) process_stop(pid, 1000);
+    uint64_t began = now_ms();
+    if (pid && !ends(pid, self->ask_ms + START_MS, &status)) process_stop(pid, 1000);
     if (fd >= 0) close(fd);
-    return put_file(self, path, name);
+    /* A broker that hangs is not waited for as often as there are questions. */
+    if (now_ms() - began >= self->ask_ms && self->ask_ms > AGAIN_MS) self->ask_ms = AGAIN_MS;
+    err_t err = stopped(self);
+    return err ? err : put_file(self, path, name);
 }
 
 static err_t put_answers(support_t *self)
@@ -315,11 +340,13 @@ static err_t pack(support_t *self, const char *path)
         fail_try(&self->cli->f, "install tar and gzip");
         return self->cli->f.err;
     }
-    bool ended = process_wait(pid, PACK_MS, &status);
+    bool ended = ends(pid, PACK_MS, &status);
     if (!ended) process_stop(pid, 1000);
+    if (!ended) unlink(path);
     if (fd >= 0 && pread(fd, said, sizeof said - 1, 0) < 0) *said = 0;
     if (fd >= 0) close(fd);
     if (ended && WIFEXITED(status) && WEXITSTATUS(status) == 0) return ERR_OK;
+    if (signal_caught()) return stopped(self);
     said[strcspn(said, "\n")] = 0;
     fail(&self->cli->f, ERR_STORE, "%s cannot be written", path);
     fail_why(&self->cli->f, "%s", *said ? said : "tar did not come to an end");
@@ -353,7 +380,9 @@ err_t cmd_support(cli_t *cli)
 
     must(self);
     umask(077);
+    signals_catch();
     self->cli = cli;
+    self->ask_ms = args_ms(&cli->args, "timeout", ASK_MS);
     self->files = json_array();
     instance_home(self->home);
     secrets_find(self, self->home, 2);
@@ -367,6 +396,11 @@ err_t cmd_support(cli_t *cli)
     if (!path) path = name;
     if (!err) err = pack(self, path);
     if (!err) told(self, path);
+    if (err && signal_caught()) {
+        cli->exit = 128 + signal_caught();
+        say(cli, "stopped");
+        err = ERR_OK;
+    }
     if (*self->temp) folder_remove(self->temp);
     json_decref(self->files);
     free(self);

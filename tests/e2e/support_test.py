@@ -1,7 +1,9 @@
 """where and support: every path of the instance, and one file for a report, without a secret in it."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import tarfile
 
@@ -20,6 +22,16 @@ def raw_of(key):
             number = number * 85 + Z85.index(char)
         raw += number.to_bytes(4, "big")
     return raw
+
+
+@contextlib.contextmanager
+def frozen(pid):
+    """While it lasts, the process hangs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 class SupportTest(yard.YardTest):
@@ -88,7 +100,30 @@ class SupportTest(yard.YardTest):
         self.assertNotIn(secrets["broker.key"].encode(), b"\0".join(files.values()))
         files = self.pack(env=dict(self.yard.env, VATYARD_HOME=os.path.join(self.yard.dir, "nothing")))
         self.assertIn("machine.txt", files)
-        self.assertFalse([name for name in os.listdir(self.yard.dir) if name.startswith("vatyard-")], "nothing is left")
+        self.assertEqual([], self.leftovers())
+
+    def test_a_broker_that_hangs_is_not_waited_for_again_and_again(self):
+        self.yard.ok("up", "-q")
+        broker, = self.yard.processes("vatbroker")
+        with frozen(broker):
+            files = self.pack("--timeout", "300ms")
+            for name in ("status", "ps", "host-ls", "cluster-ls", "stats", "health"):
+                self.assertIn("within 300 ms", json.loads(files[f"{name}.json"])["error"]["why"], name)
+            files = self.pack("--timeout", "1500ms")
+            self.assertIn("within 1500 ms", json.loads(files["status.json"])["error"]["why"])
+            self.assertIn("within 1000 ms", json.loads(files["health.json"])["error"]["why"])
+
+            target = os.path.join(self.yard.dir, "stopped.tar.gz")
+            packing = self.yard.start("support", "-o", target)
+            self.assertTrue(yard.wait_for(lambda: self.leftovers()))
+            packing.send_signal(signal.SIGTERM)
+            _, err = packing.communicate(timeout=30)
+            self.assertEqual(143, packing.returncode, err)
+        self.assertEqual([], self.leftovers(), "what it had gathered by then")
+        self.assertFalse(os.path.exists(target))
+
+    def leftovers(self):
+        return [name for name in os.listdir(self.yard.dir) if name.startswith("vatyard-")]
 
     def test_where_the_file_goes(self):
         result = self.yard.ok("support", "--json").json
