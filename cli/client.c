@@ -20,15 +20,17 @@ void client_endpoint(const cli_t *cli, char ret[CLIENT_ENDPOINT_MAX])
     instance_endpoint(home, ret);
 }
 
-link_t *client_link(cli_t *cli)
+link_t *client_link_within(cli_t *cli, unsigned usual_ms)
 {
     char endpoint[CLIENT_ENDPOINT_MAX];
-    uint64_t ms = args_ms(&cli->args, "timeout", ANSWER_MS);
+    uint64_t ms = args_ms(&cli->args, "timeout", usual_ms);
 
     client_endpoint(cli, endpoint);
     signals_catch();
     return link_new(endpoint, ms < ANSWER_MS ? (unsigned)ms : ANSWER_MS, &cli->f);
 }
+
+link_t *client_link(cli_t *cli) { return client_link_within(cli, ANSWER_MS); }
 
 err_t client_send(link_t *link, kref_t target, const capdata_t *methargs, bool no_result,
                   kref_t *ret, fail_t *f)

@@ -11,7 +11,9 @@ enum { LAUNCH_MS = 120 * 1000 }; /* vats may take their time to start */
 enum { CLIENT_ENDPOINT_MAX = PATH_MAX };
 void client_endpoint(const cli_t *cli, char ret[CLIENT_ENDPOINT_MAX]);
 
-/* A connection to it. */
+/* A connection to it, within --timeout, or without that USUAL_MS; nobody waits longer than ANSWER_MS for one. */
+link_t *client_link_within(cli_t *cli, unsigned usual_ms);
+/* The same, within ANSWER_MS. */
 link_t *client_link(cli_t *cli);
 
 /* Sends a message; the promise of its answer to RET, none with NO_RESULT. Fails with REF_UNKNOWN and as

@@ -35,12 +35,18 @@ class Health(YardTest):
         self.assertTrue(result.json["healthy"])
         self.assertExit(0, self.vathost())
         self.assertEqual("", self.vathost("-q").out)
+        # A vathost is not asked what only the broker knows; that it would be so is not said.
+        for words in ["--deep"], ["--hosts", "3"]:
+            refused = self.vathost(*words)
+            self.assertExit(2, refused)
+            self.assertEqual("", refused.out)
 
         # The broker hangs: the vathost lives, but cannot work.
         broker, = self.yard.processes("vatbroker")
         os.kill(broker, signal.SIGSTOP)
         try:
             self.assertExit(4, self.health("--live", "--timeout", "1s"))
+            self.assertIn("within 5000 ms", self.health("--live").err, "as help says, and as an engine's healthcheck needs")
             self.assertTrue(wait_for(lambda: self.vathost().code == 9, 10))
             self.assertExit(0, self.vathost("--live"))
             self.assertEqual({"vathost": True, "session": False}, self.met(self.vathost("--json")))
