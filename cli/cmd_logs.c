@@ -371,8 +371,9 @@ err_t cmd_logs(cli_t *cli)
         events.lines = fopen(path, "ae");
     }
     if (path && !events.lines) {
-        return fail(&cli->f, ERR_FILE_MISSING, "%.200s cannot be written: %s", path,
-                    strerror(errno));
+        fail(&cli->f, ERR_FILE_MISSING, "--record: %.1000s cannot be written", path);
+        fail_why(&cli->f, "%s", strerror(errno));
+        return ERR_FILE_MISSING;
     }
     /* A line is there as soon as it happened, also for who reads the file. */
     if (events.lines) setvbuf(events.lines, NULL, _IOLBF, 0);

@@ -55,13 +55,17 @@ static err_t chrome_write(cli_t *cli, const spans_t *spans, const char *path)
     FILE *file = fopen(path, "we");
 
     if (!file) {
-        return fail(&cli->f, ERR_FILE_MISSING, "%.200s cannot be written: %s", path,
-                    strerror(errno));
+        fail(&cli->f, ERR_FILE_MISSING, "--chrome: %.1000s cannot be written", path);
+        fail_why(&cli->f, "%s", strerror(errno));
+        return ERR_FILE_MISSING;
     }
     spans_chrome(spans, file);
     bool whole = !ferror(file);
-    if (fclose(file) != 0 || !whole)
-        return fail(&cli->f, ERR_FILE_MISSING, "%.200s: %s", path, strerror(errno));
+    if (fclose(file) != 0 || !whole) {
+        fail(&cli->f, ERR_STORE, "--chrome: %.1000s cannot be written", path);
+        fail_why(&cli->f, "%s", strerror(errno));
+        return ERR_STORE;
+    }
     say(cli, "%s: https://ui.perfetto.dev and chrome://tracing open it", path);
     return ERR_OK;
 }

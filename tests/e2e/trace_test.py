@@ -72,6 +72,9 @@ class Up(YardTest):
         promise = self.yard.ok("call", "@alice", "ask", "@bob", "1", "--json").json["promise"]
         path = os.path.join(self.yard.dir, "chrome.json")
         self.yard.ok("trace", promise, "--chrome", path)
+        unwritable = self.yard.ctl("trace", promise, "--chrome", os.path.join(path, "no"))
+        self.assertExit(3, unwritable)
+        self.assertNotIn("read", unwritable.err, "it was to be written")
         with open(path, encoding="utf-8") as file:
             events = json.load(file)["traceEvents"]
         slices = [event for event in events if event["ph"] == "X"]
