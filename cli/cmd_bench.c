@@ -14,7 +14,8 @@
 #include "cli/table.h"
 #include "wire/base/must.h"
 
-static const uint64_t MS = 1000000, S = 1000000000;
+static const uint64_t MS = 1000000;
+enum { INTERVAL_MIN_MS = 10 };
 
 /* ---- flags ---- */
 
@@ -123,8 +124,10 @@ static err_t options_read(cli_t *cli, options_t *o)
     o->warmup_ns = args_ms(args, "warmup", o->count ? 0 : 2 * 1000) * MS;
     o->interval_ns = args_ms(args, "interval", 1000) * MS;
     o->patience_ns = args_ms(args, "timeout", 30 * 1000) * MS;
-    if (!o->duration_ns && !o->count) o->duration_ns = S;
-    if (o->interval_ns < 10 * MS) o->interval_ns = 10 * MS;
+    if (!o->duration_ns && !o->count)
+        return fail(&cli->f, ERR_BAD_VALUE, "--duration: nothing can be measured in no time");
+    if (o->interval_ns < INTERVAL_MIN_MS * MS)
+        return fail(&cli->f, ERR_BAD_VALUE, "--interval: at least %d ms", INTERVAL_MIN_MS);
     if (o->rate && args_text(args, "concurrency")) {
         fail(&cli->f, ERR_BAD_VALUE, "--rate and --concurrency exclude each other");
         fail_why(&cli->f, "an open loop has in flight what the rate makes it have");

@@ -134,7 +134,8 @@ static err_t flag_check(const flag_t *flag, const char *text, fail_t *f)
     uint64_t ignored;
     const char *why = NULL;
 
-    if (flag->kind == FLAG_COUNT && !count_read(text, &ignored)) why = "a number from 1 is wanted";
+    if (flag->kind == FLAG_COUNT && !count_read(text, &ignored))
+        why = "a number from 1 to 999999999 is wanted";
     if (flag->kind == FLAG_TIME && !duration_read(text, &ignored))
         why = "a time such as 500ms, 5s or 1m30s is wanted";
     if (flag->kind == FLAG_CHOICE && !choice_read(flag->argument, text)) why = flag->argument;

@@ -1,7 +1,6 @@
 #include "cli/bench/progress.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -61,15 +60,14 @@ void progress_show(void *context, const moment_t *moment)
     double share = share_of(moment), at = (double)moment->at_ns / 1e9;
     double left = share > 0 && share < 1 ? at / share - at : 0;
     bar(filled, share);
-    if (o->rate)
-        snprintf(aim, sizeof aim, " (target %s)", grouped((uint64_t)llround(o->rate), target));
+    if (o->rate) snprintf(aim, sizeof aim, " (target %s)", show_rate(o->rate, target));
     if (moment->waiting)
         snprintf(waiting, sizeof waiting, "  waiting for %" PRIu64 " answers", moment->waiting);
     snprintf(line, sizeof line,
              "bench %s  [%s] %s%.0f%%  %.0f s  ETA %.0f s  %s %s/s%s  p99 %s  %" PRIu64 " errors%s",
              o->scenario->name, filled, moment->warming ? "warm-up " : "", 100 * share, at, left,
-             grouped((uint64_t)llround(moment->rate), rate), o->scenario->unit, aim,
-             time_text(moment->p99_ns, p99), moment->errors, waiting);
+             show_rate(moment->rate, rate), o->scenario->unit, aim,
+             moment->p99_ns ? time_text(moment->p99_ns, p99) : "-", moment->errors, waiting);
     /* A line that is broken in two cannot be written over. */
     if (self->moving)
         fprintf(stderr, "\r%.*s\x1b[K", columns() - 1, line);

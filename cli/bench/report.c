@@ -34,11 +34,11 @@ static const char style[] =
     ".name{font-size:12px;font-weight:600}.line{fill:none;stroke-width:2;stroke-linejoin:round}\n"
     ".key{display:inline-block;width:.75rem;height:.75rem;border-radius:2px;margin-right:.4rem}\n";
 
-static void say_time(FILE *out, const char *tag, uint64_t ns)
+static void say_time(FILE *out, const hist_t *hist, uint64_t ns)
 {
     char text[TIME_TEXT_MAX];
 
-    fprintf(out, "<%s>%s</%s>", tag, time_text(ns, text), tag);
+    fprintf(out, "<td>%s</td>", show_time(hist, ns, text));
 }
 
 static void tile(FILE *out, const char *value, const char *what, bool bad)
@@ -56,11 +56,11 @@ static void tiles(const options_t *o, const result_t *r, FILE *out)
 
     fputs("<div class=\"tiles\">\n", out);
     snprintf(unit, sizeof unit, "%s/s", o->scenario->unit);
-    tile(out, grouped((uint64_t)llround(result_rate(r)), number), unit, false);
-    tile(out, time_text(hist_percentile(r->response, 500000), text), "p50", false);
-    tile(out, time_text(hist_percentile(r->response, 990000), text), "p99", false);
-    tile(out, time_text(hist_percentile(r->response, 999000), text), "p99.9", false);
-    tile(out, time_text(hist_max(r->response), text), "max", false);
+    tile(out, show_rate(result_rate(r), number), unit, false);
+    tile(out, show_time(r->response, hist_percentile(r->response, 500000), text), "p50", false);
+    tile(out, show_time(r->response, hist_percentile(r->response, 990000), text), "p99", false);
+    tile(out, show_time(r->response, hist_percentile(r->response, 999000), text), "p99.9", false);
+    tile(out, show_time(r->response, hist_max(r->response), text), "max", false);
     uint64_t bad = r->errors + r->unanswered + r->dropped;
     tile(out, grouped(bad, number), "errors, dropped, unanswered", bad != 0);
     fputs("</div>\n", out);
@@ -76,7 +76,7 @@ static void label_count(double value, char *ret, size_t room)
 {
     char text[GROUPED_MAX];
 
-    snprintf(ret, room, "%s", grouped((uint64_t)llround(value), text));
+    snprintf(ret, room, "%s", show_rate(value, text));
 }
 
 static void label_time(double ns, char *ret, size_t room)
@@ -241,10 +241,10 @@ static void hops(const result_t *r, FILE *out)
             fprintf(out, "<td>%.1f %%</td>", 100 * show_share(r, i));
         else
             fputs("<td></td>", out);
-        say_time(out, "td", 1000 * hist_mean(hist));
-        say_time(out, "td", 1000 * hist_percentile(hist, 500000));
-        say_time(out, "td", 1000 * hist_percentile(hist, 990000));
-        say_time(out, "td", 1000 * hist_max(hist));
+        say_time(out, hist, 1000 * hist_mean(hist));
+        say_time(out, hist, 1000 * hist_percentile(hist, 500000));
+        say_time(out, hist, 1000 * hist_percentile(hist, 990000));
+        say_time(out, hist, 1000 * hist_max(hist));
         fputs("<td class=\"text soft\">", out);
         xml_text(out, show_hops[i].about);
         fputs("</td></tr>\n", out);
@@ -259,10 +259,10 @@ static void hops(const result_t *r, FILE *out)
 static void latency_row(const char *name, const hist_t *hist, FILE *out)
 {
     fprintf(out, "<tr><td>%s</td>", name);
-    say_time(out, "td", hist_mean(hist));
+    say_time(out, hist, hist_mean(hist));
     for (size_t i = 0; show_percentiles[i].name; i++)
-        say_time(out, "td", hist_percentile(hist, show_percentiles[i].parts));
-    say_time(out, "td", hist_max(hist));
+        say_time(out, hist, hist_percentile(hist, show_percentiles[i].parts));
+    say_time(out, hist, hist_max(hist));
     fputs("</tr>\n", out);
 }
 

@@ -36,6 +36,18 @@ char *time_text(uint64_t ns, char ret[TIME_TEXT_MAX])
     return ret;
 }
 
+char *show_time(const hist_t *hist, uint64_t ns, char ret[TIME_TEXT_MAX])
+{
+    return hist_count(hist) ? time_text(ns, ret) : strcpy(ret, "-");
+}
+
+char *show_rate(double per_second, char ret[GROUPED_MAX])
+{
+    if (per_second >= 100) return grouped((uint64_t)llround(per_second), ret);
+    snprintf(ret, GROUPED_MAX, "%.3g", per_second);
+    return ret;
+}
+
 void show_head(const options_t *o, FILE *out)
 {
     char rate[GROUPED_MAX];
@@ -47,7 +59,7 @@ void show_head(const options_t *o, FILE *out)
         fputs(", the broker that runs", out);
     if (o->direct) fputs(", called directly", out);
     if (o->rate) {
-        fprintf(out, ", open loop %s/s %s", grouped((uint64_t)llround(o->rate), rate),
+        fprintf(out, ", open loop %s/s %s", show_rate(o->rate, rate),
                 o->arrival == ARRIVAL_POISSON ? "poisson" : "uniform");
     } else {
         fprintf(out, ", closed loop with %" PRIu64 " in flight", o->concurrency);
@@ -61,10 +73,12 @@ static void row(const char *name, const hist_t *hist, const char *behind, FILE *
 {
     char text[TIME_TEXT_MAX];
 
-    fprintf(out, "  %-9s %9s", name, time_text(hist_mean(hist), text));
-    for (size_t i = 0; show_percentiles[i].name; i++)
-        fprintf(out, " %9s", time_text(hist_percentile(hist, show_percentiles[i].parts), text));
-    fprintf(out, " %9s    %s\n", time_text(hist_max(hist), text), behind);
+    fprintf(out, "  %-9s %9s", name, show_time(hist, hist_mean(hist), text));
+    for (size_t i = 0; show_percentiles[i].name; i++) {
+        uint64_t ns = hist_percentile(hist, show_percentiles[i].parts);
+        fprintf(out, " %9s", show_time(hist, ns, text));
+    }
+    fprintf(out, " %9s    %s\n", show_time(hist, hist_max(hist), text), behind);
 }
 
 static void latencies(const options_t *o, const result_t *r, uint64_t units, FILE *out)
@@ -130,10 +144,11 @@ static void hops(const result_t *r, FILE *out)
         if (!hist) continue;
         if (show_hops[i].part) snprintf(share, sizeof share, "%.0f %%", 100 * show_share(r, i));
         fprintf(out, "  %-9s %9s", show_hops[i].name, share);
-        fprintf(out, " %9s", time_text(1000 * hist_mean(hist), text));
-        fprintf(out, " %9s", time_text(1000 * hist_percentile(hist, 500000), text));
-        fprintf(out, " %9s", time_text(1000 * hist_percentile(hist, 990000), text));
-        fprintf(out, " %9s    %s\n", time_text(1000 * hist_max(hist), text), show_hops[i].about);
+        fprintf(out, " %9s", show_time(hist, 1000 * hist_mean(hist), text));
+        fprintf(out, " %9s", show_time(hist, 1000 * hist_percentile(hist, 500000), text));
+        fprintf(out, " %9s", show_time(hist, 1000 * hist_percentile(hist, 990000), text));
+        fprintf(out, " %9s    %s\n", show_time(hist, 1000 * hist_max(hist), text),
+                show_hops[i].about);
     }
 }
 
@@ -193,6 +208,10 @@ static void surroundings(const result_t *r, FILE *out)
 
 static void remarks(const options_t *o, const result_t *r, FILE *out)
 {
+    if (!r->answered)
+        fputs("  note      nothing was answered in the time that was measured: no figure says "
+              "anything\n",
+              out);
     if (show_bench_cpu(r) > 0.8) {
         fputs("  note      the load maker itself is the limit: it used most of a core. Run "
               "several, or expect more "
@@ -246,9 +265,8 @@ void show_table(const options_t *o, const result_t *r, FILE *out)
     fprintf(out, "  calls     sent %s   answered %s   dropped %s   late %s   errors %s\n",
             grouped(r->sent, a), grouped(r->answered, b), grouped(r->dropped, c),
             grouped(r->late, d), grouped(r->errors, e));
-    fprintf(out, "  rate      %s %s/s", grouped((uint64_t)llround(result_rate(r)), a),
-            o->scenario->unit);
-    if (o->rate) fprintf(out, " (target %s)", grouped((uint64_t)llround(o->rate), b));
+    fprintf(out, "  rate      %s %s/s", show_rate(result_rate(r), a), o->scenario->unit);
+    if (o->rate) fprintf(out, " (target %s)", show_rate(o->rate, b));
     fputc('\n', out);
     latencies(o, r, units, out);
     hops(r, out);
@@ -262,17 +280,28 @@ void show_table(const options_t *o, const result_t *r, FILE *out)
     for (size_t i = 0; i < r->verdict_count; i++) verdict(&r->verdicts[i], out);
 }
 
+static void ms_or_none(const hist_t *hist, uint64_t ns, FILE *out)
+{
+    if (hist_count(hist))
+        fprintf(out, "%.3f", (double)ns / 1e6);
+    else
+        fputc('-', out);
+}
+
 void show_line(const options_t *o, const result_t *r, FILE *out)
 {
     const hist_t *hist = r->response;
+    double rate = result_rate(r);
 
-    fprintf(out, "%s %.0f/s", o->scenario->name, result_rate(r));
+    fprintf(out, rate < 100 ? "%s %.3g/s" : "%s %.0f/s", o->scenario->name, rate);
     for (size_t i = 0; show_percentiles[i].name; i++) {
-        fprintf(out, " %s=%.3f", show_percentiles[i].name,
-                (double)hist_percentile(hist, show_percentiles[i].parts) / 1e6);
+        fprintf(out, " %s=", show_percentiles[i].name);
+        ms_or_none(hist, hist_percentile(hist, show_percentiles[i].parts), out);
     }
-    fprintf(out, " max=%.3f ms dropped=%" PRIu64 " late=%" PRIu64 " errors=%" PRIu64,
-            (double)hist_max(hist) / 1e6, r->dropped, r->late, r->errors);
+    fputs(" max=", out);
+    ms_or_none(hist, hist_max(hist), out);
+    fprintf(out, " ms dropped=%" PRIu64 " late=%" PRIu64 " errors=%" PRIu64, r->dropped, r->late,
+            r->errors);
     if (r->unanswered) fprintf(out, " unanswered=%" PRIu64, r->unanswered);
     fputs(!result_good(r) ? " WRONG\n" : result_met(r) ? "\n" : " NOT MET\n", out);
 }

@@ -5,6 +5,10 @@
 /* "12.3 ms", "980 us" */
 enum { TIME_TEXT_MAX = 32 };
 char *time_text(uint64_t ns, char ret[TIME_TEXT_MAX]);
+/* NS, a figure of HIST, as text: "-" when there is nothing in it, which no time says. */
+char *show_time(const hist_t *hist, uint64_t ns, char ret[TIME_TEXT_MAX]);
+/* So many a second: "29,363", but "0.4" and "20.5" where an integer would say something else. */
+char *show_rate(double per_second, char ret[GROUPED_MAX]);
 
 typedef struct {
     const char *name, *key; /* "p99.9", "p999_us" */

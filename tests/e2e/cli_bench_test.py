@@ -163,10 +163,22 @@ class Bench(YardTest):
         unwritable = self.yard.ctl("bench", "ping", "--report", os.path.join(self.yard.dir, "no", "r.html"))
         self.assertExit(3, unwritable)
 
+    def test_what_was_not_measured_has_no_figures(self):
+        report = os.path.join(self.yard.dir, "none.html")
+        none = ("bench", "ping", "--hosts", "1", "--engine", "null", "--rate", "0.004", "--arrival", "uniform", "-d", "50ms", "--warmup", "0s",
+                "--report", report, "--progress", "never")
+        self.assertIn(" p50=- p90=- p99=- p99.9=- p99.99=- max=- ms ", self.yard.ok(*none, "-q").out)
+        table = self.yard.ok(*none).out
+        self.assertRegex(table, r"response +- +- +- +- +- +- +- ")
+        for text in ("nothing was answered", "open loop 0.004/s", "(target 0.004)"):
+            self.assertIn(text, table)
+        with open(report, encoding="utf-8") as file:
+            self.assertIn("<b>-</b>p50", file.read())
+
     def test_wrong_use_is_refused(self):
         for words in (("pang",), ("ping", "--rate", "fast"), ("start", "--rate", "5"), ("churn", "--from", "client"),
                       ("pipeline", "--engine", "null", "--depth", "513"),
-                      ("ping", "-n", "0"), ("ping", "--rate", "5", "-c", "2"), ("ping", "-c", "1000000"),
+                      ("ping", "-n", "0"), ("ping", "-d", "0s"), ("ping", "--interval", "1ms"), ("ping", "--rounds", "1000000000"), ("ping", "--rate", "5", "-c", "2"), ("ping", "-c", "1000000"),
                       ("ping", "--assert", "p99<10"), ("ping", "--assert", "rate>=target")):
             with self.subTest(words):
                 refused = self.yard.ctl("bench", *words, "--json")
