@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "wire/base/durable.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
@@ -59,14 +60,6 @@ static err_t failed(backup_t *self, const char *what)
     err_t err = errno == ENOSPC || errno == EDQUOT ? ERR_STORE_FULL : ERR_BACKUP_FAILED;
     if (!self->why[0]) snprintf(self->why, sizeof self->why, "%.160s: %s", what, strerror(errno));
     return err;
-}
-
-static bool sync_dir(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool ok = fd >= 0 && fsync(fd) == 0;
-    if (fd >= 0) close(fd);
-    return ok;
 }
 
 static bool write_file(const char *path, mode_t mode, const void *at, size_t len)
@@ -174,7 +167,7 @@ static err_t link_copies(backup_t *self)
     self->err = ERR_OK;
     kernel_copies(self->is.kernel, link_copy, self);
     if (self->err) return self->err;
-    return sync_dir(dir) ? ERR_OK : failed(self, dir);
+    return durable_folder(dir) ? ERR_OK : failed(self, dir);
 }
 
 static int id_text(id128_t id, char *out, size_t room)
@@ -205,15 +198,10 @@ static err_t finish(backup_t *self)
     for (size_t i = 0; i < sizeof files / sizeof *files && !err; i++)
         err = copy_file(self, files[i]);
     if (!err) err = write_mark(self);
-    if (!err && !sync_dir(self->part)) err = failed(self, self->part);
+    if (!err && !durable_folder(self->part)) err = failed(self, self->part);
     FAILPOINT(broker_backup_whole);
-    if (!err && rename(self->part, self->path) != 0) err = failed(self, self->path);
+    if (!err && !durable_rename(self->part, self->path)) err = failed(self, self->path);
     if (err) return err;
-    char parent[sizeof self->path];
-    snprintf(parent, sizeof parent, "%s", self->path);
-    char *slash = strrchr(parent, '/');
-    slash[slash == parent] = '\0';
-    if (!sync_dir(parent)) return failed(self, parent);
     FAILPOINT(broker_backup_named);
     return ERR_OK;
 }
@@ -268,7 +256,7 @@ err_t backup_unmark(const char *dir, char why[256])
     char path[PATH_MAX + TAIL];
     snprintf(path, sizeof path, "%s/%s", dir, mark);
     FAILPOINT(broker_adopted);
-    if (unlink(path) == 0 && sync_dir(dir)) return ERR_OK;
+    if (unlink(path) == 0 && durable_folder(dir)) return ERR_OK;
     snprintf(why, 256, "%s: %s", mark, strerror(errno));
     return ERR_STORE;
 }

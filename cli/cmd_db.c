@@ -13,6 +13,7 @@
 #include "cli/each.h"
 #include "cli/instance.h"
 #include "cli/process.h"
+#include "wire/base/durable.h"
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
@@ -104,15 +105,6 @@ static err_t copy_folder(const char *from, const char *to, fail_t *f)
     return ERR_STORE;
 }
 
-static err_t folder_sync(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = fd >= 0 && fsync(fd) == 0;
-
-    if (fd >= 0) close(fd);
-    return good ? ERR_OK : ERR_STORE;
-}
-
 /* TEXT is about the copy STATE, which is gone when it is read: it names the backup FROM instead. */
 static void name_backup(char text[FAIL_TEXT_MAX], const char *state, const char *from)
 {
@@ -146,7 +138,7 @@ static err_t restore(cli_t *cli, const char *from, const char *home, char ret_lo
         err = fail(&cli->f, ERR_STORE, "%s cannot be made", broker);
         fail_why(&cli->f, "%s", strerror(errno));
     }
-    if (!err && folder_sync(home))
+    if (!err && !durable_folder(home))
         err = fail(&cli->f, ERR_STORE, "%s cannot be written to disk", home);
     folder_remove(part);
     return err;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "vathost/vathost_own.h"
+#include "wire/base/durable.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/hash.h"
 #include "wire/base/log.h"
@@ -48,15 +49,6 @@ void session_load(vathost_t *self)
     fclose(file);
 }
 
-static bool sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
-    bool ok = fsync(fd) == 0;
-    close(fd);
-    return ok;
-}
-
 static bool save_session(const vathost_t *self)
 {
     char path[PATH_BYTES_MAX], fresh[PATH_BYTES_MAX], hex[33];
@@ -71,7 +63,7 @@ static bool save_session(const vathost_t *self)
     bool ok = dprintf(fd, "%s %" PRIu64 "\n", hex, self->epoch) > 0 && fsync(fd) == 0;
     ok = close(fd) == 0 && ok;
     FAILPOINT(vathost_session_new);
-    ok = ok && rename(fresh, path) == 0 && sync_folder(self->options.state);
+    ok = ok && durable_rename(fresh, path);
     FAILPOINT(vathost_session_saved);
     return ok;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire/base/durable.h"
 #include "wire/base/hash.h"
 #include "wire/base/keyfile.h"
 #include "wire/base/must.h"
@@ -171,17 +171,6 @@ static err_t append(const char *path, const char *line, size_t len)
     return err;
 }
 
-static err_t sync_folder(const char *path)
-{
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", path);
-    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return ERR_STORE;
-    bool ok = fsync(fd) == 0;
-    close(fd);
-    return ok ? ERR_OK : ERR_STORE;
-}
-
 err_t allow_add(allow_t *self, hash_t key, text_t name)
 {
     char line[NAME_BYTES_MAX + 2 * KEY_TEXT_BYTES + 64], when[32], text[KEY_TEXT_BYTES + 1];
@@ -199,7 +188,7 @@ err_t allow_add(allow_t *self, hash_t key, text_t name)
     err_t err = ERR_OK;
     if (!find(self, key)) {
         err = self->count < ALLOW_HOSTS_MAX ? append(self->path, line, (size_t)len) : ERR_STORE;
-        if (!err) err = sync_folder(self->path);
+        if (!err && !durable_name(self->path)) err = ERR_STORE;
         self->settled = false;
     }
     pthread_mutex_unlock(&self->lock);

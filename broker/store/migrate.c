@@ -3,13 +3,12 @@
  * name.
  *
  * Columns and tables that are new begin as 0 or empty, which row.def must choose to mean "as before". */
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker/store/store_own.h"
+#include "wire/base/durable.h"
 #include "wire/base/must.h"
 #include "wire/codec/codec.h"
 #include "wire/codec/scan.h"
@@ -205,24 +204,13 @@ static err_t close_old(store_t *self, const char *path)
     return no_log(self, path);
 }
 
-static bool sync_folder_of(const char *path)
-{
-    char folder[PATH_BYTES_MAX + 32];
-    snprintf(folder, sizeof folder, "%s", path);
-    int parent = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool done = parent >= 0 && fsync(parent) == 0;
-    if (parent >= 0) close(parent);
-    return done;
-}
-
 /* The end of the old log is on disk before the new file has the name that the log belonged to. */
 static err_t put_into_place(store_t *self, const char *path, const char *fresh, unsigned schema)
 {
     char kept[PATH_BYTES_MAX + 64];
     snprintf(kept, sizeof kept, "%s.schema-%u", path, schema);
     unlink(kept);
-    bool done = sync_folder_of(path) && link(path, kept) == 0 && rename(fresh, path) == 0 &&
-                sync_folder_of(path);
+    bool done = durable_name(path) && link(path, kept) == 0 && durable_rename(fresh, path);
     if (done) return ERR_OK;
     snprintf(self->why, sizeof self->why, "%.200s: %m", path);
     return ERR_STORE;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "wire/base/durable.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/hash.h"
 #include "wire/base/limits.h"
@@ -70,19 +71,6 @@ static bool write_at(int fd, const uint8_t *at, size_t left, uint64_t offset)
     return true;
 }
 
-static bool sync_folder(const char *path)
-{
-    char folder[PATH_BYTES_MAX];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    must(slash);
-    *slash = '\0';
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
-    bool ok = fsync(fd) == 0;
-    return close(fd) == 0 && ok;
-}
-
 /* A sync that fails leaves nothing that could be trusted: all of it is fetched again. */
 static arrival_state_t finish(arrival_t *self)
 {
@@ -96,7 +84,7 @@ static arrival_state_t finish(arrival_t *self)
     close(self->fd);
     self->fd = -1;
     FAILPOINT(vathost_pulled_named);
-    return sync_folder(self->path) ? ARRIVAL_DONE : ARRIVAL_WRONG;
+    return durable_name(self->path) ? ARRIVAL_DONE : ARRIVAL_WRONG;
 }
 
 arrival_state_t arrival_add(arrival_t *self, uint64_t offset, bin_t piece)

@@ -1,12 +1,11 @@
 /* Checkpoints of a vat's database: two rows at most, and the undo rows between them. */
 #include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "vathost/store/vatdb_own.h"
+#include "wire/base/durable.h"
 #include "wire/base/failpoint.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
@@ -174,18 +173,6 @@ err_t vatdb_empty(vatstore_t *port)
 
 /* ---- copies ---- */
 
-bool vatdb_put_in_place(const char *made, const char *path)
-{
-    char folder[PATH_BYTES_MAX + 1];
-    snprintf(folder, sizeof folder, "%s", path);
-    if (rename(made, path)) return false;
-    int fd = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return false;
-    bool synced = fsync(fd) == 0;
-    close(fd);
-    return synced;
-}
-
 err_t vatdb_copy(vatstore_t *port, const char *path)
 {
     vatdb_t *self = (vatdb_t *)port;
@@ -198,7 +185,7 @@ err_t vatdb_copy(vatstore_t *port, const char *path)
     err_t err = vatdb_err(self, pages_copy(self->db, made));
     if (err) return err;
     FAILPOINT(worker_copy_written);
-    if (!vatdb_put_in_place(made, path)) {
+    if (!durable_rename(made, path)) {
         snprintf(self->why, sizeof self->why, "%s: %s", path, strerror(errno));
         return ERR_STORE;
     }

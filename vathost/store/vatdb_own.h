@@ -95,7 +95,4 @@ CHECKED err_t vatdb_rescue(vatdb_t *self, const char *path);
 /* Settings, tables and version in a new file, in a transaction that is left open. */
 int vatdb_make_tables(sqlite3 *db);
 
-/* Renames MADE to PATH, for good. */
-bool vatdb_put_in_place(const char *made, const char *path);
-
 void vatdb_close(vatdb_t *self);

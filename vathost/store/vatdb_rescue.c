@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "vathost/store/vatdb_own.h"
+#include "wire/base/durable.h"
 #include "wire/base/limits.h"
 #include "wire/base/must.h"
 
@@ -107,5 +108,5 @@ err_t vatdb_rescue(vatdb_t *self, const char *path)
                                           : ERR_STORE_DAMAGED; /* why() says where */
     }
     vatdb_close(self); /* and its log is in it, and gone */
-    return vatdb_put_in_place(made, path) ? ERR_OK : ERR_STORE;
+    return durable_rename(made, path) ? ERR_OK : ERR_STORE;
 }

@@ -402,7 +402,8 @@ int pages_open(const char *path, int flags, sqlite3 **ret)
                         NULL, NULL, NULL);
 }
 
-/* The file's bytes and its name. */
+/* The file's bytes and its name. Not durable_name(): what cannot be opened is an error like others, and only a
+ * sync that fails ends the process. */
 static int sync_file(const char *path)
 {
     char folder[PATH_MAX];
