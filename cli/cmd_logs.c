@@ -133,7 +133,7 @@ static char **record_last(events_t *events, FILE *file, size_t lines, bool known
     while (getline(&line, &room, file) > 0) {
         if (!recorded_read(line, &recorded)) continue;
         bool wanted = asked_for(events, recorded.event.name, recorded.event.vat, known) &&
-                      event_wanted(events, &recorded.event);
+                      event_wanted(events, &recorded.event) && event_shown(events, &recorded.event);
         json_decref(recorded.json);
         if (!wanted) continue;
         free(ring[*ret_count % lines]);
@@ -219,7 +219,8 @@ static err_t remembered(cli_t *cli, events_t *events, link_t *link, size_t lines
     must(wanted);
     for (size_t i = 0; i < recall.count; i++) {
         const recalled_t *one = &recall.at[i];
-        if (event_wanted(events, &one->event.body.event)) wanted[count++] = one;
+        const msg_event_t *event = &one->event.body.event;
+        if (event_wanted(events, event) && event_shown(events, event)) wanted[count++] = one;
     }
     for (size_t i = count > lines ? count - lines : 0; i < count && !err; i++)
         events_put(events, &wanted[i]->event.body.event, wanted[i]->bytes);

@@ -366,15 +366,29 @@ static err_t up(cli_t *cli, home_t *home, const system_t *clusters)
     return err;
 }
 
+/* The broker takes it from the environment; what is wrong with it is said here, where it has the flag's name. */
+static err_t share_set(const char *text, fail_t *f)
+{
+    char *end;
+    double share = text ? strtod(text, &end) : 0;
+
+    if (!text) return ERR_OK;
+    if (*text < '0' || *text > '9' || *end || !(share >= 0 && share <= 1)) {
+        fail(f, ERR_BAD_VALUE, "--trace cannot be \"%.200s\"", text);
+        fail_why(f, "a share from 0 to 1 is wanted, such as 0.1");
+        return ERR_BAD_VALUE;
+    }
+    setenv("VATYARD_TRACE", text, 1);
+    return ERR_OK;
+}
+
 err_t cmd_up(cli_t *cli)
 {
     home_t home = {.lock = -1};
     system_t clusters;
-    const char *share = args_text(&cli->args, "trace");
     err_t err = system_read(&cli->args, &clusters, &cli->f);
 
-    /* The broker takes it from there, and says what is wrong with it. */
-    if (share) setenv("VATYARD_TRACE", share, 1);
+    if (!err) err = share_set(args_text(&cli->args, "trace"), &cli->f);
     if (!err) err = home_open(&home, &cli->f);
     if (!err) err = up(cli, &home, &clusters);
     if (home.lock >= 0) close(home.lock);

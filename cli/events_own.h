@@ -18,7 +18,9 @@ static inline bool event_is_upgraded(const msg_event_t *event)
 bool event_is_traffic(const msg_event_t *event);
 bool event_is_life(const msg_event_t *event);
 
-/* events_show.c: for people. */
+/* events_show.c: for people, who are not shown everything: not when a vat started or made a checkpoint, for example. Whether
+ * EVENT makes a line at all; always, when it is for programs. */
+bool event_shown(const events_t *self, const msg_event_t *event);
 void event_show(events_t *self, const msg_event_t *event, uint64_t bytes);
 
 /* events_filter.c: whether EVENT is asked for. */

@@ -149,6 +149,16 @@ static void show_life(events_t *self, const msg_event_t *event)
     buf_clear(&reason);
 }
 
+bool event_shown(const events_t *self, const msg_event_t *event)
+{
+    static const char *const life[] = {"vat-upgrade", "vat-exit", "vat-quarantine"};
+    bool shown = !self->people || self->life || event_is(event->type, "console") ||
+                 (self->traffic && event_is_traffic(event));
+
+    for (size_t i = 0; i < sizeof life / sizeof *life; i++) shown |= event_is(event->type, life[i]);
+    return shown;
+}
+
 /* One line of `events`: what happened to whom, and why. */
 static void show_happened(events_t *self, const msg_event_t *event)
 {

@@ -167,10 +167,23 @@ class Up(YardTest):
         self.assertEqual("vat-exit", json.loads(child.stdout.readline())["type"])
         child.terminate()
 
+    def test_the_last_lines_are_those_that_are_shown(self):
+        self.yard.ok("call", "@alice", "ask", "@bob", "1")
+        self.yard.ok("checkpoint", "alice", "bob")
+        types = lambda: [json.loads(row)["type"] for row in self.yard.ok("logs", "--json").out.splitlines()]
+        self.assertTrue(wait_for(lambda: types()[-2:] == ["checkpoint", "checkpoint"]), "people are not shown these")
+        for where in (), ("-e", f"ipc://{self.yard.home}/control.sock"):
+            self.assertRegex(self.yard.ok("logs", "-n", "1", *where).out, r"^alice +\| alice asks\n$", where)
+            self.assertIn('"checkpoint"', self.yard.ok("logs", "-n", "1", "--json", *where).out, where)
+
     def test_what_is_not_remembered_is_an_error(self):
         promise = self.yard.ok("call", "@bob", "think", "1", "--json").json["promise"]
         self.yard.ok("trace", promise)
         self.yard.ok("down")
+        for share in ("2", "-1", "nan", "0.5x"):
+            refused = self.yard.ctl("up", "--trace", share)
+            self.assertExit(2, refused)
+            self.assertIn(f'--trace cannot be "{share}"', refused.err)
         self.yard.ok("up", "--trace", "0")
         for ref in (promise, "v1/1", "v1/99999", "v0/1#0", "0" * 31 + "1"):
             gone = self.yard.ctl("trace", ref)
