@@ -94,14 +94,17 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
     uint32_t number = 0;
     bool by_number = id_parse('v', name, strlen(name), &number);
     size_t matches = 0;
-    like_t like = {.name = own};
+    char whole[2 * NAME_BYTES_MAX + 2];
+    like_t like = {.name = name};
     rows_t rows;
     err_t err = rows_get(link, ROWS_VATS, by_number, (kref_t){0}, &rows, f);
 
     for (const msg_t *row; !err && (row = rows_next(&rows));) {
         const msg_vat_row_t *vat = &row->body.vat_row;
         if (row->tag != TAG_vat_row) continue;
-        like_add(&like, vat->name);
+        snprintf(whole, sizeof whole, "%.*s/%.*s", (int)vat->cluster_name.len, vat->cluster_name.at,
+                 (int)vat->name.len, vat->name.at);
+        like_add(&like, slash ? text_of(whole) : vat->name);
         if (by_number ? vat->vat.n != number : !is_named(vat, name)) continue;
         if (by_number && vat->state.len == 10 && memcmp(vat->state.at, "terminated", 10) == 0) {
             ended_told(vat, name, ret, f);

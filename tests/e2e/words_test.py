@@ -24,6 +24,7 @@ class WordsTest(yard.YardTest):
         self.yard.ok("cluster", "launch", HELLO, "-q")
         for args, code, want in ((("kill", "alcie", "--yes"), 6, 'did you mean "alice"?'),
                                  (("call", "@allice", "x"), 6, 'did you mean "alice"?'),
+                                 (("call", "@helo/alice", "x"), 6, 'no vat "helo/alice"; did you mean "hello/alice"?'),
                                  (("logs", "bbob"), 6, 'did you mean "bob"?'),
                                  (("logs", "-n", "5", "bbob"), 6, 'did you mean "bob"?'),
                                  (("host", "drain", "hots-1"), 6, 'did you mean "host-1"?'),
