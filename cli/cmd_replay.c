@@ -1,4 +1,5 @@
 /* replay: a copy of a vat's log, run again by a worker of our own. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static const char copy_name[] = "checkpoint.db";
 typedef struct {
     cli_t *cli;
     link_t *link;
-    char folder[64];
+    char folder[3072];
     vat_t vat;
     uint64_t from, to; /* what is shown; to 0: all that was applied */
     uint64_t start;    /* delivery of the checkpoint that it begins with */
@@ -289,10 +290,23 @@ static void summary(const replay_t *self)
     }
 }
 
+/* What a vat has may be large: TMPDIR says where there is room. */
+static err_t folder_begin(replay_t *self)
+{
+    const char *temp = getenv("TMPDIR");
+
+    if (!temp || !*temp) temp = "/tmp";
+    snprintf(self->folder, sizeof self->folder, "%.3000s/vatyard-XXXXXX", temp);
+    if (mkdtemp(self->folder)) return ERR_OK;
+    fail(&self->cli->f, ERR_STORE, "no folder can be made in %.3000s", temp);
+    fail_why(&self->cli->f, "%s", strerror(errno));
+    return ERR_STORE;
+}
+
 err_t cmd_replay(cli_t *cli)
 {
     AUTO(link) link = client_link(cli);
-    replay_t self = {.cli = cli, .link = link, .folder = "/tmp/vatyard-XXXXXX"};
+    replay_t self = {.cli = cli, .link = link};
     named_t named = {0};
 
     if (!link) return cli->f.err;
@@ -306,7 +320,7 @@ err_t cmd_replay(cli_t *cli)
         return err;
     }
     if (err) return err;
-    if (!mkdtemp(self.folder)) return fail(&cli->f, ERR_STORE, "a temporary folder cannot be made");
+    if ((err = folder_begin(&self))) return err;
     signals_catch();
     self.json = json_array();
     err = run_all(&self);
