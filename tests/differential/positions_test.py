@@ -101,6 +101,7 @@ def main():
     arguments.add_argument("--seeds", type=int, nargs=2, default=(1, 1), metavar=("FIRST", "LAST"))
     arguments.add_argument("--deliveries", type=int, default=150)
     arguments.add_argument("--upgrades", action="store_true")
+    arguments.add_argument("--only", metavar="TEXT", default="", help="the ways whose names contain it")
     options = arguments.parse_args()
     failed = 0
     for seed in range(options.seeds[0], options.seeds[1] + 1):
@@ -113,8 +114,11 @@ def main():
             "restart at every 10th": lambda n: n % 10 == 9 and "restart",
             "both at random": lambda n: "load" if n in at["load"] else "save" if n in at["save"] else None,
         }
-        for name, schedule in schedules.items():
-            failed += again(lines, said, schedule, f"seed {seed}, {name}")
+        wanted = [name for name in schedules if options.only in name]
+        if not wanted:
+            arguments.error(f"--only: one of {', '.join(schedules)}")
+        for name in wanted:
+            failed += again(lines, said, schedules[name], f"seed {seed}, {name}")
     print(f"{'FAILED' if failed else 'no difference'}")
     sys.exit(bool(failed))
 
