@@ -85,6 +85,7 @@ void broker_destroy(broker_t **self_p)
     peers_destroy(&self->peers);
     meter_destroy(&self->meter);
     shipping_close(self);
+    joins_destroy(&self->joins);
     trace_destroy(&self->trace);
     kernel_destroy(&self->kernel);
     free(self);
@@ -357,7 +358,7 @@ static int wait_ms(const broker_t *self, int timeout_ms, bool stop, bool busy)
     int most_ms = peers_count(self->peers) && timeout_ms > CHECK_MS ? CHECK_MS : timeout_ms;
     if (stop) return least(most_ms, CHECK_MS);
     if (busy || shipping_due(self)) return 0;
-    most_ms = timer_wait_ms(self, outside_wait_ms(self, most_ms));
+    most_ms = timer_wait_ms(self, joins_wait_ms(self, outside_wait_ms(self, most_ms)));
     return kernel_chores(self->kernel) ? least(most_ms, CHORE_PAUSE_MS) : most_ms;
 }
 
@@ -379,6 +380,7 @@ err_t broker_turn(broker_t *self, int timeout_ms)
     bool empty = false, silent = false;
     err_t err = drain(self, &empty, &silent);
     if (err) return err;
+    if (!stop) joins_turn(self);
     if (!stop && outside_turn(self)) silent = false;
     if (!stop && shipping_turn(self)) silent = false;
     if (empty) check_links(self);

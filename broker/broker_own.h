@@ -22,6 +22,8 @@ typedef struct {
     uint64_t pause_ms;            /* the last pause; 0: none was needed */
 } agent_state_t;
 
+typedef struct joins joins_t;
+
 /* As the figure `disk_level` tells it. */
 typedef enum { ROOM_ENOUGH, ROOM_LOW, ROOM_NONE } room_t;
 
@@ -46,6 +48,7 @@ struct broker {
     uint64_t checked_ms;
     bool someone_gone;
     agent_state_t agent;
+    joins_t *joins;             /* NULL: nobody ever joined */
     checkpoints_t *checkpoints; /* NULL: there is no state directory */
     backup_t *backup;
     meter_t *meter;
@@ -121,6 +124,16 @@ void shipping_part(broker_t *self, uint32_t host, const msg_checkpoint_part_t *p
 bool shipping_backup(broker_t *self);
 bool shipping_turn(broker_t *self);
 bool shipping_due(const broker_t *self);
+
+/* joins.c: newcomers, whose keys are to come onto the allow-list. */
+void joins_destroy(joins_t **self_p);
+
+/* A JOIN: answered at once when the key is on the list, else it waits for the next joins_turn(). */
+void joins_take(broker_t *self, const arrival_t *arrival, const msg_join_t *join);
+
+/* Puts those that wait onto the list, if it is time, and answers them. */
+void joins_turn(broker_t *self);
+int joins_wait_ms(const broker_t *self, int most_ms);
 
 /* How long the broker may wait for others: at most MOST_MS. */
 int outside_wait_ms(const broker_t *self, int most_ms);

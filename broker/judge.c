@@ -170,14 +170,7 @@ static void newcomer(broker_t *self, const arrival_t *arrival)
         if (!err) msg_clear(&msg);
         return;
     }
-    const msg_join_t *join = &msg.body.join;
-    err = self->is.port.admit(self->is.port.self, join->key, join->name);
-    if (err) {
-        refuse(self, arrival, NULL, err, tag);
-    } else {
-        log_info("host_joined", kv_text("name", join->name));
-        broker_reply(self, arrival, TAG_joined, &(msg_joined_t){join->nonce});
-    }
+    joins_take(self, arrival, &msg.body.join);
     msg_clear(&msg);
 }
 

@@ -10,17 +10,22 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "wire/base/buf.h"
 #include "wire/base/durable.h"
 #include "wire/base/hash.h"
 #include "wire/base/keyfile.h"
 #include "wire/base/must.h"
 #include "wire/base/utf8.h"
 
+enum { LINE_BYTES_MAX = NAME_BYTES_MAX + 2 * KEY_TEXT_BYTES + 64 }; /* of one that is added */
+
 struct allow {
     char *path;
     pthread_mutex_t lock;
-    struct stat seen; /* of the file as last read; zeros: there was none */
-    bool settled;     /* it was old enough then: a later change must show in its time */
+    struct stat seen;   /* of the file as last read; zeros: there was none */
+    bool settled;       /* it was old enough then: a later change must show in its time */
+    uint64_t read_ms;   /* when it was; 0: never */
+    struct stat synced; /* the file that is durably in its folder, as far as we know */
     struct host {
         hash_t key;
         size_t line; /* the first of a key counts */
@@ -111,15 +116,22 @@ static bool is_settled(const struct stat *st)
     return st->st_ino == 0 || now.tv_sec - st->st_ctim.tv_sec > 1;
 }
 
+static uint64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 + 1;
+}
+
 static void refresh(allow_t *self)
 {
     struct stat st;
     if (stat(self->path, &st) != 0) st = (struct stat){0};
-    if (self->settled && st.st_ino == self->seen.st_ino && st.st_dev == self->seen.st_dev &&
-        st.st_size == self->seen.st_size && same_time(st.st_mtim, self->seen.st_mtim) &&
-        same_time(st.st_ctim, self->seen.st_ctim)) {
-        return;
-    }
+    bool same = st.st_ino == self->seen.st_ino && st.st_dev == self->seen.st_dev &&
+                st.st_size == self->seen.st_size && same_time(st.st_mtim, self->seen.st_mtim) &&
+                same_time(st.st_ctim, self->seen.st_ctim);
+    if (same && (self->settled || now_ms() - self->read_ms < ALLOW_AGAIN_MS)) return;
+    self->read_ms = now_ms();
     self->settled = is_settled(&st);
     self->seen = st;
     read_file(self);
@@ -155,44 +167,102 @@ bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1])
     return host != NULL;
 }
 
-/* One write behind what is there: whoever else adds a line does the same. */
-static err_t append(const char *path, const char *line, size_t len)
+/* What was written for nothing goes again, unless somebody else's line stands behind it. */
+static void take_back(int fd, off_t end, size_t len)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (lseek(fd, 0, SEEK_END) <= end + (off_t)len) (void)!ftruncate(fd, end);
+}
+
+/* One write behind what is there: whoever else adds a line does the same. LINES begin with the end of a
+ * line that has none. */
+static err_t append(int fd, bin_t lines)
+{
     char last = '\n';
-    if (fd < 0) return ERR_STORE;
     off_t end = lseek(fd, 0, SEEK_END);
     if (end > 0 && pread(fd, &last, 1, end - 1) != 1) last = '\n';
-    if (last == '\n') line++, len--; /* LINE begins with the end of a line that has none */
+    if (last == '\n') lines.at++, lines.len--;
     errno = 0;
-    bool ok = write(fd, line, len) == (ssize_t)len && fsync(fd) == 0;
-    err_t err = ok ? ERR_OK : errno == ENOSPC || errno == EDQUOT ? ERR_STORE_FULL : ERR_STORE;
+    ssize_t written = write(fd, lines.at, lines.len);
+    if (written == (ssize_t)lines.len && fsync(fd) == 0) return ERR_OK;
+    err_t err = errno == ENOSPC || errno == EDQUOT || (written >= 0 && (size_t)written < lines.len)
+                    ? ERR_STORE_FULL
+                    : ERR_STORE;
+    if (end >= 0 && written > 0) take_back(fd, end, (size_t)written);
+    return err;
+}
+
+/* The folder is synced when the file may be a new one in it, and then no more. */
+static err_t append_durably(allow_t *self, bin_t lines)
+{
+    struct stat st;
+    int fd = open(self->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0) return ERR_STORE;
+    err_t err = fstat(fd, &st) == 0 ? ERR_OK : ERR_STORE;
+    if (!err && (st.st_ino != self->synced.st_ino || st.st_dev != self->synced.st_dev)) {
+        if (durable_name(self->path))
+            self->synced = st;
+        else
+            err = ERR_STORE;
+    }
+    if (!err) err = append(fd, lines);
     close(fd);
     return err;
 }
 
-err_t allow_add(allow_t *self, hash_t key, text_t name)
+static void add_line(buf_t *out, const newcomer_t *one, const char *when)
 {
-    char line[NAME_BYTES_MAX + 2 * KEY_TEXT_BYTES + 64], when[32], text[KEY_TEXT_BYTES + 1];
+    char line[LINE_BYTES_MAX], text[KEY_TEXT_BYTES + 1];
+    char shown[NAME_BYTES_MAX + 1];
+    size_t n = one->name.len < NAME_BYTES_MAX ? one->name.len : NAME_BYTES_MAX;
+    for (size_t i = 0; i < n; i++)
+        shown[i] = (unsigned char)one->name.at[i] < ' ' ? '?' : one->name.at[i];
+    key_text(one->key, text);
+    int len = snprintf(line, sizeof line, "%s# joined %s as %.*s\n%s\n", out->len ? "" : "\n", when,
+                       (int)n, shown, text);
+    must(buf_add(out, line, (size_t)len) == ERR_OK);
+}
+
+static bool came_before(const newcomer_t *all, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (!all[k].err && hash_same(all[k].key, all[i].key)) return true;
+    return false;
+}
+
+void allow_add(allow_t *self, newcomer_t *all, size_t count)
+{
+    char when[32];
     time_t now = time(NULL);
     struct tm tm;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
-    key_text(key, text);
-    char shown[NAME_BYTES_MAX + 1];
-    for (size_t i = 0; i <= name.len; i++)
-        shown[i] = i == name.len ? '\0' : (unsigned char)name.at[i] < ' ' ? '?' : name.at[i];
-    int len = snprintf(line, sizeof line, "\n# joined %s as %s\n%s\n", when, shown, text);
+    buf_t lines = buf_of(count * LINE_BYTES_MAX);
+    bool *fresh = calloc(count + 1, sizeof *fresh);
+    must(fresh);
 
     pthread_mutex_lock(&self->lock);
     refresh(self);
-    err_t err = ERR_OK;
-    if (!find(self, key)) {
-        err = self->count < ALLOW_HOSTS_MAX ? append(self->path, line, (size_t)len) : ERR_STORE;
-        if (!err && !durable_name(self->path)) err = ERR_STORE;
+    size_t room = self->count < ALLOW_HOSTS_MAX ? ALLOW_HOSTS_MAX - self->count : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (all[i].err || find(self, all[i].key)) continue;
+        fresh[i] = true;
+        if (came_before(all, i)) continue;
+        if (room == 0) {
+            all[i].err = ERR_STORE;
+            continue;
+        }
+        room--;
+        add_line(&lines, &all[i], when);
+    }
+    if (lines.len) {
+        err_t err = append_durably(self, (bin_t){lines.at, lines.len});
+        for (size_t i = 0; i < count; i++)
+            if (fresh[i] && !all[i].err) all[i].err = err;
+        self->read_ms = 0;
         self->settled = false;
     }
     pthread_mutex_unlock(&self->lock);
-    return err;
+    free(fresh);
+    buf_clear(&lines);
 }
 
 size_t allow_bad_lines(allow_t *self)

@@ -376,11 +376,14 @@ static bool port_admits(void *context, hash_t key, char name[NAME_BYTES_MAX + 1]
 }
 
 /* A join key on the allow-list would be everybody's host. */
-static err_t port_admit(void *context, hash_t key, text_t name)
+static void port_admit(void *context, newcomer_t *all, size_t count)
 {
     doors_t *self = context;
-    if (!self->is.join || allow_has(self->is.join, key, NULL)) return ERR_BAD_VALUE;
-    return allow_add(self->is.allow, key, name);
+    for (size_t i = 0; i < count; i++) {
+        bool bad = !self->is.join || allow_has(self->is.join, all[i].key, NULL);
+        all[i].err = bad ? ERR_BAD_VALUE : ERR_OK;
+    }
+    allow_add(self->is.allow, all, count);
 }
 
 static bool port_agent_start(void *context)

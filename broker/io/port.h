@@ -24,6 +24,13 @@ typedef struct {
     blob_t *frame;  /* one count is the taker's */
 } arrival_t;
 
+/* A key that is to come onto the allow-list, and what became of that. */
+typedef struct {
+    hash_t key;
+    text_t name; /* what the host calls itself; borrowed */
+    err_t err;   /* the answer */
+} newcomer_t;
+
 typedef enum {
     AGENT_NOTHING,
     AGENT_FRAME, /* RET is a frame, borrowed until the next call */
@@ -62,8 +69,8 @@ typedef struct {
     /* RET_STATUS: after ENDED, how, as of waitpid(2). */
     agent_event_t (*agent_take)(void *self, bin_t *ret, int *ret_status);
 
-    /* Puts a host's key on the allow-list, and the list on the disk. NULL: nobody joins. */
-    err_t (*admit)(void *self, hash_t key, text_t name);
+    /* Puts keys on the allow-list, and the list on the disk: once for all of them. NULL: nobody joins. */
+    void (*admit)(void *self, newcomer_t *all, size_t count);
 
     /* What hosts say stays where it is, or no longer. NULL: it is taken anyway. */
     void (*hold)(void *self, bool hosts);

@@ -5,9 +5,11 @@
  * allowed host that sends later: when its message is there, the other one's would be as well. */
 #include <criterion/criterion.h>
 #include <czmq.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -141,6 +143,13 @@ Test(io, an_unknown_key_is_never_delivered_and_an_allowed_one_is)
 
 /* ---- join keys ---- */
 
+static err_t admit(hash_t key, const char *name)
+{
+    newcomer_t one = {key, text_of(name), ERR_OK};
+    port.admit(port.self, &one, 1);
+    return one.err;
+}
+
 static void join_with(const guest_t *one)
 {
     char path[96];
@@ -190,8 +199,7 @@ Test(io, what_a_join_key_puts_on_the_list_may_connect)
     join_with(&newcomer);
     allow_only(NULL, NULL);
     open_doors();
-    for (int i = 0; i < 2; i++)
-        cr_expect_eq(port.admit(port.self, key_of(&host), text_of("new\none")), ERR_OK);
+    for (int i = 0; i < 2; i++) cr_expect_eq(admit(key_of(&host), "new\none"), ERR_OK);
     guest_connect(&host);
     guest_say(&host, "hello");
     expect_arrival(&arrival, "hello");
@@ -215,7 +223,7 @@ Test(io, a_line_without_an_end_is_not_run_into_the_next)
     fprintf(file, "%s one", one.public_key);
     fclose(file);
     open_doors();
-    cr_expect_eq(port.admit(port.self, key_of(&two), text_of("two")), ERR_OK);
+    cr_expect_eq(admit(key_of(&two), "two"), ERR_OK);
     cr_expect(port.admits(port.self, key_of(&one), NULL));
     cr_expect(port.admits(port.self, key_of(&two), NULL));
     cr_expect_eq(allow_bad_lines(allow), 0);
@@ -224,12 +232,58 @@ Test(io, a_line_without_an_end_is_not_run_into_the_next)
     zsock_destroy(&two.sock);
 }
 
+/* A host that says JOIN again before it is answered, perhaps over another connection. */
+Test(io, those_that_join_together_have_a_line_each)
+{
+    guest_t newcomer = guest_new(), one = guest_new(), two = guest_new();
+    join_with(&newcomer);
+    allow_only(NULL, NULL);
+    open_doors();
+    newcomer_t all[] = {{key_of(&one), text_of("one"), ERR_OK},
+                        {key_of(&newcomer), text_of("thief"), ERR_OK},
+                        {key_of(&two), text_of("two"), ERR_OK},
+                        {key_of(&one), text_of("one again"), ERR_OK}};
+    port.admit(port.self, all, 4);
+    for (int i = 0; i < 4; i++) cr_expect_eq(all[i].err, i == 1 ? ERR_BAD_VALUE : ERR_OK, "%d", i);
+    cr_expect(port.admits(port.self, key_of(&one), NULL));
+    cr_expect(port.admits(port.self, key_of(&two), NULL));
+    cr_expect_not(port.admits(port.self, key_of(&newcomer), NULL));
+    cr_expect_null(strstr(allow_text(), "again"), "%s", allow_text());
+    cr_expect_eq(allow_bad_lines(allow), 0);
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&one.sock);
+    zsock_destroy(&two.sock);
+}
+
+/* Half a line would be run into by the next one. */
+Test(io, what_was_written_in_part_is_taken_back)
+{
+    guest_t newcomer = guest_new(), host = guest_new();
+    join_with(&newcomer);
+    allow_only(&newcomer, NULL);
+    open_doors();
+    char before[4096];
+    snprintf(before, sizeof before, "%s", allow_text());
+    struct rlimit all, small = {strlen(before) + 20, RLIM_INFINITY};
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
+    small.rlim_max = all.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    cr_expect_eq(admit(key_of(&host), "x"), ERR_STORE_FULL);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
+    cr_expect_str_eq(allow_text(), before);
+    cr_expect_eq(admit(key_of(&host), "x"), ERR_OK);
+    cr_expect(port.admits(port.self, key_of(&host), NULL));
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&host.sock);
+}
+
 Test(io, a_join_key_does_not_make_itself_a_host)
 {
     guest_t newcomer = guest_new();
     join_with(&newcomer);
     open_doors();
-    cr_expect_eq(port.admit(port.self, key_of(&newcomer), text_of("x")), ERR_BAD_VALUE);
+    cr_expect_eq(admit(key_of(&newcomer), "x"), ERR_BAD_VALUE);
     cr_expect_not(port.admits(port.self, key_of(&newcomer), NULL));
     zsock_destroy(&newcomer.sock);
 }
@@ -240,7 +294,7 @@ Test(io, a_list_that_cannot_be_written_is_an_error)
     join_with(&newcomer);
     cr_assert_eq(mkdir(allow_path, 0700), 0);
     open_doors();
-    cr_expect_eq(port.admit(port.self, key_of(&host), text_of("x")), ERR_STORE);
+    cr_expect_eq(admit(key_of(&host), "x"), ERR_STORE);
     cr_expect_not(port.admits(port.self, key_of(&host), NULL));
     zsock_destroy(&newcomer.sock);
     zsock_destroy(&host.sock);

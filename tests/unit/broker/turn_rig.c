@@ -8,7 +8,7 @@
 
 /* ---- port ---- */
 
-static arrival_t coming[64];
+static arrival_t coming[512];
 static size_t coming_first, coming_last;
 sent_t sent[SENT_MAX];
 size_t sent_count;
@@ -48,22 +48,31 @@ static bool port_send(void *self, door_t door, const route_t *route, bin_t frame
 }
 
 const char *operators_name = "";
+bool on_list[1024];
+
+static bool *listed(hash_t key) { return &on_list[key.b[1] + 256 * key.b[2]]; }
 
 static bool port_admits(void *self, hash_t key, char name[NAME_BYTES_MAX + 1])
 {
     (void)self;
     if (name) strcpy(name, operators_name);
-    return key.b[0] != revoked_key;
+    return key.b[0] != revoked_key && (key.b[0] != NEWCOMER || *listed(key));
 }
 
 hash_t admitted_key;
 err_t admit_says;
+unsigned admits;
 
-static err_t port_admit(void *self, hash_t key, text_t name)
+static void port_admit(void *self, newcomer_t *all, size_t count)
 {
-    (void)self, (void)name;
-    if (!admit_says) admitted_key = key;
-    return admit_says;
+    (void)self;
+    admits++;
+    for (size_t i = 0; i < count; i++) {
+        all[i].err = admit_says;
+        if (admit_says) continue;
+        admitted_key = all[i].key;
+        *listed(all[i].key) = true;
+    }
 }
 
 void forget_sent(void)

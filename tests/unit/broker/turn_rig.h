@@ -3,7 +3,7 @@
 #pragma once
 #include "broker/broker.h"
 
-enum { SENT_MAX = 256 };
+enum { SENT_MAX = 1024 };
 
 typedef struct {
     door_t door;
@@ -31,6 +31,11 @@ extern uint8_t gone_route, revoked_key;
 extern const char *operators_name;
 extern err_t admit_says;
 extern hash_t admitted_key;
+/* A key that begins with this byte is on the list once it was admitted: its next two bytes, low one first, say where it is
+ * here. And how often the list was written. */
+enum { NEWCOMER = 77 };
+extern bool on_list[1024];
+extern unsigned admits;
 
 /* What the gate says; the last record it was given. */
 extern gate_answer_t gate_says;

@@ -170,11 +170,22 @@ Test(session, a_client_that_cannot_be_sent_to_is_gone)
 
 static const msg_join_t join = {{{4}}, {{77}}, {"new", 3}};
 
-static void arrive_joining(msg_tag_t tag, const void *body)
+static arrival_t *arrive_joining(msg_tag_t tag, const void *body)
 {
     arrival_t *arrival = arrive(DOOR_HOSTS, 10, 9, tag, body);
     arrival->admitted = false;
     arrival->joins = true;
+    return arrival;
+}
+
+/* Another newcomer, on a route of its own. */
+static void arrive_one_more(uint16_t n)
+{
+    msg_join_t one = join;
+    one.key.b[1] = (uint8_t)n;
+    one.key.b[2] = (uint8_t)(n >> 8);
+    arrival_t *arrival = arrive_joining(TAG_join, &one);
+    arrival->route = (route_t){3, {(uint8_t)(n >> 8 ? 12 : 11), (uint8_t)n, 0}};
 }
 
 Test(session, a_newcomer_joins_and_is_told_behind_the_commit)
@@ -188,6 +199,95 @@ Test(session, a_newcomer_joins_and_is_told_behind_the_commit)
     turn();
     cr_expect_eq(count_sent(10, TAG_joined), 1);
     cr_expect_eq(admitted_key.b[0], 77);
+}
+
+Test(session, newcomers_of_one_turn_share_one_write)
+{
+    for (uint16_t n = 1; n <= 40; n++) arrive_one_more(n);
+    turn();
+    cr_expect_eq(count_sent(11, TAG_joined), 40);
+    cr_expect_eq(admits, 1);
+}
+
+/* Who says JOIN as often as it can costs the disk ten syncs a second, and no more. */
+Test(session, between_two_writes_of_the_list_is_a_pause)
+{
+    arrive_one_more(1);
+    turn();
+    cr_expect_eq(count_sent(11, TAG_joined), 1);
+    uint64_t began = now;
+    for (uint16_t n = 2; n < 202; n++) {
+        arrive_one_more(n);
+        turn();
+        now += 5;
+    }
+    cr_expect_eq(now - began, 1000);
+    cr_expect_eq(admits, 10, "%u", admits);
+    arrive_one_more(202);
+    turn();
+    cr_expect_geq(count_sent(11, TAG_joined), 200);
+}
+
+Test(session, who_waits_for_its_place_does_not_wait_for_a_message)
+{
+    connect_both();
+    arrive_one_more(1);
+    turn();
+    arrive_one_more(2);
+    turn();
+    cr_expect_eq(count_sent(11, TAG_joined), 1);
+    turn();
+    cr_expect(waited_ms > 0 && waited_ms <= 100, "%d", waited_ms);
+    now += 100;
+    turn();
+    cr_expect_eq(waited_ms, 0);
+    cr_expect_eq(count_sent(11, TAG_joined), 2);
+}
+
+/* It keeps nobody else out, and one line is written for it each time. */
+Test(session, of_one_connection_the_last_join_counts)
+{
+    arrive_one_more(1);
+    turn();
+    msg_join_t one = join;
+    for (uint8_t n = 10; n < 60; n++) {
+        one.key.b[1] = n;
+        arrive_joining(TAG_join, &one);
+    }
+    turn();
+    now += 100;
+    turn();
+    cr_expect_eq(count_sent(10, TAG_joined), 1);
+    cr_expect(on_list[59] && !on_list[10] && !on_list[58]);
+}
+
+Test(session, more_newcomers_than_may_wait_are_told_to_come_again)
+{
+    arrive_one_more(500);
+    turn();
+    for (uint16_t n = 0; n <= 256; n++) arrive_one_more(n);
+    turn();
+    cr_expect_eq(refused(12), ERR_JOINS_WAIT);
+    cr_expect_eq(refused(11), 0);
+    now += 100;
+    turn();
+    cr_expect_eq(count_sent(11, TAG_joined), 256);
+    forget_sent();
+    arrive_one_more(256);
+    now += 100;
+    turn();
+    cr_expect_eq(count_sent(12, TAG_joined), 1);
+}
+
+/* The disk is not asked again for what is there: a host that missed its JOINED says JOIN again. */
+Test(session, a_key_that_is_on_the_list_is_answered_at_once)
+{
+    for (int i = 0; i < 20; i++) {
+        arrive_joining(TAG_join, &join);
+        turn();
+    }
+    cr_expect_eq(count_sent(10, TAG_joined), 20);
+    cr_expect_eq(admits, 1);
 }
 
 Test(session, with_a_join_key_nothing_else_is_taken)

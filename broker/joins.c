@@ -1,0 +1,113 @@
+/* Newcomers, with a join key: a key of their own is to come onto the allow-list.
+ *
+ * Who has a join key can say JOIN as fast as it likes, and each new key is a line that has to be on the disk before it is
+ * answered. So those that came wait for each other: one write and one sync serve all of them, and there is
+ * a pause before the next. A sync costs about what a commit costs, 1 to 30 ms: ten of them a second leave the loop most of its
+ * time, and nobody notices a tenth of a second at a host's first start. JOINS_WAIT_MAX is more than anybody starts in that time;
+ * one connection has one place, so it takes as many connections, each with a handshake, to keep others out for so long. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker_own.h"
+#include "wire/base/hash.h"
+#include "wire/base/log.h"
+#include "wire/base/must.h"
+
+enum { JOINS_WAIT_MAX = 256, JOINS_PAUSE_MS = 100 };
+
+struct joins {
+    size_t count;
+    uint64_t next_ms; /* not before */
+    bool full_said;
+    struct place {
+        arrival_t from; /* without its frame */
+        id128_t nonce;
+        hash_t key;
+        size_t name_len;
+        char name[NAME_BYTES_MAX];
+    } places[JOINS_WAIT_MAX];
+};
+
+void joins_destroy(joins_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+static void say_joined(broker_t *self, const arrival_t *to, id128_t nonce)
+{
+    broker_reply(self, to, TAG_joined, &(msg_joined_t){nonce});
+}
+
+static void say_refused(broker_t *self, const arrival_t *to, text_t name, err_t err)
+{
+    log_warn("join_refused", kv_text("name", name), kv_str("why", err_name(err)));
+    broker_refuse(self, to, err, TAG_join);
+}
+
+/* The place of this connection: the one it has, or a free one; NULL: there is none. */
+static struct place *place_of(joins_t *joins, const route_t *route)
+{
+    for (size_t i = 0; i < joins->count; i++)
+        if (route_same(&joins->places[i].from.route, route)) return &joins->places[i];
+    return joins->count < JOINS_WAIT_MAX ? &joins->places[joins->count++] : NULL;
+}
+
+void joins_take(broker_t *self, const arrival_t *arrival, const msg_join_t *join)
+{
+    if (self->is.port.admits(self->is.port.self, join->key, NULL)) {
+        say_joined(self, arrival, join->nonce);
+        return;
+    }
+    if (!self->joins) {
+        self->joins = calloc(1, sizeof *self->joins);
+        must(self->joins);
+    }
+    struct place *place = place_of(self->joins, &arrival->route);
+    if (!place) {
+        if (!self->joins->full_said) log_warn("joins_wait", kv_num("waiting", JOINS_WAIT_MAX));
+        self->joins->full_said = true;
+        broker_refuse(self, arrival, ERR_JOINS_WAIT, TAG_join);
+        return;
+    }
+    place->from = *arrival;
+    place->from.frame = NULL;
+    place->nonce = join->nonce;
+    place->key = join->key;
+    place->name_len = join->name.len;
+    memcpy(place->name, join->name.at, join->name.len);
+}
+
+void joins_turn(broker_t *self)
+{
+    joins_t *joins = self->joins;
+    uint64_t now = broker_now_ms(self);
+    if (!joins || joins->count == 0 || now < joins->next_ms) return;
+    newcomer_t all[JOINS_WAIT_MAX];
+    for (size_t i = 0; i < joins->count; i++) {
+        const struct place *place = &joins->places[i];
+        all[i] = (newcomer_t){place->key, {place->name, place->name_len}, ERR_OK};
+    }
+    self->is.port.admit(self->is.port.self, all, joins->count);
+    for (size_t i = 0; i < joins->count; i++) {
+        const struct place *place = &joins->places[i];
+        if (all[i].err) {
+            say_refused(self, &place->from, all[i].name, all[i].err);
+        } else {
+            log_info("host_joined", kv_text("name", all[i].name));
+            say_joined(self, &place->from, place->nonce);
+        }
+    }
+    joins->count = 0;
+    joins->full_said = false;
+    /* Behind the sync: a disk that takes long for it has its pause all the same. */
+    joins->next_ms = broker_now_ms(self) + JOINS_PAUSE_MS;
+}
+
+int joins_wait_ms(const broker_t *self, int most_ms)
+{
+    if (!self->joins || self->joins->count == 0) return most_ms;
+    uint64_t now = broker_now_ms(self), next = self->joins->next_ms;
+    if (next <= now) return 0;
+    return next - now < (uint64_t)most_ms ? (int)(next - now) : most_ms;
+}
