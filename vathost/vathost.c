@@ -72,7 +72,7 @@ static void say_alive(vathost_t *self, uint64_t now)
                                         [LINK_HELLO] = "asking the broker",
                                         [LINK_OPEN] = "connected"};
     alive_t alive = {.ready = self->link == LINK_OPEN && self->crew_ready && !self->end_ms};
-    bool refused = self->refused_said && self->link != LINK_OPEN;
+    bool refused = self->refused && self->link != LINK_OPEN;
     const char *what = self->end_ms        ? "ending"
                        : !self->crew_ready ? "no zygote"
                        : refused           ? "refused by the broker"

@@ -37,10 +37,11 @@ struct vathost {
     id128_t nonce, kernel; /* kernel: of the broker this host belongs to; zero: none yet */
     uint64_t epoch;        /* highest accepted */
     char engine[ENGINE_BYTES];
-    bool crew_ready, ready_said, refused_said;
-    bool joins;             /* the next link, or the present one, is for the join key */
-    unsigned crews_lost;    /* in a row */
-    unsigned crews_failed;  /* of these by themselves */
+    bool crew_ready, ready_said;
+    err_t refused;         /* why the broker did not want us, as it was said last; OK: it was not */
+    bool joins;            /* the next link, or the present one, is for the join key */
+    unsigned crews_lost;   /* in a row */
+    unsigned crews_failed; /* of these by themselves */
     uint64_t crew_ready_ms; /* since when the last one was; 0: none ever */
     uint64_t crew_at_ms;    /* when the next starts, while there is none */
     bool stop;

@@ -132,7 +132,7 @@ static void on_joined(vathost_t *self, const msg_joined_t *joined)
     if (self->link != LINK_JOINING || !id_same(joined->nonce, self->nonce)) return;
     log_info("joined");
     self->joins = false;
-    self->refused_said = false;
+    self->refused = ERR_OK;
     session_open(self);
 }
 
@@ -212,21 +212,21 @@ static void on_welcome(vathost_t *self, const msg_welcome_t *welcome)
     guests_session(self->guests, self->kernel);
 }
 
-/* Our own key first, then the join key, and again from the beginning: the list may change. */
-static void on_refused(vathost_t *self)
+/* Our own key first, then the join key, and again from the beginning: the list may change. WHY is said once. */
+static void on_refused(vathost_t *self, err_t why)
 {
-    const err_row_t *row = err_row(ERR_KEY_REFUSED);
+    const err_row_t *row = err_row(why);
     if (self->options.join && !self->joins) {
         self->joins = true;
         lose_link(self, 0);
         return;
     }
     self->joins = false;
-    if (!self->refused_said) {
+    if (self->refused != why) {
         fprintf(stderr, "error E%04u: %s\n  try     %s\n", (unsigned)row->err, row->text,
                 row->hint);
     }
-    self->refused_said = true;
+    self->refused = why;
     lose_link(self, REFUSED_MS);
 }
 
@@ -234,14 +234,14 @@ static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
 {
     if (self->link == LINK_JOINING) {
         log_warn("join_refused", kv_num("error", refuse->error), kv_text("text", refuse->text));
-        on_refused(self);
+        on_refused(self, (err_t)refuse->error);
         return;
     }
     switch (refuse->error) {
     case ERR_NEED_HELLO:
         if (self->link == LINK_OPEN) say_hello(self);
         break;
-    case ERR_KEY_REFUSED: on_refused(self); break;
+    case ERR_KEY_REFUSED: on_refused(self, ERR_KEY_REFUSED); break;
     /* A HELLO of ours that was under way for long may have come after the present one. Whether another
      * process has our key is for the broker to find out. */
     case ERR_STALE_SESSION: lose_link(self, REFUSED_MS); break;
@@ -287,7 +287,7 @@ bool session_drain(vathost_t *self)
         case DEALER_NOTHING: return true;
         case DEALER_UP: self->joins ? say_join(self) : say_hello(self); break;
         case DEALER_DOWN: lose_link(self, 0); break;
-        case DEALER_REFUSED: on_refused(self); break;
+        case DEALER_REFUSED: on_refused(self, ERR_KEY_REFUSED); break;
         case DEALER_FRAME: on_frame(self, frame); break;
         }
     }

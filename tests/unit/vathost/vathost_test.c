@@ -3,6 +3,7 @@
 #include "vathost/vathost.h"
 
 #include <criterion/criterion.h>
+#include <criterion/redirect.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -422,6 +423,39 @@ Test(vathost, a_join_key_that_is_refused_is_no_reason_to_hurry)
     cr_expect_eq(joins, 1);
     cr_expect_eq(hellos, 2);
     cr_expect_geq(opened_ms[2] - opened_ms[1], 1000);
+}
+
+/* What is wrong is the disk of the broker, or the rush: not this host's key. */
+static void says_why(const msg_t *msg)
+{
+    static const err_t why[] = {ERR_JOINS_WAIT, ERR_STORE_FULL, ERR_STORE_FULL};
+    if (msg->tag == TAG_hello) {
+        refuses(ERR_KEY_REFUSED);
+    } else if (msg->tag == TAG_join) {
+        refuses(why[joins]);
+        if (++joins == 3) end_host();
+    }
+}
+
+Test(vathost, why_it_may_not_join_is_said_once_as_the_broker_says_it)
+{
+    char said[4096], line[32];
+    vathost_destroy(&host);
+    cr_redirect_stderr();
+    broker = says_why;
+    make_host(&joining);
+    cr_expect_eq(vathost_run(host), ERR_OK);
+    fflush(stderr);
+    FILE *file = cr_get_redirected_stderr();
+    size_t len = fread(said, 1, sizeof said - 1, file);
+    said[len] = 0;
+    cr_expect_eq(joins, 3);
+    snprintf(line, sizeof line, "error E%d:", ERR_JOINS_WAIT);
+    cr_expect(strstr(said, line), "%s", said);
+    snprintf(line, sizeof line, "error E%d:", ERR_STORE_FULL);
+    const char *first = strstr(said, line);
+    cr_expect(first && !strstr(first + 1, line), "%s", said);
+    cr_expect_null(strstr(said, "E6002"), "%s", said);
 }
 
 /* Somebody else's word for it is not taken. */
