@@ -1,7 +1,7 @@
 /* What the files of the kernel share, and nobody else includes: functions, a section for each file. What
- * they work on is in state.h. */
+ * they work on is in state/records.h. */
 #pragma once
-#include "broker/kernel/state.h"
+#include "broker/kernel/state/records.h"
 
 /* ---- value.c: memory ---- */
 void *take(size_t bytes);

@@ -1,7 +1,7 @@
 /* The audit of timers: what each row says fits together, and those that are due stand in order. */
 #include <stdlib.h>
 
-#include "broker/kernel/audit.h"
+#include "broker/kernel/audit/recount.h"
 
 static which_t row_of_timer(const ktimer_t *timer)
 {

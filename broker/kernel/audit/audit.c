@@ -1,6 +1,6 @@
 /* The audit: counts everything again from nothing and compares. The rules and their numbers are in
  * README.md. It only reads, so it may run on a live kernel. Here: who refers to what. */
-#include "broker/kernel/audit.h"
+#include "broker/kernel/audit/recount.h"
 
 #include <stdarg.h>
 #include <stdio.h>

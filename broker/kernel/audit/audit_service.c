@@ -1,5 +1,5 @@
 /* The audit of what the kernel has of its own: its objects, the answers it owes, the errands of the agent. */
-#include "broker/kernel/audit.h"
+#include "broker/kernel/audit/recount.h"
 
 /* ---- objects of the kernel ---- */
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/audit.h"
+#include "broker/kernel/audit/recount.h"
 #include "wire/base/hash.h"
 
 /* ---- objects ---- */
