@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
-#include "wire/base/hash.h"
-
-const char *const counter_names[COUNTER_COUNT] = {
-#define X(name) #name,
-    COUNTERS(X)
-#undef X
-};
+#include "broker/kernel/audit/audit.h"
+#include "broker/kernel/client/client.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/host.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 
 kernel_t *kernel_new(void)
 {
@@ -89,29 +90,6 @@ void kernel_destroy(kernel_t **self_p)
     free(k->lent);
     free(k->tally.waits);
     free(k);
-}
-
-/* Adds one to a counter and returns what it is now. */
-uint64_t count_up(kernel_t *k, counter_name_t name)
-{
-    touch(k, &k->counters[name].head);
-    return ++k->counters[name].value;
-}
-
-/* N bytes (at most 64) of chance: every draw of a step is another one. */
-void draw(kernel_t *k, void *at, size_t n) { hash_expand(k->entropy, ++k->draws, at, n); }
-
-id128_t draw_id(kernel_t *k)
-{
-    id128_t id;
-    draw(k, id.b, sizeof id.b);
-    return id;
-}
-
-/* Something comes from outside: v0/<n>#0, and the root of all that follows from it. */
-cause_t cause_input(kernel_t *k)
-{
-    return (cause_t){{{0}, count_up(k, COUNTER_next_input), 0}, draw_id(k)};
 }
 
 static void forget_vats(kernel_t *k)
@@ -194,6 +172,23 @@ void kernel_step(kernel_t *k, const input_t *input, effects_t *out)
     holds_end(k);
     follow(k);
     k->out = NULL;
+}
+
+bool kernel_chores(const kernel_t *k)
+{
+    return k->clean || k->trims || k->ready || k->agent_lost || holds_due(k) ||
+           timers_due(k, k->now_us);
+}
+
+bool kernel_overdue(const kernel_t *k, uint64_t now_us)
+{
+    return timers_due(k, now_us) || hosts_wake_us(k) <= now_us || audits_late(k, now_us);
+}
+
+uint64_t kernel_wake_us(const kernel_t *k)
+{
+    uint64_t timer = timers_wake_us(k), host = hosts_wake_us(k);
+    return timer < host ? timer : host;
 }
 
 void kernel_watched(kernel_t *k, unsigned topics) { k->topics = topics; }

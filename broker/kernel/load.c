@@ -3,7 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/host.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/planted.h"
 
 static bool hash_read(bin_t bin, hash_t *ret)

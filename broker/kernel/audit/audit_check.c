@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "broker/kernel/audit/recount.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/host/host.h"
+#include "broker/kernel/refs/refs.h"
 #include "wire/base/hash.h"
 
 /* ---- objects ---- */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "broker/kernel/audit/recount.h"
+#include "broker/kernel/service/service.h"
 
 static which_t row_of_timer(const ktimer_t *timer)
 {

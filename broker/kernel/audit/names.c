@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/audit/audit.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/state/state.h"
 
 enum {
     PAIR_BYTES = 9,
@@ -319,10 +321,9 @@ void audits_without(kernel_t *k, uint32_t client)
     }
 }
 
-bool kernel_overdue(const kernel_t *k, uint64_t now_us)
+bool audits_late(const kernel_t *k, uint64_t now_us)
 {
     uint64_t wait_us = (uint64_t)NAMES_WAIT_MS * 1000;
-    if (timers_due(k, now_us) || hosts_wake_us(k) <= now_us) return true;
     for (const comparison_t *self = k->audits; self; self = self->next)
         for (size_t i = 0; i < self->asked_count; i++)
             if (now_us > self->asked[i].since_us && now_us - self->asked[i].since_us > wait_us)

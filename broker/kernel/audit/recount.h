@@ -1,8 +1,8 @@
-/* What the two passes of the audit share; for audit.c and audit_check.c only. */
+/* What the two passes of the audit share; for the files audit*.c only. */
 #pragma once
 #include <inttypes.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/state.h"
 
 /* What the rest of the state says about one kref. */
 typedef struct {

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/client/own.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/state/state.h"
 
 typedef struct {
     kernel_t *k;

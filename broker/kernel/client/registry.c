@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/client/own.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 
 typedef struct {
     uint64_t number; /* kref, or place in the queues: what rows are sorted by */

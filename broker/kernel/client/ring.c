@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/client/own.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 
 typedef struct {
     const object_t *object;

@@ -3,7 +3,10 @@
  * let a message overtake a notify (SwingSet 10.1). */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 typedef struct {

@@ -1,77 +1,13 @@
 /* From queue to log: here an entry gets its number, its bytes, its stamp, and the vat the right to
  * name what is in it. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "broker/kernel/private.h"
-#include "wire/base/hash.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/planted.h"
-
-/* The delivery D mentions KREF to the vat: from now on it may name it. */
-static held_t *introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
-{
-    held_t *held = held_find(vat, kref);
-    if (!held) {
-        held = held_new(k, vat, kref, HELD_REACHABLE, d);
-    } else if (kref_is_object(kref) && !(held->row.flags & HELD_REACHABLE)) {
-        held_reach(k, held, true);
-        held->row.raised_d = d;
-    }
-    held->row.intro_d = d;
-    touch(k, &held->head);
-    return held;
-}
-
-/* A row of the log for ENTRY, with room for KREF_COUNT references that it will count. */
-log_t *log_new(kernel_t *k, const kvat_t *vat, const entry_t *entry, size_t kref_count)
-{
-    log_t *self = take(sizeof *self + kref_count * sizeof *self->krefs);
-    self->head.table = ROW_log;
-    self->kind = (unsigned)entry->row.kind;
-    self->row = (row_log_t){.vat = vat->row.vat,
-                            .d = vat->row.assigned + 1,
-                            .msg_vat = entry->row.msg_vat,
-                            .msg_d = entry->row.msg_d,
-                            .msg_n = entry->row.msg_n,
-                            .queued_ms = entry->row.queued_ms};
-    self->trace = entry->trace;
-    touch(k, &self->head);
-    return self;
-}
-
-uint64_t stamp(const kernel_t *k, const kvat_t *vat)
-{
-    uint64_t now = k->now_us / 1000;
-    return now > vat->row.stamp_ms || PLANTED(stamp_of_the_clock) ? now : vat->row.stamp_ms;
-}
-
-/* Fixes the row's bytes for ever. */
-void log_bytes(kernel_t *k, log_t *log, msg_tag_t tag, const void *body)
-{
-    buf_reset(&k->frame);
-    must(msg_encode(tag, body, &k->frame) == ERR_OK);
-    log->delivery = blob_new(k->frame.at, k->frame.len);
-    log->hash = hash_of(blob_bin(log->delivery));
-}
-
-/* A row for ENTRY, a start or an upgrade, which counts its parameters. */
-log_t *log_parameters(kernel_t *k, const kvat_t *vat, const entry_t *entry)
-{
-    capdata_t parameters = value_data(entry->value);
-    log_t *log = log_new(k, vat, entry, parameters.slots.count);
-    for (size_t i = 0; i < parameters.slots.count; i++) {
-        log->krefs[log->kref_count++] = parameters.slots.at[i];
-        ref_up(k, parameters.slots.at[i]);
-    }
-    return log;
-}
-
-/* The parameters of LOG are mentioned to the vat: of a start when it is assigned; of an upgrade when it
- * has succeeded, since a vat that it fails for never hears of them. */
-void parameters_introduce(kernel_t *k, kvat_t *vat, const log_t *log)
-{
-    for (size_t i = 0; i < log->kref_count; i++) introduce(k, vat, log->krefs[i], log->row.d);
-}
 
 static log_t *assign_start(kernel_t *k, kvat_t *vat, const entry_t *entry)
 {
@@ -91,14 +27,14 @@ static log_t *assign_message(kernel_t *k, kvat_t *vat, const entry_t *entry)
 
     /* The row takes over the references of the entry. */
     log->krefs[log->kref_count++] = target;
-    introduce(k, vat, target, d);
+    held_introduce(k, vat, target, d);
     for (size_t i = 0; i < data.slots.count; i++) {
         log->krefs[log->kref_count++] = data.slots.at[i];
-        introduce(k, vat, data.slots.at[i], d);
+        held_introduce(k, vat, data.slots.at[i], d);
     }
     if (!kref_none(result)) {
         log->krefs[log->kref_count++] = result;
-        introduce(k, vat, result, d);
+        held_introduce(k, vat, result, d);
         if (!PLANTED(result_without_decider)) promise_decide(k, promise_find(k, result), vat, d);
     }
     for (size_t i = 0; i < log->kref_count; i++) ref_up(k, log->krefs[i]);
@@ -178,10 +114,10 @@ static log_t *log_notify(kernel_t *k, kvat_t *vat, const entry_t *entry, const c
                                   value_data(promise->value)};
         log->krefs[log->kref_count++] = kref;
         ref_up(k, kref);
-        held_t *held = introduce(k, vat, kref, d);
+        held_t *held = held_introduce(k, vat, kref, d);
         held->row.told_d = d;
         for (size_t j = 0; j < promise->value->slot_count; j++)
-            introduce(k, vat, promise->value->slots[j], d);
+            held_introduce(k, vat, promise->value->slots[j], d);
     }
     msg_deliver_notify_t msg = {stamp(k, vat), draw_id(k), {batch, c->count}};
     log_bytes(k, log, TAG_deliver_notify, &msg);

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/planted.h"
 
 /* ---- what is in flight goes back ---- */

@@ -7,7 +7,8 @@
  * and so are its flags. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 typedef struct {

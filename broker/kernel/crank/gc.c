@@ -10,7 +10,10 @@
  * calls it negated). Order: drops, retired exports, retired imports, then a reap, then the queue. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* ---- the lists ---- */

@@ -1,7 +1,9 @@
 /* What is told of a vat's past: its log (LOG_GET), and a replay that went another way (LIST 11). */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/state/state.h"
 
 /* ---- the log ---- */
 

@@ -7,7 +7,10 @@
  * What is no message cannot be given up, and a cluster may have said that nothing is: then the vat ends. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* ---- what deliveries in flight mention ---- */

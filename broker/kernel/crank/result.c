@@ -1,7 +1,12 @@
 /* A crank comes back: guards, then check, then apply, or the end of the vat. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/hash.h"
 #include "wire/base/planted.h"
 

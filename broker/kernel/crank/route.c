@@ -1,64 +1,12 @@
 /* Where a message goes. Routing runs when a crank is applied, as one worklist, first in, first out:
  * what a splat or a settled promise adds comes behind what is there already (SwingSet 10.1). */
-#include <stdlib.h>
-
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/own.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/planted.h"
-
-entry_t *entry_new(kernel_t *k, unsigned kind, kref_t target, kref_t result, value_t *value,
-                   cause_t cause)
-{
-    entry_t *self = take(sizeof *self);
-    self->head.table = ROW_entry;
-    self->row = (row_entry_t){.kind = kind,
-                              .target = target.n,
-                              .result = result.n,
-                              .msg_vat = cause.msg.vat.n,
-                              .msg_d = cause.msg.d,
-                              .msg_n = cause.msg.n,
-                              .queued_ms = k->now_us / 1000};
-    self->trace = cause.trace;
-    self->value = value_ref(value);
-    if (!kref_none(target) && !(PLANTED(notify_not_counted) && kind == ENTRY_NOTIFY))
-        ref_up(k, target);
-    if (!kref_none(result)) ref_up(k, result);
-    value_up(k, value);
-    return self;
-}
-
-void entry_destroy(entry_t **self_p)
-{
-    entry_t *self = *self_p;
-    *self_p = NULL;
-    if (!self) return;
-    value_destroy(&self->value);
-    blob_destroy(&self->note);
-    free(self);
-}
-
-/* The entry ends, and its references with it. */
-void entry_release(kernel_t *k, entry_t *entry)
-{
-    if (entry->row.target) ref_down(k, kref_of(entry->row.target));
-    if (entry->row.result) ref_down(k, kref_of(entry->row.result));
-    if (!PLANTED(entry_keeps_slots)) value_down(k, entry->value);
-    bury(k, &entry->head);
-    entry_destroy(&entry);
-}
-
-cause_t entry_cause(const entry_t *entry)
-{
-    return (cause_t){{{(uint32_t)entry->row.msg_vat}, entry->row.msg_d, (uint32_t)entry->row.msg_n},
-                     entry->trace};
-}
-
-void notify_push(kernel_t *k, vat_t vat, promise_t *promise, cause_t cause)
-{
-    entry_t *entry =
-        entry_new(k, ENTRY_NOTIFY, kref_of(promise->row.kref), (kref_t){0}, NULL, cause);
-    entry->row.holder = vat.n;
-    queue_push(&k->work, entry);
-}
 
 static void splat(kernel_t *k, entry_t *entry, value_t *why)
 {

@@ -7,7 +7,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/own.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/hash.h"
 #include "wire/base/planted.h"
 

@@ -1,5 +1,9 @@
 /* Frames of vathosts: attaching workers, rows of the log. Sessions are in hosts.c, results in result.c. */
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/own.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/hash.h"
 #include "wire/base/planted.h"
 

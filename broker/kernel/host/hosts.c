@@ -2,10 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/own.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/hash.h"
-
-khost_t *host_find(const kernel_t *k, uint64_t n) { return n ? map_get(&k->hosts, n) : NULL; }
 
 void host_free(khost_t *host)
 {
@@ -199,9 +201,6 @@ void on_present(kernel_t *k, uint32_t from, const msg_present_t *msg)
 }
 
 /* ---- placement ---- */
-
-/* May vats be placed there? */
-bool host_takes(const khost_t *host) { return host->connected && host->row.state == HOST_USUAL; }
 
 /* The open host with the fewest vats, the first of those. LIKE: not that one itself, and with the same
  * build of the engine; NULL: any. */

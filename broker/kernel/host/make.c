@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/hash.h"
 
 typedef struct make make_t;

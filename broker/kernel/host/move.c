@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/crank/crank.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/host/own.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 #include "wire/base/planted.h"
 
 /* Vats of one host that move at a time while it is drained. */

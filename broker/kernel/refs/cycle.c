@@ -6,7 +6,8 @@
  * The walk is bounded. A larger tangle stays until one of its promises loses a reference again. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/refs/own.h"
+#include "broker/kernel/state/state.h"
 
 enum { TANGLE_MAX = 4096, TANGLE_SLOTS_MAX = 64 * 1024 };
 

@@ -1,7 +1,8 @@
 /* What clients do to objects: PIN holds them, REVOKE ends all calls of them. */
 #include <stdio.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* Pins that the kernel itself has on OBJECT, and no client takes: the root of a vat that its cluster's

@@ -1,7 +1,9 @@
 /* Promises: what happens when one is settled. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* A vat that ended waits for nothing, though its rows may still be there. */

@@ -3,16 +3,10 @@
  * row. This file is the only one that changes a count. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
-
-object_t *object_find(const kernel_t *k, kref_t kref) { return map_get(&k->objects, kref.n); }
-promise_t *promise_find(const kernel_t *k, kref_t kref) { return map_get(&k->promises, kref.n); }
-
-bool kref_known(const kernel_t *k, kref_t kref)
-{
-    return kref_is_promise(kref) ? promise_find(k, kref) != NULL : object_find(k, kref) != NULL;
-}
 
 /* May somebody outside name it in a message? Not what its owner was told to drop: it may be gone
  * there. Nor what its maker has retired, if that lives on: it would not know it when it came home. */
@@ -137,8 +131,6 @@ void value_down(kernel_t *k, const value_t *value)
 
 /* ---- authority rows ---- */
 
-held_t *held_find(const kvat_t *vat, kref_t kref) { return map_get(&vat->held, kref.n); }
-
 /* A notify that tells the vat this promise is in its log, and nothing later mentions it again. */
 bool held_told(const held_t *held)
 {
@@ -229,6 +221,21 @@ void held_reach(kernel_t *k, held_t *self, bool reachable)
     touch(k, &self->head);
     if (self->row.flags & HELD_EXPORTED) return;
     object_count(k, object_find(k, kref_of(self->row.kref)), reachable ? 1 : -1, 0);
+}
+
+/* The delivery D mentions KREF to the vat: from now on it may name it. */
+held_t *held_introduce(kernel_t *k, kvat_t *vat, kref_t kref, uint64_t d)
+{
+    held_t *held = held_find(vat, kref);
+    if (!held) {
+        held = held_new(k, vat, kref, HELD_REACHABLE, d);
+    } else if (kref_is_object(kref) && !(held->row.flags & HELD_REACHABLE)) {
+        held_reach(k, held, true);
+        held->row.raised_d = d;
+    }
+    held->row.intro_d = d;
+    touch(k, &held->head);
+    return held;
 }
 
 /* ---- what follows from zero ---- */

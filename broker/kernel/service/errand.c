@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 static const char *const what_text[] = {"read", "write", "fetch"};
@@ -17,8 +18,6 @@ void errand_free(errand_t *errand)
     blob_destroy(&errand->body);
     free(errand);
 }
-
-errand_t *errand_find(const kernel_t *k, uint64_t n) { return map_get(&k->errands, n); }
 
 /* ---- lists: a vat has its fetches, a cluster what was asked of its channels ---- */
 

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 
 /* ---- bundles ---- */
 

@@ -2,7 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* Puts PENDING into the list of what it waits for. */

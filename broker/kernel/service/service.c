@@ -8,13 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
-
-static const char *const ifaces[SERVICE_KINDS] = {
-#define SERVICE(kind, iface) [SERVICE_##kind] = (iface),
-#include "broker/kernel/service.def"
-#undef SERVICE
-};
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 
 static const method_t *const tables[SERVICE_KINDS] = {
     [SERVICE_vat_admin_root] = admin_root_methods,
@@ -33,12 +30,6 @@ static const method_t *const tables[SERVICE_KINDS] = {
     [SERVICE_outside] = outside_methods,
     [SERVICE_channel] = channel_methods,
 };
-
-service_t *service_find(const kernel_t *k, kref_t kref) { return map_get(&k->services, kref.n); }
-
-const char *service_iface(service_kind_t kind) { return ifaces[kind]; }
-
-kref_t service_kref(const service_t *service) { return kref_of(service->row.kref); }
 
 void service_text(kernel_t *k, service_t *service, text_t text)
 {

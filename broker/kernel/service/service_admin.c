@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 enum { VAT_NAME_MAX = 199, REASON_MAX = 1024 };

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 
 enum { WAY_IN = 1, WAY_OUT = 2 }; /* bits of a channel's direction, which is its service's number */
 

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 
 static err_t put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
 

@@ -1,5 +1,6 @@
 /* What a vat's own globals use: timeouts, fetch. Only the JavaScript around the vat calls it. */
-#include "broker/kernel/private.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* The vat itself; NULL when it ended, and the call has failed. */

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 static const uint64_t safe_integer_max = (UINT64_C(1) << 53) - 1;

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/planted.h"
 
 /* ---- the time ---- */
@@ -235,8 +237,6 @@ void timer_link(kernel_t *k, ktimer_t *timer)
     vat_add(k, timer);
 }
 
-ktimer_t *timer_find(const kernel_t *k, uint64_t number) { return map_get(&k->timers, number); }
-
 /* The timeout of VAT that it calls NUMBER. */
 ktimer_t *timeout_find(const kernel_t *k, const kvat_t *vat, uint64_t number)
 {
@@ -388,12 +388,12 @@ bool timers_due(const kernel_t *k, uint64_t now_us)
     return first != UINT64_MAX && (first <= now_us / 1000 || first <= told);
 }
 
-uint64_t kernel_wake_us(const kernel_t *k)
+/* When the first one wants to fire, in microseconds; UINT64_MAX: there is none. */
+uint64_t timers_wake_us(const kernel_t *k)
 {
-    uint64_t first = first_ms(k), host = hosts_wake_us(k);
+    uint64_t first = first_ms(k);
     if (timers_due(k, 0)) return 0;
-    uint64_t timer = first > UINT64_MAX / 1000 ? UINT64_MAX : first * 1000;
-    return timer < host ? timer : host;
+    return first > UINT64_MAX / 1000 ? UINT64_MAX : first * 1000;
 }
 
 /* Those that are due, in order. What they set off is routed behind all of them. */

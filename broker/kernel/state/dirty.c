@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/state.h"
 
 void touch(kernel_t *k, head_t *head)
 {
@@ -290,4 +290,11 @@ void kernel_flush(kernel_t *k, row_visit_t *visit, void *context)
             fill(k, k->gone[i].record, &row.body);
         visit(context, &row);
     }
+}
+
+void log_free(log_t *log)
+{
+    blob_destroy(&log->delivery);
+    blob_destroy(&log->calls);
+    free(log);
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/own.h"
 
 effect_t *effect_add(kernel_t *k, effect_kind_t kind, uint32_t to)
 {

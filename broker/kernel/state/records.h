@@ -1,4 +1,4 @@
-/* The state: its records, and the kernel_t that holds them. For the files of this folder only.
+/* The state: its records, and the kernel_t that holds them. For the files of the kernel only.
  *
  * A record is its row of row.def plus links. One rule for all of them: the field `head` comes first,
  * touch() after every change, bury() before it is freed. */

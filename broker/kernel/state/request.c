@@ -1,8 +1,9 @@
 /* Replies to clients, and the record that gives a repeated request the same one. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/state.h"
 #include "wire/base/hash.h"
 
 static uint64_t fold(id128_t id)
@@ -146,4 +147,32 @@ void reply_failed(kernel_t *k, uint32_t client, id128_t id, bool record, err_t e
         reply_recorded(k, client, id, TAG_failed, &msg);
     else
         reply(k, client, TAG_failed, &msg);
+}
+
+void reply_done(kernel_t *k, uint32_t client, id128_t request)
+{
+    msg_done_t msg = {request};
+    reply_recorded(k, client, request, TAG_done, &msg);
+}
+
+/* The vat that a request names; or answers that there is none. */
+kvat_t *vat_asked(kernel_t *k, uint32_t client, id128_t request, vat_t id)
+{
+    kvat_t *vat = vat_find(k, id.n);
+    err_t err = !vat ? ERR_VAT_UNKNOWN : vat_alive(vat) ? ERR_OK : ERR_VAT_TERMINATED;
+    if (!err) return vat;
+    char what[64];
+    snprintf(what, sizeof what, "v%u: %s", id.n, err_text(err));
+    reply_failed(k, client, request, true, err, what, "");
+    return NULL;
+}
+
+/* The cluster that a request names; or answers that there is none. */
+kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster_t id)
+{
+    kcluster_t *cluster = cluster_find(k, id.n);
+    if (!cluster)
+        reply_failed(k, client, request, true, ERR_CLUSTER_UNKNOWN, err_text(ERR_CLUSTER_UNKNOWN),
+                     "");
+    return cluster;
 }

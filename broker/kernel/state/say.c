@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/state.h"
 
 /* FORMAT makes a smallcaps body, '#' included, over SLOTS. */
 value_t *value_print(kernel_t *k, const kref_t *slots, size_t count, const char *format, ...)

@@ -1,6 +1,6 @@
 /* Figures for people: counted and measured here and there in one line, told here. Nothing is decided by them,
  * none is stored, and no time is read but that of the input. */
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/own.h"
 
 /* What a delivery is called wherever people see it. */
 const char *delivery_kind(unsigned kind)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/state/state.h"
 
 void *take(size_t bytes)
 {
@@ -156,4 +156,29 @@ kref_t slot_read(const uint8_t *at)
     uint64_t n = 0;
     for (int i = 0; i < 8; i++) n = n << 8 | at[i];
     return (kref_t){n};
+}
+
+bool text_same(text_t a, text_t b)
+{
+    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
+}
+
+/* The next of names separated by spaces, from *AT on. */
+bool word_next(text_t words, size_t *at, text_t *ret)
+{
+    *ret = (text_t){0};
+    while (*at < words.len && words.at[*at] == ' ') ++*at;
+    if (*at == words.len) return false;
+    size_t begin = *at;
+    while (*at < words.len && words.at[*at] != ' ') ++*at;
+    *ret = (text_t){words.at + begin, *at - begin};
+    return ret->len > 0;
+}
+
+bool word_in(text_t words, text_t word)
+{
+    text_t one;
+    for (size_t at = 0; word_next(words, &at, &one);)
+        if (text_same(one, word)) return true;
+    return false;
 }

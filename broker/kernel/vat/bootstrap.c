@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/own.h"
 
 /* Order of UTF-16 code units, from UTF-8: the same as of bytes, but that a surrogate pair (4 bytes)
  * sorts below U+E000..U+FFFF. */

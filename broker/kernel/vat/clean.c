@@ -4,8 +4,9 @@
  * served, and it decides nothing. A restart goes on from what is left. */
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
-#include "wire/base/planted.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/vat.h"
 
 void clean_begin(kernel_t *k, kvat_t *vat)
 {
@@ -112,10 +113,4 @@ void clean_all(kernel_t *k, kvat_t *vat)
     while (clean_one(k, vat)) {
     }
     clean_end(k, vat);
-}
-
-bool kernel_chores(const kernel_t *k)
-{
-    return k->clean || k->trims || k->ready || k->agent_lost || holds_due(k) ||
-           timers_due(k, k->now_us);
 }

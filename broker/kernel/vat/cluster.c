@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/own.h"
 #include "wire/base/planted.h"
-
-kcluster_t *cluster_find(const kernel_t *k, uint64_t n) { return map_get(&k->clusters, n); }
 
 void cluster_free(kcluster_t *cluster)
 {
@@ -18,11 +20,6 @@ void cluster_free(kcluster_t *cluster)
     free(cluster->channels);
     free(cluster->vats);
     free(cluster);
-}
-
-bool text_same(text_t a, text_t b)
-{
-    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
 }
 
 /* VAT is about to be forgotten. */

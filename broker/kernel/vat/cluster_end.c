@@ -2,7 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/own.h"
 
 /* What clients hold of a cluster that is gone. When it was removed on request, nobody asks for it any
  * more; when it ended by itself, a client may be about to, and gets it as long as there is room. */
@@ -79,16 +83,6 @@ void cluster_vat_ended(kernel_t *k, kcluster_t *cluster, const kvat_t *vat)
     cluster_remove(k, cluster, starting, false,
                    starting ? "its cluster did not start" : "a critical vat of its cluster ended",
                    cause_input(k));
-}
-
-/* The cluster that a request names; or answers that there is none. */
-kcluster_t *cluster_asked(kernel_t *k, uint32_t client, id128_t request, cluster_t id)
-{
-    kcluster_t *cluster = cluster_find(k, id.n);
-    if (!cluster)
-        reply_failed(k, client, request, true, ERR_CLUSTER_UNKNOWN, err_text(ERR_CLUSTER_UNKNOWN),
-                     "");
-    return cluster;
 }
 
 /* CLUSTER goes while it starts: its LAUNCH has failed. */

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/own.h"
 
 static const struct {
     const char *name;
@@ -13,26 +16,6 @@ static const struct {
 #include "wire/schema/global.def"
 #undef GLOBAL
 };
-
-/* The next of names separated by spaces, from *AT on. */
-bool word_next(text_t words, size_t *at, text_t *ret)
-{
-    *ret = (text_t){0};
-    while (*at < words.len && words.at[*at] == ' ') ++*at;
-    if (*at == words.len) return false;
-    size_t begin = *at;
-    while (*at < words.len && words.at[*at] != ' ') ++*at;
-    *ret = (text_t){words.at + begin, *at - begin};
-    return ret->len > 0;
-}
-
-bool word_in(text_t words, text_t word)
-{
-    text_t one;
-    for (size_t at = 0; word_next(words, &at, &one);)
-        if (text_same(one, word)) return true;
-    return false;
-}
 
 void kernel_globals(kernel_t *k, const char *names)
 {

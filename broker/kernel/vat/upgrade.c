@@ -8,7 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/own.h"
 #include "wire/base/hash.h"
 #include "wire/base/planted.h"
 

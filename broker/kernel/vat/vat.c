@@ -1,14 +1,12 @@
 /* Vats: their life and their end. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/hooks.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/service.h"
+#include "broker/kernel/state/state.h"
+#include "broker/kernel/vat/own.h"
 #include "wire/base/planted.h"
-
-kvat_t *vat_find(const kernel_t *k, uint64_t n) { return n ? map_get(&k->vats, n) : NULL; }
-
-/* A vat in quarantine is alive for its peers: what they send waits for an operator. */
-bool vat_alive(const kvat_t *vat) { return vat->row.state != VAT_TERMINATED; }
 
 /* One more (or less) that is alive, where it stands and in its cluster. */
 void vat_counted(kernel_t *k, const kvat_t *vat, bool more)
@@ -18,20 +16,6 @@ void vat_counted(kernel_t *k, const kvat_t *vat, bool more)
     if (host && host->row.state != HOST_USUAL) k->hosts_check = true;
     if (vat->cluster)
         vat->cluster->alive = more ? vat->cluster->alive + 1 : vat->cluster->alive - 1;
-}
-
-void log_free(log_t *log)
-{
-    blob_destroy(&log->delivery);
-    blob_destroy(&log->calls);
-    free(log);
-}
-
-/* Gives back the references of a row that is applied, or never will be. */
-void log_release(kernel_t *k, log_t *log)
-{
-    for (size_t i = 0; i < log->kref_count; i++) ref_down(k, log->krefs[i]);
-    log->kref_count = 0;
 }
 
 void vat_free(kvat_t *vat)

@@ -10,3 +10,7 @@ target_link_libraries(timer_stage PUBLIC test_support PkgConfig::CRITERION)
 foreach(story timer series)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c $<TARGET_OBJECTS:timer_stage> test_support)
 endforeach()
+
+# Who includes whom in broker/kernel.
+add_test(NAME kernel_folders COMMAND python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel_folders.py)
+vatyard_test_properties(kernel_folders unit 60)

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/kernel/private.h"
+#include "broker/kernel/refs/refs.h"
+#include "broker/kernel/service/own.h"
+#include "broker/kernel/state/state.h"
 #include "tests/support/kernel_rig.h"
 
 static buf_t calls;
