@@ -107,6 +107,7 @@ err_t stage_launch_as(stage_t *self, const char *name, launched_t *ret, fail_t *
 {
     launch_how_t how = {.name = name, .serial = self->options->serial, .ms = LAUNCH_MS};
 
+    self->asked = true;
     return launch(self->link, self->plan, &self->loads, how, ret, f);
 }
 
@@ -166,7 +167,6 @@ err_t stage_launch(stage_t *self, fail_t *f)
 
     err_t err = stage_launch_as(self, self->name, &self->launched, f);
     if (err) return err;
-    self->is_launched = true;
 
     msg_await_t await = {request_id(), self->launched.result};
     err = link_ask(self->link, TAG_await, &await, TAG_settled, LAUNCH_MS, &msg, f);
@@ -242,14 +242,45 @@ err_t stage_counts(stage_t *self, uint64_t *ret_objects, uint64_t *ret_promises,
     return ERR_OK;
 }
 
-void stage_close(stage_t *self)
+/* A cluster that has our name, or one of those that begin so; 0 when there is none. */
+static err_t left_find(stage_t *self, cluster_t *ret, fail_t *f)
+{
+    size_t len = strlen(self->name);
+    rows_t rows;
+    err_t err = rows_get(self->link, ROWS_CLUSTERS, false, (kref_t){0}, &rows, f);
+
+    *ret = (cluster_t){0};
+    if (err) return err;
+    for (const msg_t *row; (row = rows_next(&rows));) {
+        text_t name = row->body.cluster_row.name;
+        if (row->tag != TAG_cluster_row || name.len < len) continue;
+        if (memcmp(name.at, self->name, len) == 0) *ret = row->body.cluster_row.cluster;
+    }
+    rows_clear(&rows);
+    return ERR_OK;
+}
+
+/* Also one whose launch nobody waited for to the end. */
+static err_t leave(stage_t *self)
 {
     fail_t ignored;
+    cluster_t cluster;
 
-    if (self->link && self->is_launched && !self->own) {
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        err_t err = left_find(self, &cluster, &ignored);
+        if (err || !cluster.n) return err;
+        err = stage_remove(self, cluster, &ignored);
+        if (err) return err;
+    }
+    return ERR_TIMED_OUT;
+}
+
+void stage_close(stage_t *self)
+{
+    if (self->link && self->asked && !self->own) {
         int signal = signal_caught();
         signal_forget();
-        if (stage_remove(self, self->launched.cluster, &ignored))
+        if (leave(self))
             say(self->cli, "cluster \"%s\" is left: vatctl cluster rm %s", self->name, self->name);
         if (signal) raise(signal);
     }

@@ -19,7 +19,7 @@ typedef struct {
     plan_t *plan;
     loads_t loads;
     launched_t launched;
-    bool is_launched;
+    bool asked; /* for a cluster: what was asked for may come although nobody waits for it */
     lane_t *lanes;
     size_t lane_count;
     kref_t *targets;

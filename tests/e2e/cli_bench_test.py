@@ -11,7 +11,7 @@ import signal
 import time
 import xml.etree.ElementTree
 
-from yard import YardTest, main
+from yard import YardTest, main, wait_for
 
 try:
     import jsonschema
@@ -139,6 +139,21 @@ class Bench(YardTest):
         got = json.loads(out)
         self.assertTrue(got["stopped"] and got["calls"]["answered"] > 0, got["calls"])
         self.assertEqual([], self.yard.ok("cluster", "ls", "--json").json)
+        self.assertSound()
+
+    def test_ctrl_c_while_it_launches_leaves_no_cluster(self):
+        self.yard.ok("up")
+        clusters = lambda: self.yard.ok("cluster", "ls", "--json").json
+        self.yard.kill(self.yard.processes("vathost"), signal.SIGSTOP)
+        for scenario in "ping", "start":
+            bench = self.yard.start("bench", scenario, "--progress", "never")
+            self.assertTrue(wait_for(lambda: [row["state"] for row in clusters()] == ["starting"]))
+            bench.send_signal(signal.SIGINT)
+            _, err = bench.communicate(timeout=30)
+            self.assertEqual(130, bench.returncode, err)
+            self.assertEqual([], clusters())
+        self.yard.kill(self.yard.processes("vathost"), signal.SIGCONT)
+        self.yard.ok("bench", "ping", "-n", "1", "-q")
         self.assertSound()
 
     def test_assertions_and_files(self):
