@@ -133,7 +133,7 @@ finish() {
     engine_stop
     rm -rf "$work"
     echo "$ok ok, $failed failed, $skipped skipped"
-    [ "$failed" -eq 0 ] && [ "$ok" -gt 0 ]
+    [ "$failed" -eq 0 ] && [ $((ok + skipped)) -gt 0 ]
     exit $?
 }
 given=$image
@@ -400,13 +400,13 @@ stop_all() {
 # ---- all of it ----
 
 for tool in docker "${composer%% *}" python3; do
-    command -v "$tool" >/dev/null || { skip everything "$tool is not installed"; ok=1; exit 0; }
+    command -v "$tool" >/dev/null || { skip everything "$tool is not installed"; exit; }
 done
 what=$(engine)
 case $? in
 0) said ok engine "$what"; ok=$((ok + 1)) ;;
 2) step engine engine_start || exit 1 ;;
-*) skip everything "engine: $what"; ok=1; exit 0 ;;
+*) skip everything "engine: $what"; exit ;;
 esac
 step 'what is built' context || exit 1
 if [ -n "$given" ]; then
