@@ -111,6 +111,20 @@ static bin_t slots_bytes(kernel_t *k, const value_t *value)
     return (bin_t){at, value->slot_count * 8};
 }
 
+static row_log_t log_row(const log_t *log)
+{
+    row_log_t row = log->row;
+    row.delivery = blob_bin(log->delivery);
+    row.hash = (bin_t){log->hash.b, sizeof log->hash.b};
+    if (row.outcome) {
+        row.calls = blob_bin(log->calls);
+        row.result_hash = (bin_t){log->result_hash.b, sizeof log->result_hash.b};
+        row.chain = (bin_t){log->chain.b, sizeof log->chain.b};
+    }
+    row.trace = (bin_t){log->trace.b, sizeof log->trace.b};
+    return row;
+}
+
 static void fill(kernel_t *k, const head_t *head, row_body_t *body)
 {
     const void *at = head;
@@ -149,19 +163,7 @@ static void fill(kernel_t *k, const head_t *head, row_body_t *body)
         return;
     }
     case ROW_held: body->held = ((const held_t *)at)->row; return;
-    case ROW_log: {
-        const log_t *log = at;
-        body->log = log->row;
-        body->log.delivery = blob_bin(log->delivery);
-        body->log.hash = (bin_t){log->hash.b, sizeof log->hash.b};
-        if (log->row.outcome) {
-            body->log.calls = blob_bin(log->calls);
-            body->log.result_hash = (bin_t){log->result_hash.b, sizeof log->result_hash.b};
-            body->log.chain = (bin_t){log->chain.b, sizeof log->chain.b};
-        }
-        body->log.trace = (bin_t){log->trace.b, sizeof log->trace.b};
-        return;
-    }
+    case ROW_log: body->log = log_row(at); return;
     case ROW_mirror: {
         const mirror_t *mirror = at;
         body->mirror = mirror->row;
