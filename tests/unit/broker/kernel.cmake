@@ -1,4 +1,4 @@
-foreach(story traced tally admin upgrade message illegal end restart window client random quarantine cost gc audit audit_memory names ring)
+foreach(story traced tally admin upgrade message illegal end restart window client random quarantine cost gc audit_memory names ring)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c test_support)
 endforeach()
 foreach(story launch request load host hosts move crank collect registry facet errand checkpoint poison baggage history)
@@ -10,6 +10,10 @@ target_link_libraries(timer_stage PUBLIC test_support PkgConfig::CRITERION)
 foreach(story timer series)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c $<TARGET_OBJECTS:timer_stage> test_support)
 endforeach()
+add_library(audit_stage OBJECT audit_stage.c)
+target_compile_options(audit_stage PRIVATE ${VATYARD_WARNINGS})
+target_link_libraries(audit_stage PUBLIC test_support PkgConfig::CRITERION)
+vatyard_unit_test(broker_kernel_audit_test kernel_audit_test.c $<TARGET_OBJECTS:audit_stage> test_support)
 
 # Who includes whom in broker/kernel.
 add_test(NAME kernel_folders COMMAND python3 -B ${CMAKE_CURRENT_SOURCE_DIR}/kernel_folders.py)
