@@ -13,11 +13,20 @@ struct completion {
     complete_t kind;
 };
 
+/* A shell takes it for itself: what it proposes it puts into the line as it is, and a vat's name is whoever's who made it. */
+static bool is_plain(const char *name)
+{
+    for (const char *c = name; *c; c++) {
+        if (!isalnum((unsigned char)*c) && !strchr("@/._:,=+-", *c) && !(*c & 0x80)) return false;
+    }
+    return true;
+}
+
 void complete_name(completion_t *self, const char *name, const char *what)
 {
     char word[512];
 
-    if (strncmp(name, self->partial, strlen(self->partial)) != 0) return;
+    if (strncmp(name, self->partial, strlen(self->partial)) != 0 || !is_plain(name)) return;
     snprintf(word, sizeof word, "%.200s%.200s", self->before, name);
     self->port->propose(self->port->context, word, what);
 }

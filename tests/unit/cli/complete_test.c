@@ -19,8 +19,11 @@ static void propose(void *context, const char *word, const char *what)
 static void names(void *context, offer_t kind, completion_t *completion)
 {
     static const char *const some[] = {"alice", "@alice", "shop", "h1", "hello"};
+    static const char *const evil[] = {"a;reboot", "a$(reboot)", "a`reboot`", "a b", "a|b",
+                                       "a>b",      "a&",         "a\nb",      "a'",  "a*"};
     (void)context;
     complete_name(completion, some[kind], "");
+    for (size_t i = 0; i < sizeof evil / sizeof *evil; i++) complete_name(completion, evil[i], "");
 }
 
 /* LINE is what stands behind "vatctl "; its last word is the one that is written. */
