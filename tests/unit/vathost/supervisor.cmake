@@ -18,6 +18,11 @@ target_link_libraries(guests_rig PUBLIC host_io wire_codec PkgConfig::CRITERION)
 vatyard_unit_test(guests_test guests_test.c guests_rig)
 vatyard_unit_test(guests_life_test guests_life_test.c guests_rig)
 vatyard_unit_test(guests_move_test guests_move_test.c guests_rig)
-vatyard_unit_test(vathost_test vathost_test.c guests_rig)
-target_sources(vathost_test PRIVATE ${PROJECT_SOURCE_DIR}/vathost/vathost.c
+
+# A host without a network and without processes.
+add_library(vathost_rig STATIC vathost_rig.c ${PROJECT_SOURCE_DIR}/vathost/vathost.c
   ${PROJECT_SOURCE_DIR}/vathost/vathost_session.c ${PROJECT_SOURCE_DIR}/vathost/vathost_zygote.c)
+target_link_libraries(vathost_rig PUBLIC guests_rig)
+foreach(test vathost_session_test vathost_end_test vathost_zygote_test)
+  vatyard_unit_test(${test} ${test}.c vathost_rig)
+endforeach()
