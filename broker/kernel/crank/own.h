@@ -4,7 +4,6 @@
 
 /* ---- route.c: from the worklist to queues ---- */
 bool route_here(kernel_t *k, kvat_t *vat, entry_t *entry);
-void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry);
 
 /* ---- gc.c: what a vat must be told of, and when ---- */
 bool gc_due(kernel_t *k, kvat_t *vat);

@@ -90,7 +90,7 @@ static kvat_t *resolve_target(kernel_t *k, entry_t *entry)
     }
 }
 
-void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry)
+static void vat_enqueue(kernel_t *k, kvat_t *vat, entry_t *entry)
 {
     entry->row.holder = vat->row.vat;
     entry->row.seq = ++k->next_entry;

@@ -20,7 +20,7 @@ enum { BACKUP_SHIPS_MAX = 16 };
 /* A host that is there and gives none for so long keeps nobody from a backup any more. */
 #define BACKUP_PATIENCE_US (UINT64_C(600) * 1000 * 1000)
 
-copy_t mirror_copy(const mirror_t *mirror)
+static copy_t mirror_copy(const mirror_t *mirror)
 {
     return (copy_t){.pgen = mirror->row.pgen,
                     .d = mirror->row.d,

@@ -130,7 +130,7 @@ static err_t against(const kvat_t *vat, const khost_t *from, const khost_t *to, 
 }
 
 /* VAT is on its way to TO. When its host is away, the copy that is here must do. False: there is none. */
-bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to)
+static bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to)
 {
     const khost_t *from = host_find(k, vat->row.host);
     bool revived = revivable(vat), away = !from || !from->connected;

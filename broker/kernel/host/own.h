@@ -9,7 +9,6 @@ void on_present(kernel_t *k, uint32_t from, const msg_present_t *msg);
 
 /* ---- mirror.c: copies of checkpoints at the broker ---- */
 void on_ready(kernel_t *k, uint32_t from, const msg_checkpoint_ready_t *msg);
-copy_t mirror_copy(const mirror_t *mirror);
 bool mirror_lets_trim(const kernel_t *k, const kvat_t *vat, uint64_t *most);
 void mirror_trimmed(kernel_t *k, kvat_t *vat);
 void mirror_applied(kernel_t *k, kvat_t *vat, uint64_t d, hash_t chain);
@@ -26,7 +25,6 @@ bool makes_ship(const kvat_t *vat);
 void makes_look(kernel_t *k, kvat_t *vat);
 
 /* ---- move.c: vats that move, or are brought back ---- */
-bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to);
 void move_mirrored(kernel_t *k, kvat_t *vat);
 void move_attached(kernel_t *k, kvat_t *vat);
 const char *vats_drain(kernel_t *k, khost_t *host);

@@ -59,6 +59,17 @@ promise_t *promise_new(kernel_t *k, kref_t kref)
     return self;
 }
 
+/* May VALUE lead back to what has it? Through a promise, or an adminNode that says how its vat ended. */
+static bool value_leads_on(const kernel_t *k, const value_t *value)
+{
+    bool leads = value && value->leads_on;
+    for (size_t i = 0; !leads && value && value->asks_kernel && i < value->slot_count; i++) {
+        const service_t *service = service_find(k, value->slots[i]);
+        leads = service && service->value;
+    }
+    return leads;
+}
+
 /* OBJECT as an adminNode whose vat ended, with a value that may lead back to it. */
 static service_t *telling(const kernel_t *k, const object_t *object)
 {
@@ -80,17 +91,6 @@ static void object_count(kernel_t *k, object_t *object, int reach, int recognize
     service_t *service = reach < 0 ? telling(k, object) : NULL;
     if (service) service->alive_at = 0;
     if (!object->row.reachable || service) doubt(k, &object->named, object->row.kref);
-}
-
-/* May VALUE lead back to what has it? Through a promise, or an adminNode that says how its vat ended. */
-bool value_leads_on(const kernel_t *k, const value_t *value)
-{
-    bool leads = value && value->leads_on;
-    for (size_t i = 0; !leads && value && value->asks_kernel && i < value->slot_count; i++) {
-        const service_t *service = service_find(k, value->slots[i]);
-        leads = service && service->value;
-    }
-    return leads;
 }
 
 static void promise_count(kernel_t *k, promise_t *promise, int more)

@@ -27,7 +27,6 @@ extern const method_t admin_root_methods[], admin_methods[], key_methods[], bund
     channel_methods[];
 
 service_t *service_known(kernel_t *k, service_kind_t kind, const kcluster_t *cluster);
-void service_text(kernel_t *k, service_t *service, text_t text);
 service_t *service_argument(const call_t *call, node_t node, service_kind_t kind);
 void call_settle(call_t *call, bool rejected, value_t *value);
 void call_answer(call_t *call, value_t *value);
@@ -58,7 +57,6 @@ service_t *notifier_of(const kernel_t *k, uint64_t service);
 value_t *update_value(kernel_t *k, service_t *service, uint64_t now);
 void update_settle(kernel_t *k, ktimer_t *timer, cause_t cause);
 void time_wake(kernel_t *k, uint64_t cluster, kref_t handler, kref_t result, cause_t cause);
-kref_t timer_brand(kernel_t *k, const kcluster_t *cluster);
 
 /* ---- service_facet.c ---- */
 void facet_launched(kernel_t *k, pending_t *pending, bool rejected, value_t *value, cause_t cause);

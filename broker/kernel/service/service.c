@@ -31,7 +31,7 @@ static const method_t *const tables[SERVICE_KINDS] = {
     [SERVICE_channel] = channel_methods,
 };
 
-void service_text(kernel_t *k, service_t *service, text_t text)
+static void service_text(kernel_t *k, service_t *service, text_t text)
 {
     blob_destroy(&service->text);
     service->text = text_blob(text);

@@ -46,7 +46,7 @@ uint64_t interval_next(uint64_t start, uint64_t interval, uint64_t now)
 
 /* ---- what others are told ---- */
 
-kref_t timer_brand(kernel_t *k, const kcluster_t *cluster)
+static kref_t timer_brand(kernel_t *k, const kcluster_t *cluster)
 {
     return service_kref(service_known(k, SERVICE_timer_brand, cluster));
 }

@@ -51,7 +51,7 @@ err_t globals_check(const kernel_t *k, uint64_t vat, text_t names, text_t hosts,
 }
 
 /* Do any of these need the kernel's help? */
-bool globals_outside(text_t names)
+static bool globals_outside(text_t names)
 {
     for (size_t i = 0; i < sizeof globals / sizeof globals[0]; i++)
         if (globals[i].outside && word_in(names, text_of(globals[i].name))) return true;

@@ -3,7 +3,6 @@
 #include "broker/kernel/vat/vat.h"
 
 /* ---- globals.c: what a vat may ask for ---- */
-bool globals_outside(text_t names);
 CHECKED err_t parameters_check(const capdata_t *data);
 value_t *globals_wrap(kernel_t *k, kvat_t *vat, value_t *parameters);
 
