@@ -31,7 +31,7 @@ static void done_reply(broker_t *self, const arrival_t *arrival, id128_t request
 bool client_hello(broker_t *self, const arrival_t *arrival, const msg_client_hello_t *hello)
 {
     if (hello->proto_min > PROTO_MAX || hello->proto_max < PROTO_MIN) return false;
-    peer_t *peer = peers_add(self->peers, DOOR_CLIENTS, &arrival->route);
+    peer_t *peer = peers_add(self->peers, arrival->door, &arrival->route);
     if (!peer->number) peers_number(self->peers, peer, ++self->next_client);
     peer->heard_ms = broker_now_ms(self);
     broker_reply(self, arrival, TAG_client_welcome,

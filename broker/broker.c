@@ -186,7 +186,7 @@ static void check_peer(void *context, peer_t *peer)
     if (self->room == ROOM_NONE) peer->heard_ms = now; /* it may be speaking: we do not listen */
     uint64_t silent = now - peer->heard_ms, idle = now - peer->sent_ms;
     msg_ping_t ping = {.epoch = kernel_epoch(self->kernel)};
-    if (peer->door == DOOR_CLIENTS) {
+    if (peer->door != DOOR_HOSTS) {
         if (silent > LINK_LOST_MS && idle > LINK_LOST_MS) {
             outbox_frame(self, peer->door, &peer->route, TAG_ping, &ping);
         }

@@ -65,6 +65,7 @@ static void tell_meter(const broker_t *self, buf_t *rows)
     so_far(rows, "frames_refused", "", "", "", sums->refused);
     tell_side(rows, "", "door", "hosts", &sums->doors[DOOR_HOSTS]);
     tell_side(rows, "", "door", "clients", &sums->doors[DOOR_CLIENTS]);
+    tell_side(rows, "", "door", "readers", &sums->doors[DOOR_READERS]);
     for (uint32_t i = 1; i < meter_hosts(self->meter); i++) {
         const meter_side_t *side = meter_host(self->meter, i);
         if (!side) continue;

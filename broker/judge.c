@@ -7,7 +7,8 @@
 static void log_refusal(const arrival_t *arrival, const peer_t *peer, err_t err, uint64_t tag)
 {
     const message_t *row = message_find(tag);
-    log_warn("frame_refused", kv_str("from", arrival->door == DOOR_HOSTS ? "host" : "client"),
+    static const char *const from[DOORS] = {"host", "client", "reader"};
+    log_warn("frame_refused", kv_str("from", from[arrival->door]),
              kv_num("number", peer ? peer->number : 0), kv_str("why", err_name(err)),
              kv_str("frame", row ? row->name : "?"));
 }
@@ -26,17 +27,32 @@ static void count_in(broker_t *self, const arrival_t *arrival, const peer_t *pee
     meter_in(self->meter, arrival->door, peer ? peer->number : 0, blob_bin(arrival->frame).len);
 }
 
+static bool starts(const message_t *row, const char *with)
+{
+    return row && strncmp(row->direction, with, strlen(with)) == 0;
+}
+
 static bool from_client(msg_tag_t tag)
 {
     const message_t *row = message_find(tag);
-    return row && strncmp(row->direction, "vatctl >", 8) == 0;
+    return starts(row, "vatctl > broker") || starts(row, "reader or vatctl > broker");
+}
+
+/* What the read-only door takes. Lists of what holds values, or what all of the kernel is walked for, are none
+ * of it. */
+static bool only_reads(const msg_t *msg)
+{
+    enum { VATS = 0, CLUSTERS = 1, HOSTS = 2, COUNTERS = 5 };
+    if (msg->tag == TAG_ping) return true;
+    if (!starts(message_find(msg->tag), "reader ")) return false;
+    uint64_t what = msg->tag == TAG_list ? msg->body.list.what : VATS;
+    return what == VATS || what == CLUSTERS || what == HOSTS || what == COUNTERS;
 }
 
 static bool from_host(msg_tag_t tag)
 {
     const message_t *row = message_find(tag);
-    return row && (strncmp(row->direction, "host > broker", 13) == 0 ||
-                   strncmp(row->direction, "worker > broker", 15) == 0);
+    return starts(row, "host > broker") || starts(row, "worker > broker");
 }
 
 /* The newest session of a host wins. The one before ended, whether we heard of that or not: the
@@ -132,11 +148,15 @@ static err_t client_message(broker_t *self, const arrival_t *arrival, const msg_
         }
         return ERR_OK;
     }
-    peer_t *peer = peers_find(self->peers, DOOR_CLIENTS, &arrival->route);
+    peer_t *peer = peers_find(self->peers, arrival->door, &arrival->route);
     if (peer) peer->heard_ms = broker_now_ms(self);
     if (msg->tag == TAG_refuse || msg->tag == TAG_pong) return ERR_OK;
     if (!peer) {
         refuse(self, arrival, NULL, ERR_NEED_HELLO, msg->tag);
+        return ERR_OK;
+    }
+    if (arrival->door == DOOR_READERS && !only_reads(msg)) {
+        refuse(self, arrival, peer, ERR_READ_ONLY, msg->tag);
         return ERR_OK;
     }
     bool done = false;

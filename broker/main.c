@@ -20,7 +20,7 @@
 enum { TURN_MS = 250 /* how long a signal that came at the wrong moment waits */ };
 
 typedef struct {
-    const char *state, *listen, *control, *globals, *key, *join;
+    const char *state, *listen, *control, *control_read, *globals, *key, *join;
     uint64_t host_loss_s, traced_below;
     bool adopt;
     int ready_fd;
@@ -45,10 +45,14 @@ static const char usage[] =
     "usage: vatbroker --state DIR [--listen tcp://127.0.0.1:*] [--control ipc://PATH]\n"
     "                 [--globals NAMES] [--ready-fd N] [--host-loss-after SECONDS]\n"
     "                 [--key FILE] [--join FILE] [--adopt-backup] [--trace SHARE]\n"
+    "                 [--control-read ipc://PATH]\n"
     "\n"
     "  --state DIR      keys, allow-list and database; made when it is missing\n"
     "  --listen URL     where vathosts connect; * takes a free port (tcp://127.0.0.1:*)\n"
     "  --control URL    where vatctl connects (ipc://DIR/control.sock)\n"
+    "  --control-read URL\n"
+    "                   where vatctl may ask for figures and lists, and for nothing else "
+    "(nowhere)\n"
     "  --globals NAMES  globals that vats may ask for, separated by blanks (all)\n"
     "  --host-loss-after SECONDS\n"
     "                   a vathost that is away for so long is gone for good: its vats are\n"
@@ -126,6 +130,7 @@ static int read_options(int argc, char **argv, options_t *ret)
         {"state", required_argument, 0, 's'},
         {"listen", required_argument, 0, 'l'},
         {"control", required_argument, 0, 'c'},
+        {"control-read", required_argument, 0, 'R'},
         {"globals", required_argument, 0, 'g'},
         {"ready-fd", required_argument, 0, 'r'},
         {"host-loss-after", required_argument, 0, 'o'},
@@ -146,6 +151,7 @@ static int read_options(int argc, char **argv, options_t *ret)
         case 's': ret->state = optarg; break;
         case 'l': ret->listen = optarg; break;
         case 'c': ret->control = optarg; break;
+        case 'R': ret->control_read = optarg; break;
         case 'g':
             if (!known_globals(optarg)) return wrong_use(ERR_BAD_VALUE, "--globals");
             ret->globals = optarg;
@@ -247,6 +253,7 @@ static void make_doors(process_t *self, const options_t *options)
                                                .keys = &self->keys,
                                                .allow = self->allow,
                                                .join = self->join,
+                                               .control_read = options->control_read,
                                                .keeper = self->keeper});
 }
 
@@ -368,6 +375,10 @@ static void say_ready(const process_t *self, int fd)
     print_quoted(out, doors_endpoint(self->doors, DOOR_HOSTS));
     fputs(",\"control\":", out);
     print_quoted(out, doors_endpoint(self->doors, DOOR_CLIENTS));
+    if (*doors_endpoint(self->doors, DOOR_READERS)) {
+        fputs(",\"control_read\":", out);
+        print_quoted(out, doors_endpoint(self->doors, DOOR_READERS));
+    }
     fprintf(out, ",\"key\":\"%s\"}\n", self->keys.public_key);
     fclose(out);
     if (write(fd, line, len) < 0) log_warn("ready_line", kv_str("why", strerror(errno)));

@@ -70,7 +70,7 @@ typedef struct {
     uint64_t commits, rows, row_bytes; /* of commits */
     uint64_t refused;
     uint64_t results_ok, results_failed;
-    meter_side_t doors[2]; /* by door_t */
+    meter_side_t doors[DOORS]; /* by door_t */
 } meter_sums_t;
 
 const meter_sums_t *meter_sums(const meter_t *self);

@@ -11,6 +11,9 @@ struct peers {
     size_t count;
 };
 
+/* Clients and readers have numbers of one series. */
+static bool same_side(door_t a, door_t b) { return (a == DOOR_HOSTS) == (b == DOOR_HOSTS); }
+
 static size_t route_bucket(door_t door, const route_t *route)
 {
     uint32_t fnv = 2166136261u ^ (uint32_t)door;
@@ -20,7 +23,7 @@ static size_t route_bucket(door_t door, const route_t *route)
 
 static size_t number_bucket(door_t door, uint32_t number)
 {
-    return (2 * (size_t)number + (size_t)door) % BUCKETS;
+    return (2 * (size_t)number + (door != DOOR_HOSTS)) % BUCKETS;
 }
 
 peers_t *peers_new(void)
@@ -52,7 +55,7 @@ peer_t *peers_at(const peers_t *self, door_t door, uint32_t number)
 {
     if (number == 0) return NULL;
     peer_t *peer = self->by_number[number_bucket(door, number)];
-    while (peer && !(peer->door == door && peer->number == number)) peer = peer->by_number;
+    while (peer && !(same_side(peer->door, door) && peer->number == number)) peer = peer->by_number;
     return peer;
 }
 

@@ -25,6 +25,7 @@ peers_t *peers_new(void);
 void peers_destroy(peers_t **self_p);
 
 peer_t *peers_find(const peers_t *self, door_t door, const route_t *route);
+/* Who has this number: a host, or, of any other DOOR, a client or reader. */
 peer_t *peers_at(const peers_t *self, door_t door, uint32_t number);
 
 /* The peer of this route; made without a number when there was none. */

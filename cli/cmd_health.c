@@ -31,6 +31,26 @@ static err_t refuse(cli_t *cli)
     return ERR_BAD_VALUE;
 }
 
+/* A URL is asked for itself alone: nothing else was looked at, and is not said to be true. */
+static err_t refuse_besides_http(cli_t *cli)
+{
+    static const char *const others[] = {"vathost", "hosts", "deep", "ready", "live"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        bool given =
+            i < 2 ? args_text(&cli->args, others[i]) != NULL : args_yes(&cli->args, others[i]);
+        if (given)
+            return fail(&cli->f, ERR_BAD_VALUE, "--http and --%s exclude each other", others[i]);
+    }
+    return ERR_OK;
+}
+
+static err_t ask_url(cli_t *cli, health_t *health, const char *url)
+{
+    err_t err = refuse_besides_http(cli);
+    unsigned ms = (unsigned)args_ms(&cli->args, "timeout", HEALTH_MS);
+    return err ? err : health_http(health, url, ms, &cli->f);
+}
+
 static void print(const health_t *health)
 {
     table_t table = table_of("CHECK MET DETAIL");
@@ -49,10 +69,12 @@ static void print(const health_t *health)
 err_t cmd_health(cli_t *cli)
 {
     health_t health = health_new();
-    const char *dir = args_text(&cli->args, "vathost");
-    err_t err = dir ? refuse(cli) : ERR_OK;
+    const char *dir = args_text(&cli->args, "vathost"), *url = args_text(&cli->args, "http");
+    err_t err = dir && !url ? refuse(cli) : ERR_OK;
 
-    if (dir && !err)
+    if (url)
+        err = ask_url(cli, &health, url);
+    else if (dir && !err)
         health_vathost(&health, dir, depth_of(&cli->args));
     else if (!dir)
         err = ask_broker(cli, &health);

@@ -61,6 +61,14 @@ static err_t answer_health(link_t *link, health_depth_t depth, http_answer_t *an
     return err;
 }
 
+/* This process serves: nobody else is asked, so it is no sign of a broker, and no reason to end this one. */
+static void answer_livez(http_answer_t *answer)
+{
+    answer->status = 200;
+    answer->type = "text/plain; charset=utf-8";
+    add_text(&answer->body, "serving\n");
+}
+
 enum { AT_METRICS, AT_HEALTHZ, AT_READYZ, PATHS };
 static const char *const paths[PATHS] = {"/metrics", "/healthz", "/readyz"};
 
@@ -93,10 +101,14 @@ static void answer(void *context, const char *path, http_answer_t *answer)
 {
     served_t *self = context;
     int at = 0;
+    if (strcmp(path, "/livez") == 0) {
+        answer_livez(answer);
+        return;
+    }
     while (at < PATHS && strcmp(path, paths[at]) != 0) at++;
     if (at == PATHS) {
         answer->status = 404;
-        add_text(&answer->body, "/metrics /healthz /readyz\n");
+        add_text(&answer->body, "/metrics /livez /healthz /readyz\n");
         return;
     }
     http_answer_t *kept = &self->kept[at].answer;
@@ -140,7 +152,7 @@ static err_t listen_on(cli_t *cli, const char *listen)
     if (!http) return cli->f.err;
     printf("%s\n", http_url(http));
     fflush(stdout);
-    say(cli, "%s/metrics, /healthz and /readyz of %s, until SIGTERM", http_url(http),
+    say(cli, "%s/metrics, /livez, /healthz and /readyz of %s, until SIGTERM", http_url(http),
         served.endpoint);
     while (!signal_caught()) nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
     http_destroy(&http);

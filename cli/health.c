@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 
+#include "cli/http_ask.h"
 #include "cli/json.h"
 #include "cli/look.h"
 #include "cli/rows.h"
@@ -50,6 +51,21 @@ void health_vathost(health_t *self, const char *dir, health_depth_t depth)
         check(self, "vathost", false, "no sign of life since %" PRIu64 " s",
               alive.at_ms <= now ? (now - alive.at_ms) / 1000 : now / 1000);
     if (lives && depth != HEALTH_LIVE) check(self, "session", alive.ready, "%s", alive.what);
+}
+
+/* ---- what serves HTTP ---- */
+
+err_t health_http(health_t *self, const char *url, unsigned ms, fail_t *f)
+{
+    int status;
+    char why[128];
+    err_t err = http_status(url, ms, &status, why, f);
+    if (err) return err;
+    if (status)
+        check(self, "http", status == 200, "%.200s answers %d", url, status);
+    else
+        check(self, "http", false, "%.200s: %s", url, why);
+    return ERR_OK;
 }
 
 /* ---- a broker ---- */

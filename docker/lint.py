@@ -149,12 +149,16 @@ def lint_compose(config):
     for name, service in services.items():
         yield from lint_service(name, service)
     host = services.get("vathost", {})
-    if any(str(volume).startswith("control") for volume in host.get("volumes", [])):
-        yield "vathost: has the control socket"
     if "broker_key" in str(host.get("secrets")):
         yield "vathost: has the broker's secret key"
     if any(":/var/lib/vatyard" in str(volume) for volume in host.get("volumes", [])):
         yield "vathost: replicas share a state"
+    for name in set(services) - {"broker", "cli", "bench"}:
+        if any(str(volume).startswith("control:") for volume in services[name].get("volumes", [])):
+            yield f"{name}: has the control socket"
+    metrics = services.get("metrics", {})
+    if "127.0.0.1:7612" not in str(metrics.get("healthcheck")):
+        yield "metrics: its healthcheck asks somebody else"
     if services.get("broker", {}).get("ports"):
         yield "broker: a port of the machine"
     for name, service in services.items():
@@ -210,6 +214,9 @@ PLANTED_SERVICE = [
 ]
 
 
+PLANTED_METRICS = [{"volumes": ["control:/run/vatyard:rw"]}, {"healthcheck": {"test": ["CMD", "vatctl", "health"]}}]
+
+
 def self_test(text, config):
     missed = []
     for right, wrong in PLANTED:
@@ -218,14 +225,15 @@ def self_test(text, config):
             sources = [text.replace("FROM ${BASE} AS build", wrong)]
         if not any(list(lint_dockerfile(source)) for source in sources):
             missed.append(f"{right!r} made {wrong!r}")
-    for change in PLANTED_SERVICE if config else []:
+    services = [("vathost", change) for change in PLANTED_SERVICE] + [("metrics", change) for change in PLANTED_METRICS]
+    for name, change in services if config else []:
         planted = copy.deepcopy(config)
-        planted["services"]["vathost"].update(change)
+        planted["services"][name].update(change)
         if not list(lint_compose(planted)):
-            missed.append(str(change))
+            missed.append(f"{name} {change}")
     for line in missed:
         print(f"not found: {line}")
-    print(f"{len(PLANTED) + (len(PLANTED_SERVICE) if config else 0) - len(missed)} planted mistakes found")
+    print(f"{len(PLANTED) + (len(services) if config else 0) - len(missed)} planted mistakes found")
     return bool(missed)
 
 

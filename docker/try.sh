@@ -350,11 +350,17 @@ kill_all() {
 audit() { ctl db audit >&2 && ctl health --deep >&2 && echo clean; }
 
 metrics() {
-    local port=${VATYARD_METRICS_PORT:-17612}
+    local id port=${VATYARD_METRICS_PORT:-17612}
     VATYARD_METRICS_PORT=$port compose --profile metrics up -d --no-build --no-deps metrics >&2 || return 1
     until_true 20 scrape "$port" || { compose logs metrics >&2; return 1; }
+    id=$(compose --profile metrics ps -q metrics) && until_true 60 is_healthy "$id" || return 1
+    # It may look, and no more: whoever gets hold of it has no control socket, and the one it has takes no change.
+    ! docker exec "$id" ls /run/vatyard/control.sock 2>/dev/null || { echo 'it has the control socket'; return 1; }
+    docker exec "$id" vatctl host ls >&2 || return 1
+    ! docker exec "$id" vatctl host drain h1 2>"$work/refused" && grep -q E6003 "$work/refused" || return 1
     python3 -c 'import sys, urllib.request; print(len(urllib.request.urlopen(sys.argv[1], timeout=5).read().splitlines()), "lines")' "http://127.0.0.1:$port/metrics"
 }
+is_healthy() { [ "$(state_of "$1")" = healthy ]; }
 scrape() { python3 -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=5)' "http://127.0.0.1:$1/readyz" 2>/dev/null; }
 bench() { compose run --rm -T bench ping --engine null --duration 3s --json >"$work/out" && tail -c 300 "$work/out" >&2 && echo 'ping, null engine, 3 s'; }
 

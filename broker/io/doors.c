@@ -26,7 +26,9 @@ enum {
     EMPTY_TAKES = 16, /* an empty door is asked again after so many frames: it is a system call */
     KEYS_SEEN = 16,
     CLIENT_FRAMES_MAX = 100 * 1000, /* waiting for one client, which is cut off above it */
-    ENFORCE_DOMAIN = 93,            /* ZMQ_ZAP_ENFORCE_DOMAIN: in libzmq 4.3, not in its header */
+    READER_FRAMES_MAX = 16, /* the same for a reader, who gets one answer to each question */
+    READS_MAX = 4,          /* of readers, until the next wait() */
+    ENFORCE_DOMAIN = 93,    /* ZMQ_ZAP_ENFORCE_DOMAIN: in libzmq 4.3, not in its header */
 };
 _Static_assert(PARTS_MAX > FRAME_BYTES_MAX / PART_SEND_BYTES, "the largest frame fits");
 
@@ -37,8 +39,9 @@ struct doors {
     char endpoints[DOORS][512];
     char why[640];
     bool hold;        /* hosts are not heard now */
-    door_t turn;      /* where take() looks first: neither door starves the other */
+    door_t turn;      /* where take() looks first: no door starves another */
     int empty[DOORS]; /* 0, or so many takes until it is asked again */
+    int reads;        /* frames of readers taken since the last wait() */
     struct {
         char text[KEY_TEXT_BYTES + 1];
         hash_t key;
@@ -137,9 +140,9 @@ static err_t check_unused(doors_t *self, const char *path)
     return bind_failed(self, path);
 }
 
-static err_t open_clients(doors_t *self)
+/* What waits for a host is bounded by the protocol; what waits for these is not. */
+static err_t open_clients(doors_t *self, door_t door, const char *endpoint, int frames_max)
 {
-    const char *endpoint = self->is.control;
     if (strncmp(endpoint, "ipc:///", 7) != 0) {
         snprintf(self->why, sizeof self->why, "%.500s: must be ipc:// and an absolute path",
                  endpoint);
@@ -149,11 +152,10 @@ static err_t open_clients(doors_t *self)
     err_t err = check_unused(self, path);
     if (!err) err = check_directory(self, path);
     if (err) return err;
-    self->socks[DOOR_CLIENTS] = router();
-    /* What waits for a host is bounded by the protocol; events for a client are not. */
-    set(self->socks[DOOR_CLIENTS], ZMQ_SNDHWM, CLIENT_FRAMES_MAX);
+    self->socks[door] = router();
+    set(self->socks[door], ZMQ_SNDHWM, frames_max);
     mode_t mask = umask(0177); /* the socket is born with 0600: no moment at which it is open */
-    err = bind_door(self, DOOR_CLIENTS, endpoint);
+    err = bind_door(self, door, endpoint);
     umask(mask);
     return err;
 }
@@ -172,7 +174,11 @@ err_t doors_open(doors_t *self)
     zsys_set_logstream(stderr);
     self->zap = zap_new(self->is.allow, self->is.join);
     err_t err = open_hosts(self);
-    return err || !self->is.control ? err : open_clients(self);
+    if (!err && self->is.control)
+        err = open_clients(self, DOOR_CLIENTS, self->is.control, CLIENT_FRAMES_MAX);
+    if (!err && self->is.control_read)
+        err = open_clients(self, DOOR_READERS, self->is.control_read, READER_FRAMES_MAX);
+    return err;
 }
 
 const char *doors_why(const doors_t *self) { return self->why; }
@@ -209,6 +215,7 @@ static void port_wait(void *context, int timeout_ms)
     }
     int rc = zmq_poll(items, count, timeout_ms);
     must(rc >= 0 || errno == EINTR);
+    self->reads = 0;
     /* Once for all that is taken now: nothing of it is answered before all of it is durable. */
     allow_refresh(self->is.allow);
     if (self->is.join) allow_refresh(self->is.join);
@@ -294,6 +301,7 @@ static void port_hold(void *context, bool hosts) { ((doors_t *)context)->hold = 
 static bool take_from(doors_t *self, door_t door, arrival_t *ret)
 {
     if (door == DOOR_HOSTS && self->hold) return false;
+    if (door == DOOR_READERS && self->reads == READS_MAX) return false;
     void *sock = self->socks[door] ? zsock_resolve(self->socks[door]) : NULL;
     zmq_msg_t route;
     if (!sock) return false;
@@ -303,7 +311,8 @@ static bool take_from(doors_t *self, door_t door, arrival_t *ret)
         zmq_msg_close(&route);
         return false;
     }
-    *ret = (arrival_t){.door = door, .admitted = door == DOOR_CLIENTS};
+    *ret = (arrival_t){.door = door, .admitted = door != DOOR_HOSTS};
+    self->reads += door == DOOR_READERS;
     ret->route.len = (uint8_t)zmq_msg_size(&route);
     memcpy(ret->route.at, zmq_msg_data(&route), ret->route.len);
     int more = zmq_msg_more(&route);
@@ -320,8 +329,9 @@ static bool port_take(void *context, arrival_t *ret)
 {
     doors_t *self = context;
     bool asked[DOORS] = {false};
-    self->turn = self->turn == DOOR_HOSTS ? DOOR_CLIENTS : DOOR_HOSTS;
-    const door_t order[] = {self->turn, self->turn == DOOR_HOSTS ? DOOR_CLIENTS : DOOR_HOSTS};
+    self->turn = (self->turn + 1) % DOORS;
+    door_t order[DOORS];
+    for (door_t i = 0; i < DOORS; i++) order[i] = (self->turn + i) % DOORS;
     for (int i = 0; i < DOORS; i++) {
         door_t door = order[i];
         if (self->empty[door] > 0) {
@@ -332,7 +342,7 @@ static bool port_take(void *context, arrival_t *ret)
         self->empty[door] = EMPTY_TAKES;
         asked[door] = true;
     }
-    /* That there is nothing is said when both were asked, not before. */
+    /* That there is nothing is said when all were asked, not before. */
     for (int i = 0; i < DOORS; i++) {
         if (asked[order[i]]) continue;
         self->empty[order[i]] = 0;

@@ -8,7 +8,8 @@
 #include "wire/base/err.h"
 #include "wire/base/limits.h"
 
-typedef enum { DOOR_HOSTS, DOOR_CLIENTS, DOORS } door_t;
+/* Readers are clients who may ask for figures and lists only. */
+typedef enum { DOOR_HOSTS, DOOR_CLIENTS, DOOR_READERS, DOORS } door_t;
 
 typedef struct {
     uint8_t len, at[255];
@@ -18,7 +19,7 @@ typedef struct {
     door_t door;
     route_t route;
     hash_t key;     /* hosts: the public key this message's connection proved */
-    bool admitted;  /* hosts: whether the allow-list has that key now; clients: true */
+    bool admitted;  /* hosts: whether the allow-list has that key now; clients, readers: true */
     bool joins;     /* hosts: it has not, and the list of join keys has */
     bool too_large; /* it was larger than FRAME_BYTES_MAX: FRAME is NULL */
     blob_t *frame;  /* one count is the taker's */

@@ -20,6 +20,7 @@
 #include "wire/base/limits.h"
 
 static char dir[64], allow_path[96], control[96];
+static const char *control_read; /* NULL unless the test has one */
 static keys_t keys;
 static allow_t *allow, *join; /* join: NULL unless the test makes one */
 static doors_t *doors;
@@ -39,7 +40,8 @@ static void set_up(void)
 
 static void open_doors(void)
 {
-    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow, join, NULL};
+    doors_options_t options = {"tcp://127.0.0.1:*", control, &keys, allow, join, NULL,
+                               control_read};
     doors = doors_new(&options);
     err_t err = doors_open(doors);
     cr_assert_eq(err, ERR_OK, "%s: %s", err_name(err), doors_why(doors));
@@ -487,9 +489,56 @@ Test(io, the_control_socket_is_private)
     cr_expect_eq(st.st_mode & 0777, 0600);
 }
 
+/* A reader that asks as fast as it can, or never reads, is nobody else's trouble. */
+Test(io, readers_have_a_door_of_their_own)
+{
+    enum { ASKED = 40, ANSWERS = 2000 };
+    char path[96];
+    arrival_t arrival;
+    struct stat st;
+    snprintf(path, sizeof path, "ipc://%s/read.sock", dir);
+    control_read = path;
+    open_doors();
+    cr_expect_str_eq(doors_endpoint(doors, DOOR_READERS), path);
+    cr_assert_eq(stat(path + 6, &st), 0);
+    cr_expect_eq(st.st_mode & 0777, 0600);
+
+    zsock_t *reader = zsock_new(ZMQ_DEALER), *client = zsock_new(ZMQ_DEALER);
+    cr_assert_eq(zsock_connect(reader, "%s", path), 0);
+    cr_assert_eq(zsock_connect(client, "%s", control), 0);
+    zstr_send(reader, "first");
+    expect_arrival(&arrival, "first");
+    cr_expect_eq(arrival.door, DOOR_READERS);
+    cr_expect(arrival.admitted);
+    route_t route = arrival.route;
+
+    for (int i = 0; i < ASKED; i++) zstr_send(reader, "figures");
+    zstr_send(client, "launch");
+    zclock_sleep(300);
+    port.wait(port.self, 0);
+    int figures = 0, launches = 0;
+    while (port.take(port.self, &arrival)) {
+        figures += arrival.door == DOOR_READERS;
+        launches += arrival.door == DOOR_CLIENTS;
+        blob_destroy(&arrival.frame);
+    }
+    cr_expect_eq(launches, 1);
+    cr_expect_eq(figures, 4, "the others wait for the next turn");
+
+    static uint8_t large[256 * 1024];
+    int sent = 0;
+    while (sent < ANSWERS &&
+           port.send(port.self, DOOR_READERS, &route, (bin_t){large, sizeof large}))
+        sent++;
+    cr_expect_lt(sent, 100, "who does not read what it asked for is cut off");
+    zsock_destroy(&reader);
+    zsock_destroy(&client);
+}
+
 static err_t try_open(const char *listen_at, const char *control_at, bool *named)
 {
-    doors_t *other = doors_new(&(doors_options_t){listen_at, control_at, &keys, allow, NULL, NULL});
+    doors_t *other = doors_new(&(doors_options_t){
+        .listen = listen_at, .control = control_at, .keys = &keys, .allow = allow});
     err_t err = doors_open(other);
     *named = err && strstr(doors_why(other), strncmp(listen_at, "tcp", 3) ? listen_at : "");
     doors_destroy(&other);

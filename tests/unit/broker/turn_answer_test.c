@@ -297,3 +297,72 @@ Test(answer, stats_say_what_came_and_what_left)
     stat(20, "", "", &hists);
     cr_expect_eq(hists, 6);
 }
+
+/* ---- readers ---- */
+
+static bool reads(const message_t *row) { return strncmp(row->direction, "reader ", 7) == 0; }
+
+/* Every message there is, said by a reader: what its row does not give to readers is refused and reaches nobody. */
+Test(answer, the_read_only_door_takes_what_its_table_says_and_no_more)
+{
+    size_t count, taken = 0;
+    const message_t *all = message_all(&count);
+    arrive(DOOR_READERS, 30, 0, TAG_client_hello, &a_client_hello);
+    turn();
+    cr_assert_eq(count_sent(30, TAG_client_welcome), 1);
+    for (size_t i = 0; i < count; i++) {
+        static const msg_body_t none;
+        msg_tag_t tag = all[i].tag;
+        if (tag == TAG_client_hello || tag == TAG_refuse || tag == TAG_pong) continue;
+        unsigned before = fake_inputs[INPUT_CLIENT];
+        forget_sent();
+        arrive(DOOR_READERS, 30, 0, tag, &none);
+        turn();
+        bool asked = fake_inputs[INPUT_CLIENT] > before;
+        if (reads(&all[i]) || tag == TAG_ping) {
+            taken++;
+            cr_expect_eq(refused(30), 0, "%s", all[i].name);
+            cr_expect(asked || sent_count == 1, "%s", all[i].name);
+        } else {
+            cr_expect_eq(refused(30), ERR_READ_ONLY, "%s", all[i].name);
+            cr_expect_not(asked, "%s", all[i].name);
+            cr_expect_eq(sent_count, 1, "%s", all[i].name);
+        }
+    }
+    cr_expect_eq(taken, 3, "PING, STATS and LIST");
+}
+
+/* Lists of objects, promises and queues have values in them; an audit holds the broker up. */
+Test(answer, of_lists_a_reader_gets_four)
+{
+    arrive(DOOR_READERS, 30, 0, TAG_client_hello, &a_client_hello);
+    turn();
+    for (uint64_t what = 0; what < 20; what++) {
+        unsigned before = fake_inputs[INPUT_CLIENT];
+        bool reads = what <= 2 || what == 5;
+        forget_sent();
+        arrive(DOOR_READERS, 30, 0, TAG_list, &(msg_list_t){.what = what});
+        turn();
+        cr_expect_eq(refused(30), reads ? ERR_OK : ERR_READ_ONLY, "%d", (int)what);
+        cr_expect_eq(fake_inputs[INPUT_CLIENT] - before, reads, "%d", (int)what);
+    }
+}
+
+/* The kernel answers a number: it is that of one client or reader. */
+Test(answer, readers_and_clients_are_told_apart)
+{
+    arrive(DOOR_CLIENTS, 20, 0, TAG_client_hello, &a_client_hello);
+    arrive(DOOR_READERS, 20, 0, TAG_client_hello, &a_client_hello);
+    turn();
+    cr_expect_eq(count_sent(20, TAG_client_welcome), 2);
+    forget_sent();
+    arrive(DOOR_READERS, 20, 0, TAG_stats, &(msg_stats_t){.request = {{7}}});
+    turn();
+    cr_assert_eq(sent_count, 1);
+    cr_expect_eq(sent[0].door, DOOR_READERS);
+    forget_sent();
+    arrive(DOOR_READERS, 20, 0, TAG_kill, &a_kill);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_kill, &a_kill);
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_CLIENT], 1);
+}
