@@ -1,3 +1,5 @@
-vatyard_unit_test(broker_store_test store_test.c broker_store wire_pages)
+foreach(test store store_trouble store_bundle)
+  vatyard_unit_test(broker_${test}_test ${test}_test.c broker_store wire_pages)
+endforeach()
 vatyard_unit_test(broker_store_migrate_test store_migrate_test.c broker_store wire_pages)
 target_compile_definitions(broker_store_migrate_test PRIVATE KERNEL_1_SQL="${CMAKE_CURRENT_SOURCE_DIR}/kernel_1.sql")
