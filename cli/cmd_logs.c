@@ -4,6 +4,7 @@
  * life events. Message traffic is not recorded; the broker remembers the last of it. So does who asks a
  * broker that is not the instance's own: there is no record of that one here. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -290,8 +291,16 @@ static void record_turn(events_t *events, const char *path)
     if (fresh) events->lines = fresh;
 }
 
+/* `up` waits for it, and for nothing else: it may be gone, and is when a broker that came back says it again. */
+static void recording_say(bool *said)
+{
+    if (!*said) puts("recording");
+    *said = true;
+}
+
 static err_t follow(cli_t *cli, events_t *events, const char *path)
 {
+    bool said = path == NULL;
     bool before = args_text(&cli->args, "lines") || events->since_us;
     msg_watch_t watch = {request_id(), true, events->traffic};
     const msg_t *msg;
@@ -311,7 +320,7 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     while (!signal_caught()) {
         err = link_next(link, TURN_MS, &msg, &cli->f);
         if (err && err != ERR_TIMED_OUT) return err;
-        if (path && !err && msg->tag == TAG_done) puts("recording"); /* `up` waits for it */
+        if (!err && msg->tag == TAG_done) recording_say(&said);
         if (path) record_turn(events, path);
         fflush(stdout);
     }

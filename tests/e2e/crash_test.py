@@ -7,7 +7,7 @@ import os
 import threading
 import time
 
-from yard import EXAMPLES, VATS, YardTest, main, wait_for
+from yard import EXAMPLES, VATS, YardTest, command_line, main, wait_for
 
 COINS, EVERY = 60, 5
 LINES = [f"moved {n}" for n in range(EVERY, COINS + 1, EVERY)]
@@ -28,11 +28,6 @@ class Reader(threading.Thread):
 
     def says(self, text, seconds=60):
         return wait_for(lambda: text in self.text, seconds)
-
-
-def command_line(pid):
-    with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
-        return file.read().split("\0")
 
 
 class Crash(YardTest):

@@ -81,7 +81,7 @@ class Start(YardTest):
         source = self.yard.file("vats/loop.js", "for (;;);\nexport const buildRootObject = () => {};\n")
         file = self.yard.file("cluster.json", {
             "bootstrap": "a", "vats": {"a": {"sourceSpec": source}},
-            "deploy": {"limits": {"wallPerDelivery": "2s"}}})
+            "deploy": {"limits": {"wallPerDelivery": "20s"}}})
         result = self.yard.ctl("run", file)
         self.assertExit(3, result)
         self.assertEqual("", result.out)

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 
-from yard import VATS, YardTest, main, wait_for
+from yard import VATS, YardTest, command_line, main, wait_for
 
 KEEPER = os.path.join(VATS, "keeper.js")
 
@@ -38,11 +38,6 @@ class Caller(threading.Thread):
         """Waits for so many answers more."""
         wanted = len(self.answers) + more
         return wait_for(lambda: len(self.answers) >= wanted or self.error, seconds) and not self.error
-
-
-def command_line(pid):
-    with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
-        return file.read().split("\0")
 
 
 class Move(YardTest):

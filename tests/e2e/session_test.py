@@ -7,12 +7,7 @@ import shutil
 import signal
 import time
 
-from yard import VATS, YardTest, main, wait_for
-
-
-def command_line(pid):
-    with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
-        return file.read().split("\0")[:-1]
+from yard import VATS, YardTest, command_line, main, wait_for
 
 
 class Session(YardTest):

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from yard import SOURCE, VATS, YardTest, main, wait_for
+from yard import SOURCE, VATS, YardTest, command_line, main, wait_for
 
 TRACED = os.path.join(VATS, "traced.js")
 RECIPES = os.path.join(SOURCE, "cli", "recipes.sh")
@@ -148,6 +148,19 @@ class Up(YardTest):
         self.assertTrue(wait_for(lambda: child.poll() is not None, 30))
         self.assertEqual(4, child.returncode)
         self.assertIn("no broker at", child.stderr.read())
+
+    def test_the_record_goes_on_with_a_broker_that_was_killed_and_is_back(self):
+        lines = lambda: self.yard.ok("logs", "alice").out.count("alice asks")
+        before, recorder = lines(), self.yard.processes("vatctl")
+        (broker,) = self.yard.processes("vatbroker")
+        words, host = command_line(broker), command_line(min(self.yard.processes("vathost")))
+        words[words.index("--listen") + 1] = host[host.index("--broker") + 1]  # the port that it got, where hosts look for it
+        ready = words.index("--ready-fd")
+        del words[ready : ready + 2]
+        self.yard.kill([broker])
+        self.yard.start(*words[1:], program="vatbroker")
+        self.assertTrue(wait_for(lambda: self.yard.ctl("call", "@alice", "ask", "@bob", "1").code == 0 and lines() > before))
+        self.assertEqual(recorder, self.yard.processes("vatctl"), "it is the same one")
 
     def test_life_is_told_from_the_record_and_by_the_broker(self):
         child = self.yard.start("events", "-f", "-n", "1", "--json")

@@ -62,6 +62,12 @@ def alive(pid):
         return False
 
 
+def command_line(pid):
+    """What a process was started with, its program first."""
+    with open(f"/proc/{pid}/cmdline", encoding="utf-8") as file:
+        return file.read().split("\0")[:-1]
+
+
 def bundle(path):
     """The bundle of a source, made once for each state of the sources beside it."""
     folder = os.path.dirname(os.path.abspath(path))
