@@ -36,7 +36,7 @@ err_t away_get(link_t *link, away_t *ret, fail_t *f)
     *ret = (away_t){0};
     if (err) return err;
     for (const msg_t *row; (row = rows_next(&rows));) {
-        if (row->tag != TAG_host_row || !text_is(row->body.host_row.state, "away")) continue;
+        if (row->tag != TAG_host_row || row->body.host_row.connected) continue;
         ret->at = realloc(ret->at, (ret->count + 1) * sizeof *ret->at);
         must(ret->at);
         ret->at[ret->count++] = row->body.host_row.host;
@@ -237,14 +237,15 @@ static err_t hosts_get(link_t *link, table_t *table, json_t *json, fail_t *f)
         const msg_host_row_t *host = &row->body.host_row;
         if (row->tag != TAG_host_row) continue;
         json_array_append_new(
-            json,
-            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "host", json_id('h', host->host.n),
-                      "name", json_text(host->name), "state", json_text(host->state), "vats",
-                      json_number(host->vats), "key", json_text(host->key), "reason",
-                      json_text(host->reason), "engine", json_text(host->engine)));
+            json, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "host",
+                            json_id('h', host->host.n), "name", json_text(host->name), "state",
+                            json_text(host->state), "vats", json_number(host->vats), "key",
+                            json_text(host->key), "reason", json_text(host->reason), "engine",
+                            json_text(host->engine), "connected", (int)host->connected));
         table_add(table, "h%u", host->host.n);
         table_add(table, "%.*s", TEXT(host->name));
-        table_add(table, "%.*s", TEXT(host->state));
+        bool drains = text_is(host->state, "draining") || text_is(host->state, "drained");
+        table_add(table, "%.*s%s", TEXT(host->state), drains && !host->connected ? ", away" : "");
         table_add(table, "%" PRIu64, host->vats);
     }
     rows_clear(&rows);

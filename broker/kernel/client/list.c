@@ -126,7 +126,8 @@ static void list_hosts(list_t *l)
                               .key = text_of(key),
                               .vats = host->vats,
                               .reason = host->row.reason,
-                              .engine = host->row.engine};
+                              .engine = host->row.engine,
+                              .connected = host->connected};
         add(l, TAG_host_row, &row);
     }
     free(hosts);
