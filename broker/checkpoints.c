@@ -187,30 +187,45 @@ void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel)
     free(names.at);
 }
 
-static bool is_what_came(const checkpoints_t *self, const named_t *named)
+/* Reads all of a file, which has its hash in its name. False: it cannot be read now. */
+static bool read_copy(const checkpoints_t *self, const char *name, hash_t *ret)
 {
-    int fd = openat(self->fd, named->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) return false;
+    int fd = openat(self->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        *ret = (hash_t){{0}};
+        return errno == ENOENT;
+    }
     uint8_t *buf = malloc(COPY_BYTES);
     must(buf);
     hasher_t *hasher = hasher_new();
     ssize_t n;
     while ((n = read(fd, buf, COPY_BYTES)) > 0) hasher_add(hasher, (bin_t){buf, (size_t)n});
-    bool same = hash_same(hasher_end(&hasher), named->copy.hash) && n == 0;
+    *ret = hasher_end(&hasher);
     free(buf);
     close(fd);
-    return same;
+    return n == 0;
 }
 
-void checkpoints_verify(checkpoints_t *self, const kernel_t *kernel)
+err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *copy)
+{
+    char name[NAME_ROOM], aside[NAME_ROOM + 16];
+    hash_t hash;
+    file_name(vat, copy, "", name);
+    if (!read_copy(self, name, &hash)) return ERR_STORE;
+    if (hash_same(hash, copy->hash)) return ERR_OK;
+    log_error("checkpoint_damaged", kv_str("file", name));
+    snprintf(aside, sizeof aside, "damaged-%s", name);
+    (void)renameat(self->fd, name, self->fd, aside);
+    return ERR_CHECKPOINT_BROKEN;
+}
+
+void checkpoints_verify_all(checkpoints_t *self, const kernel_t *kernel)
 {
     names_t names = {0};
     kernel_copies(kernel, add_name, &names);
-    for (size_t i = 0; i < names.count; i++) {
-        if (is_what_came(self, &names.at[i])) continue;
-        log_error("checkpoint_damaged", kv_str("file", names.at[i].name));
-        unlinkat(self->fd, names.at[i].name, 0);
-    }
+    for (size_t i = 0; i < names.count; i++)
+        if (checkpoints_verify(self, names.at[i].vat, &names.at[i].copy))
+            unlinkat(self->fd, names.at[i].name, 0);
     free(names.at);
 }
 

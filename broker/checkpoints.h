@@ -33,9 +33,13 @@ void checkpoints_destroy(checkpoints_t **self_p);
  * size: STORE_DAMAGED. */
 void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel);
 
-/* Before that, when it is not known what happened to the files since they came: reads all that KERNEL names, and
- * deletes those that are not what came. */
-void checkpoints_verify(checkpoints_t *self, const kernel_t *kernel);
+/* Is the file of COPY still what came? CHECKPOINT_BROKEN: it is gone, or was put aside as damaged-NAME; STORE: it
+ * cannot be read now. */
+CHECKED err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *copy);
+
+/* Before a start, when it is not known what happened to the files since they came: the same of all that KERNEL
+ * names. Those that cannot be read are deleted. */
+void checkpoints_verify_all(checkpoints_t *self, const kernel_t *kernel);
 
 /* EFFECT_PULL (P4), EFFECT_DISCARD. */
 void checkpoints_pull(checkpoints_t *self, uint32_t host, vat_t vat, const copy_t *copy);

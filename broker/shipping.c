@@ -64,7 +64,7 @@ err_t shipping_adopt(broker_t *self)
         snprintf(self->why, sizeof self->why, "%s", why);
         return err;
     }
-    checkpoints_verify(self->checkpoints, self->kernel);
+    checkpoints_verify_all(self->checkpoints, self->kernel);
     kernel_adopt(self->kernel);
     return ERR_OK;
 }
@@ -107,6 +107,11 @@ void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
     must(piece);
     bool here =
         self->checkpoints && kernel_copy(self->kernel, get->vat, host, &copy) && copy.d == get->d;
+    /* Who begins with it needs all of it; who finds it damaged would ask for ever. */
+    err_t err =
+        here && get->offset == 0 ? checkpoints_verify(self->checkpoints, get->vat, &copy) : ERR_OK;
+    if (err == ERR_CHECKPOINT_BROKEN) told(self, get->vat, &copy, host ? err : ERR_STORE_DAMAGED);
+    if (err) here = false;
     if (here && get->offset < copy.bytes) {
         part.data.at = piece;
         part.data.len = checkpoints_read(self->checkpoints, get->vat, &copy, get->offset, piece,

@@ -120,6 +120,35 @@ class Move(YardTest):
         self.yard.ok("move", "v1", here)
         self.finish(caller)
 
+    def test_a_drain_that_cannot_end_says_why(self):
+        self.up()
+        for n in range(12):
+            self.call("add", f'"t{n}"')
+        self.assertTrue(wait_for(lambda: self.inspect("log_from") > 1), self.inspect())
+        here, there = self.row()["host_name"], self.other()
+        self.yard.ok("host", "drain", there)
+        late = self.yard.ctl("host", "drain", here, "--timeout", "3s")
+        self.assertExit(7, late)
+        self.assertIn("no other host takes vats", late.err)
+        self.assertRegex(late.err, rf"1 vat is still on h\d {here}: .*\n(.|\n)*E3004")
+        self.yard.ok("host", "undrain", there)
+        self.assertTrue(wait_for(lambda: self.row()["host_name"] == there))
+        self.yard.ok("host", "undrain", here)
+
+        # Its host is away: it waits for that one, since nobody else has what it needs, not even the copy that it came with.
+        for n in range(12, 24):
+            self.call("add", f'"t{n}"')
+        self.assertTrue(wait_for(lambda: not self.inspect("mirrored")), self.inspect())
+        self.kill_host(there)
+        self.assertTrue(wait_for(lambda: self.row()["state"] == "waiting"), self.row())
+        waiting = self.yard.start("host", "drain", there)
+        self.assertIn(f"{there}, which is away, and there is no copy", waiting.stderr.readline())
+        self.assertRegex(self.yard.ok("host", "ls").out, rf"{there} +draining, away +1\n")
+        self.assertEqual("waiting", self.row()["state"])
+        self.yard.ok("up", "--hosts", "2")
+        self.assertEqual(0, waiting.wait(60))
+        self.assertEqual([24, 24, []], self.call("told"))
+
     def test_a_vat_that_sleeps(self):
         """It wakes to move, and to be backed up, and falls asleep again."""
         self.up(sleepAfter=0.3)
@@ -143,11 +172,15 @@ class Move(YardTest):
         self.assertEqual([12, 12, []], self.call("told"))
         self.assertSound()
 
+    def kill_host(self, name):
+        state = os.path.join(self.yard.home, name)
+        self.yard.kill([pid for pid in self.yard.processes() if state in command_line(pid)])
+        return state
+
     def lose(self):
         """The vat's host burns, with its disk."""
         name = self.row()["host_name"]
-        state = os.path.join(self.yard.home, name)
-        self.yard.kill([pid for pid in self.yard.processes() if state in command_line(pid)])
+        state = self.kill_host(name)
         shutil.rmtree(state, ignore_errors=True)
         return name
 
@@ -226,6 +259,28 @@ class Move(YardTest):
         self.yard.ok("move", "v1")
         self.yard.ok("restart", "v1")
         self.assertEqual(int(count) + 2, int(self.call("add", '"more"')))
+        self.assertSound()
+
+    def test_a_copy_that_was_damaged_at_the_broker(self):
+        """The vat that is to begin with it is shown as what it is, and not waited for."""
+        self.up(mirror=True)
+        for n in range(12):
+            self.call("add", f'"t{n}"')
+        self.assertTrue(wait_for(lambda: self.inspect("mirrored") == self.inspect("deliveries")
+                                 and self.inspect("log_from") > 1), self.inspect())
+        gone = self.lose()
+        folder = os.path.join(self.yard.home, "broker", "checkpoints")
+        (name,) = os.listdir(folder)
+        with open(os.path.join(folder, name), "r+b") as file:
+            file.seek(9000)
+            byte = file.read(1)[0]
+            file.seek(9000)
+            file.write(bytes([byte ^ 1]))
+        self.yard.ok("host", "disavow", gone, "--yes")
+        self.yard.start("call", self.root, "told")
+        self.assertTrue(wait_for(lambda: self.row()["state"] == "quarantined"), self.row())
+        self.assertIn("the copy that it was to go on from is damaged", self.inspect("reason"))
+        self.assertEqual(["damaged-" + name], os.listdir(folder))
         self.assertSound()
 
     def restored(self, backup, change, *args):

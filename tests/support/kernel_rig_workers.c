@@ -133,6 +133,13 @@ void rig_unpulled(rig_t *self, err_t err)
     rig_step(self, &input);
 }
 
+void rig_copy_lost(rig_t *self, uint32_t vat, err_t err)
+{
+    input_t input = {.kind = INPUT_UNMIRRORED, .vat = {vat}, .err = err};
+    must(kernel_copy(self->kernel, input.vat, 0, &input.copy));
+    rig_step(self, &input);
+}
+
 void rig_backed_up(rig_t *self, err_t err)
 {
     input_t input = {.kind = INPUT_BACKED_UP, .err = err, .why = err ? err_text(err) : NULL};

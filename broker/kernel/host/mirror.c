@@ -218,7 +218,12 @@ void on_unmirrored(kernel_t *k, const input_t *input)
     kvat_t *vat = vat_find(k, input->vat.n);
     if (!vat || !vat_alive(vat)) return;
     copy_t here = vat->mirror ? mirror_copy(vat->mirror) : (copy_t){0};
-    if (vat->mirror && same_copy(&here, &input->copy)) mirror_drop(k, vat);
+    bool named = vat->mirror && same_copy(&here, &input->copy);
+    if (named) mirror_drop(k, vat);
+    /* Of an older placement: its new host wanted to begin with it, and has nothing else. */
+    bool needed = named && vat->row.pgen != input->copy.pgen;
+    if (needed && input->err == ERR_CHECKPOINT_BROKEN && vat->row.state == VAT_RUNNING)
+        vat_quarantine(k, vat, ERR_HEAP_LOST, "the copy that it was to go on from is damaged");
     if (vat->row.pgen != input->copy.pgen) return;
     file_may_go(k, vat->row.host, vat->id, &input->copy);
     unavailable(k, vat, input->err);

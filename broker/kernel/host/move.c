@@ -129,11 +129,12 @@ static err_t against(const kvat_t *vat, const khost_t *from, const khost_t *to, 
     return ERR_ENGINE_MISMATCH;
 }
 
-/* VAT is on its way to TO. When its host is away, the copy that is here must do. False: there is none. */
-static bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to)
+/* VAT is on its way to TO. When its host is away, or it never arrived there (BARE), the copy that is here must do.
+ * False: there is none. */
+static bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to, bool bare)
 {
     const khost_t *from = host_find(k, vat->row.host);
-    bool revived = revivable(vat), away = !from || !from->connected;
+    bool revived = revivable(vat), away = bare || !from || !from->connected;
     if ((away || revived) && !placeable(vat)) return false;
     vat->row.moving = to->row.host;
     vat->stuck = false;
@@ -169,13 +170,14 @@ void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg)
         why = "it is in quarantine";
     }
     if (!err) {
+        bool bare = arriving(vat) && placeable(vat); /* its host may have no room for it */
         move_fail(k, vat, ERR_MOVE_FAILED, "it is moved on");
         /* The answer may come within this step. */
         request_pending(k, msg->request);
         vat->move_client = client;
         vat->move_request = blob_new(msg->request.b, sizeof msg->request.b);
         vat->row.move_request = blob_bin(vat->move_request);
-        if (move_begin(k, vat, to)) return;
+        if (move_begin(k, vat, to, bare)) return;
         vat->row.moving = to->row.host;
         move_fail(k, vat, ERR_MOVE_FAILED, "its host is away, and there is no copy of it");
         return;
@@ -209,7 +211,7 @@ const char *vats_drain(kernel_t *k, khost_t *host)
             continue;
         }
         khost_t *to = host_roomiest(k, host);
-        if (to && move_begin(k, vat, to)) moving++;
+        if (to && move_begin(k, vat, to, false)) moving++;
     }
     free(vats);
     return moving ? NULL : stuck;

@@ -1,7 +1,7 @@
 foreach(story traced tally admin upgrade message illegal end restart window client random quarantine cost gc audit_memory names ring)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c test_support)
 endforeach()
-foreach(story launch request load host hosts move drain backup crank collect registry facet errand checkpoint poison baggage history)
+foreach(story launch request load host hosts move arrive drain backup crank collect registry facet errand checkpoint poison baggage history)
   vatyard_unit_test(broker_kernel_${story}_test kernel_${story}_test.c test_support)
 endforeach()
 add_library(timer_stage OBJECT timer_stage.c)

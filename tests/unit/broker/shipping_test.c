@@ -372,16 +372,21 @@ Test(shipping, one_that_is_not_what_came_is_found_when_all_are_read)
     fetch(8, &copy);
     for (uint32_t vat = 7; vat <= 9; vat++) fake_copies[vat - 7] = (fake_copy_t){{vat}, copy};
     fake_copy_count = 2;
-    checkpoints_verify(checkpoints, NULL);
+    checkpoints_verify_all(checkpoints, NULL);
     cr_expect_eq(files("checkpoints"), 2, "both are");
+    cr_expect_eq(checkpoints_verify(checkpoints, (vat_t){8}, &copy), ERR_OK);
+    cr_expect_eq(checkpoints_verify(checkpoints, (vat_t){9}, &copy), ERR_CHECKPOINT_BROKEN);
     flip("checkpoints", "v8.", BYTES - 1);
     fake_copy_count = 3;
-    checkpoints_verify(checkpoints, NULL);
-    cr_expect_eq(files("checkpoints"), 1);
+    checkpoints_verify_all(checkpoints, NULL);
     fake_copy_count = 2;
     told_count = 0;
     checkpoints_clean(checkpoints, NULL);
+    cr_expect_eq(files("checkpoints"), 2, "one of them as damaged-v8...");
     cr_expect_eq(told_count, 1);
+    uint8_t byte;
+    cr_expect_eq(checkpoints_read(checkpoints, (vat_t){8}, &copy, 0, &byte, 1), 0u);
+    cr_expect_eq(checkpoints_read(checkpoints, (vat_t){7}, &copy, 0, &byte, 1), 1u);
     cr_expect(told_vat.n == 8 && told_err == ERR_STORE_DAMAGED);
 }
 

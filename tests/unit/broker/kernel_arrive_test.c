@@ -1,0 +1,93 @@
+/* Vats that were placed on a host and do not get there: it has no room, or the copy is damaged. */
+#include <criterion/criterion.h>
+
+#include "tests/support/kernel_rig.h"
+
+enum { DRAIN = 1 };
+
+static rig_t *rig;
+
+/* alice (v1) on h1 with a copy of delivery 4 and a log from there on; then she was moved to h2, which does nothing
+ * about it. The move waits. */
+static void set_up(void)
+{
+    rig_launch_t options = {.window = 4, .reap_deliveries = REAP_NEVER};
+    rig = rig_new();
+    rig_host(rig, 1);
+    rig_host(rig, 2);
+    cr_assert_eq(rig_launch(rig, "alice", &options)->tag, TAG_launched);
+    rig_run_dry(rig);
+    for (int i = 0; i < 2; i++) {
+        rig_runs(rig, 1, 3);
+        rig_checkpoint(rig, 1, false);
+    }
+    msg_move_t move = {rig_id(rig), {1}, {2}};
+    cr_assert_null(rig_ask(rig, TAG_move, &move));
+    rig_ready(rig, 1);
+    rig_hosts_deaf(rig, true);
+    rig_pulled(rig);
+    cr_assert_null(rig_reply(rig, 1));
+    cr_assert_eq(rig_vat(rig, 1).host.n, 2);
+    cr_assert_gt(rig_vat(rig, 1).safe, 0);
+}
+
+static void tear_down(void) { rig_destroy(&rig); }
+
+TestSuite(arrive, .init = set_up, .fini = tear_down);
+
+static bool is(const char *state) { return rig_text_is(rig_vat(rig, 1).state, state); }
+
+static void move_back(void)
+{
+    msg_move_t back = {rig_id(rig), {1}, {1}};
+    rig_ask_from(rig, 2, TAG_move, &back);
+}
+
+/* Nobody there could make another copy: the one that is here does. */
+Test(arrive, it_goes_back_at_once)
+{
+    rig_hosts_deaf(rig, false);
+    move_back();
+    const msg_t *first = rig_reply(rig, 1), *second = rig_reply(rig, 2);
+    cr_assert(first && first->tag == TAG_failed);
+    cr_expect_eq(first->body.failed.error, (uint64_t)ERR_MOVE_FAILED);
+    cr_assert(second && second->tag == TAG_done);
+    cr_expect_eq(rig_vat(rig, 1).host.n, 1);
+    cr_expect_eq(rig_pulls(rig), 0);
+    uint64_t applied = rig_vat(rig, 1).applied;
+    rig_runs(rig, 1, 2);
+    cr_expect_eq(rig_vat(rig, 1).applied, applied + 2);
+    cr_expect(is("running"));
+}
+
+/* As a host on the other side of a slow line does. */
+Test(arrive, an_attach_that_comes_too_late_is_of_an_old_placement)
+{
+    uint64_t pgen = rig_told(rig, TAG_vat_new)->body.vat_new.pgen;
+    move_back();
+    cr_expect_eq(rig_vat(rig, 1).host.n, 1);
+    size_t ends = rig_host_frames(rig, TAG_vat_end);
+    msg_attach_t late = {.vat = {1}, .inc = 1, .pgen = pgen};
+    rig_from_host(rig, 2, TAG_attach, &late);
+    cr_expect_eq(rig_host_frames(rig, TAG_vat_end), ends + 1);
+    cr_expect(is("running"));
+}
+
+/* It has nothing else, and people are to see that. */
+Test(arrive, a_copy_that_is_damaged_is_told)
+{
+    rig_copy_lost(rig, 1, ERR_CHECKPOINT_BROKEN);
+    cr_expect(is("quarantined"));
+    cr_expect_eq(rig_events(rig, "vat-quarantine"), 1);
+    const msg_t *reply = rig_reply(rig, 1);
+    cr_assert(reply && reply->tag == TAG_failed);
+    rig_restart(rig, true);
+    cr_expect(is("quarantined"));
+}
+
+/* A client, or a start, found that: what stands on the new host by then is as good as before. */
+Test(arrive, a_copy_that_nobody_begins_with_only_goes)
+{
+    rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
+    cr_expect(!is("quarantined"));
+}
