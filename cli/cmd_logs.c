@@ -291,48 +291,90 @@ static void record_turn(events_t *events, const char *path)
     if (fresh) events->lines = fresh;
 }
 
-/* `up` waits for it, and for nothing else: it may be gone, and is when a broker that came back says it again. */
-static void recording_say(bool *said)
-{
-    if (!*said) puts("recording");
-    *said = true;
-}
-
-static err_t follow(cli_t *cli, events_t *events, const char *path)
-{
-    bool said = path == NULL;
-    bool before = args_text(&cli->args, "lines") || events->since_us;
-    msg_watch_t watch = {request_id(), true, events->traffic};
-    const msg_t *msg;
-    AUTO(link) link = client_link(cli);
-    if (!link) return cli->f.err;
-    err_t err = names_find(cli, link, events);
-    if (err) return err;
-
-    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads this from a pipe wants it now */
-    /* Until the last page of what was has come, what happens is in the pages: nobody gets it yet. */
-    link_send(link, TAG_watch, &watch);
-    if (before) err = remembered(cli, events, link, args_count(&cli->args, "lines", LINES_DEFAULT));
-    if (err) return err;
-    link_on_event(link, events_take, events);
-    /* A broker that is silent may be busy, stopped, or on its way back: who is asked for what happens goes on as
-     * long as there is a door. */
-    while (!signal_caught()) {
-        err = link_next(link, TURN_MS, &msg, &cli->f);
-        if (err && err != ERR_TIMED_OUT) return err;
-        if (!err && msg->tag == TAG_done) recording_say(&said);
-        if (path) record_turn(events, path);
-        fflush(stdout);
-    }
-    return ERR_OK;
-}
-
 static uint64_t now_us(void)
 {
     struct timespec now;
 
     clock_gettime(CLOCK_REALTIME, &now);
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Who is told what happens. */
+typedef struct {
+    events_t *events;
+    link_t *link;
+    uint64_t last_us; /* when the last event was that was told, or the following began */
+    unsigned same;    /* so many of them were at that time */
+} follower_t;
+
+static void note(follower_t *self, const msg_event_t *event)
+{
+    self->same = event->time_us == self->last_us ? self->same + 1 : 1;
+    self->last_us = event->time_us;
+}
+
+static void follower_take(void *context, const msg_event_t *event)
+{
+    follower_t *self = context;
+
+    note(self, event);
+    events_take(self->events, event);
+}
+
+/* The broker, or the way to it, was gone and is back: it remembers what was not told meanwhile. What is told
+ * from now on is in the pages, until the last of them has come. */
+static err_t catch_up(cli_t *cli, follower_t *self)
+{
+    msg_trace_t ask = {.topics = self->events->traffic ? 3 : 1, .since_us = self->last_us};
+    unsigned told = self->same;
+    recall_t recall;
+
+    link_on_event(self->link, NULL, NULL);
+    err_t err = recall_get(self->link, &ask, &recall, &cli->f);
+    for (size_t i = 0; i < recall.count && !err; i++) {
+        const msg_event_t *event = &recall.at[i].event.body.event;
+        if (event->time_us == ask.since_us && told > 0) {
+            told--;
+            continue;
+        }
+        note(self, event);
+        if (event_wanted(self->events, event)) events_put(self->events, event, recall.at[i].bytes);
+    }
+    recall_clear(&recall);
+    link_on_event(self->link, follower_take, self);
+    return err; /* TIMED_OUT: it went away again, and is asked again when it is back */
+}
+
+static err_t follow(cli_t *cli, events_t *events, const char *path)
+{
+    bool before = args_text(&cli->args, "lines") || events->since_us;
+    msg_watch_t watch = {request_id(), true, events->traffic};
+    const msg_t *msg;
+    AUTO(link) link = client_link(cli);
+    if (!link) return cli->f.err;
+    follower_t follower = {.events = events, .link = link};
+    err_t err = names_find(cli, link, events);
+    if (err) return err;
+
+    setvbuf(stdout, NULL, _IOLBF, 0); /* who reads this from a pipe wants it now */
+    err = link_ask(link, TAG_watch, &watch, TAG_done, ANSWER_MS, &msg, &cli->f);
+    if (!err && path) puts("recording"); /* `up` waits for it, and for nothing else */
+    /* Until the last page of what was has come, what happens is in the pages: nobody gets it yet. */
+    if (!err && before)
+        err = remembered(cli, events, link, args_count(&cli->args, "lines", LINES_DEFAULT));
+    if (err) return err;
+    follower.last_us = now_us();
+    link_on_event(link, follower_take, &follower);
+    /* A broker that is silent may be busy, stopped, or on its way back: who is asked for what happens goes on
+     * as long as there is a door. */
+    while (!signal_caught()) {
+        err = link_next(link, TURN_MS, &msg, &cli->f);
+        if (!err && msg->tag == TAG_done) err = catch_up(cli, &follower); /* WATCH again */
+        if (err && err != ERR_TIMED_OUT) return err;
+        if (path) record_turn(events, path);
+        fflush(stdout);
+    }
+    return ERR_OK;
 }
 
 /* What both commands have: where it goes, and since when. */

@@ -159,7 +159,12 @@ class Up(YardTest):
         del words[ready : ready + 2]
         self.yard.kill([broker])
         self.yard.start(*words[1:], program="vatbroker")
-        self.assertTrue(wait_for(lambda: self.yard.ctl("call", "@alice", "ask", "@bob", "1").code == 0 and lines() > before))
+        self.assertTrue(wait_for(lambda: self.yard.ctl("ps").code == 0))
+        self.yard.ok("call", "@alice", "ask", "@bob", "1")
+        self.assertTrue(wait_for(lambda: lines() > before), "also what happened before the recorder noticed who is back")
+        self.yard.ok("call", "@alice", "ask", "@bob", "1")
+        self.assertTrue(wait_for(lambda: lines() > before + 1))
+        self.assertEqual(before + 2, lines(), "nothing twice")
         self.assertEqual(recorder, self.yard.processes("vatctl"), "it is the same one")
 
     def test_life_is_told_from_the_record_and_by_the_broker(self):
