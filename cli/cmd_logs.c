@@ -427,6 +427,8 @@ err_t cmd_logs(cli_t *cli)
         fail_why(&cli->f, "%s", strerror(errno));
         return ERR_FILE_MISSING;
     }
+    /* The file is the result: that nobody waits any more to be told that it is written is no end. */
+    if (path) signal(SIGPIPE, SIG_IGN);
     /* A line is there as soon as it happened, also for who reads the file. */
     if (events.lines) setvbuf(events.lines, NULL, _IOLBF, 0);
     err = follow(cli, &events, path);

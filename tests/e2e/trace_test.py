@@ -167,6 +167,20 @@ class Up(YardTest):
         self.assertEqual(before + 2, lines(), "nothing twice")
         self.assertEqual(recorder, self.yard.processes("vatctl"), "it is the same one")
 
+    def test_a_record_is_written_though_nobody_waits_for_it_any_more(self):
+        path = os.path.join(self.yard.dir, "record.jsonl")
+        child = self.yard.start("logs", "-f", "--record", path)
+        child.stdout.close()  # as when `up`, to which it says that it records, has ended
+
+        def told():
+            self.yard.ok("call", "@alice", "ask", "@bob", "1")
+            self.assertIsNone(child.poll(), "it has ended")
+            with open(path, encoding="utf-8") as file:
+                return file.read().count('"alice asks"') > 1
+        self.assertTrue(wait_for(lambda: os.path.exists(path)))
+        self.assertTrue(wait_for(told))
+        child.terminate()
+
     def test_life_is_told_from_the_record_and_by_the_broker(self):
         child = self.yard.start("events", "-f", "-n", "1", "--json")
         self.assertEqual("vat-start", json.loads(child.stdout.readline())["type"], "it watches from now on")
