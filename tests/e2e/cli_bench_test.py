@@ -156,6 +156,18 @@ class Bench(YardTest):
         self.yard.ok("bench", "ping", "-n", "1", "-q")
         self.assertSound()
 
+    def test_vats_that_end_are_a_result(self):
+        self.yard.ok("up")
+        bench = self.yard.start("bench", "ping", "-n", "2000", "--json", "--progress", "always", "--interval", "100ms")
+        self.assertIn("round trips/s", bench.stderr.readline())
+        self.yard.ok("kill", "a0", "--yes", "--reason", "enough")
+        out, err = bench.communicate(timeout=60)
+        self.assertEqual(9, bench.returncode, err)
+        got = json.loads(out)
+        self.assertIn("vats", [row["what"] for row in got["checks"] if not row["met"]])
+        self.assertGreater(got["calls"]["errors"], 0)
+        self.assertEqual([], self.yard.ok("cluster", "ls", "--json").json)
+
     def test_assertions_and_files(self):
         got = self.bench("ping", "--hosts", "1", "-n", "3", "--assert", "errors==0", "--assert", "p99<1us", "--assert", "max<60s", code=9)
         self.assertEqual([True, False, True], [row["met"] for row in got["asserts"]])
