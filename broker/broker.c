@@ -311,6 +311,7 @@ err_t broker_load(broker_t *self)
         if (err) return err;
     }
     if (!err && self->is.dir) shipping_clean(self);
+    self->expel = true;
     if (!err) return commit(self);
     if (!kernel_audit(self->kernel, add_finding, self))
         snprintf(self->why, sizeof self->why, "the log of a vat is not whole");
@@ -369,6 +370,7 @@ err_t broker_turn(broker_t *self, int timeout_ms)
         port->pause(port->self, self->pause_ms < timeout_ms ? self->pause_ms : timeout_ms);
         return settle(self);
     }
+    joins_expel(self);
     room_look(self);
     bool stop = self->room == ROOM_NONE, backs_up = !stop && shipping_backup(self);
     if (self->someone_gone) {

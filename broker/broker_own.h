@@ -49,6 +49,7 @@ struct broker {
     bool someone_gone;
     agent_state_t agent;
     joins_t *joins;             /* NULL: nobody ever joined */
+    bool expel;                 /* hosts that are gone for good may stand on the allow-list */
     checkpoints_t *checkpoints; /* NULL: there is no state directory */
     backup_t *backup;
     meter_t *meter;
@@ -133,6 +134,10 @@ void joins_take(broker_t *self, const arrival_t *arrival, const msg_join_t *join
 
 /* Puts those that wait onto the list, if it is time, and answers them. */
 void joins_turn(broker_t *self);
+
+/* When all that the kernel has in memory is durable: takes the lines of newcomers that were declared gone for good off the
+ * allow-list, if there may be any. */
+void joins_expel(broker_t *self);
 int joins_wait_ms(const broker_t *self, int most_ms);
 
 /* How long the broker may wait for others: at most MOST_MS. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "broker/broker_own.h"
+#include "broker/io/allow.h"
 #include "wire/base/hash.h"
 #include "wire/base/log.h"
 #include "wire/base/must.h"
@@ -78,19 +79,64 @@ void joins_take(broker_t *self, const arrival_t *arrival, const msg_join_t *join
     memcpy(place->name, join->name.at, join->name.len);
 }
 
+/* ---- those that were declared gone for good ---- */
+
+typedef struct {
+    hash_t *at;
+    size_t count, room;
+} keys_set_t;
+
+static void add_key(void *context, hash_t key)
+{
+    keys_set_t *set = context;
+    if (set->count == set->room) {
+        set->room = set->room ? 2 * set->room : 16;
+        set->at = reallocarray(set->at, set->room, sizeof *set->at);
+        must(set->at);
+    }
+    set->at[set->count++] = key;
+}
+
+static keys_set_t gone_for_good(const broker_t *self)
+{
+    keys_set_t set = {0};
+    kernel_disavowed(self->kernel, add_key, &set);
+    if (set.count) qsort(set.at, set.count, sizeof *set.at, allow_order);
+    return set;
+}
+
+void joins_expel(broker_t *self)
+{
+    if (!self->expel || !self->is.port.expel) return;
+    self->expel = false;
+    keys_set_t gone = gone_for_good(self);
+    err_t err = ERR_OK;
+    if (gone.count) err = self->is.port.expel(self->is.port.self, gone.at, gone.count);
+    if (err) log_warn("allow_list", kv_str("why", err_name(err)));
+    free(gone.at);
+}
+
+/* ---- those that wait ---- */
+
 void joins_turn(broker_t *self)
 {
     joins_t *joins = self->joins;
     uint64_t now = broker_now_ms(self);
     if (!joins || joins->count == 0 || now < joins->next_ms) return;
     newcomer_t all[JOINS_WAIT_MAX];
+    keys_set_t gone = gone_for_good(self);
     for (size_t i = 0; i < joins->count; i++) {
         const struct place *place = &joins->places[i];
-        all[i] = (newcomer_t){place->key, {place->name, place->name_len}, ERR_OK};
+        bool known =
+            gone.count && bsearch(&place->key, gone.at, gone.count, sizeof *gone.at, allow_order);
+        err_t err = known ? ERR_HOST_DISAVOWED : ERR_OK;
+        all[i] = (newcomer_t){place->key, {place->name, place->name_len}, err};
     }
+    free(gone.at);
     self->is.port.admit(self->is.port.self, all, joins->count);
     for (size_t i = 0; i < joins->count; i++) {
         const struct place *place = &joins->places[i];
+        self->expel = self->expel || all[i].err == ERR_HOSTS_FULL; /* it comes again */
         if (all[i].err) {
             say_refused(self, &place->from, all[i].name, all[i].err);
         } else {

@@ -232,7 +232,7 @@ static void on_refused(vathost_t *self, err_t why)
 
 static void on_refuse(vathost_t *self, const msg_refuse_t *refuse)
 {
-    if (self->link == LINK_JOINING) {
+    if (self->link == LINK_JOINING && refuse->error != ERR_HOST_DISAVOWED) {
         log_warn("join_refused", kv_num("error", refuse->error), kv_text("text", refuse->text));
         on_refused(self, (err_t)refuse->error);
         return;

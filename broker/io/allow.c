@@ -247,7 +247,7 @@ void allow_add(allow_t *self, newcomer_t *all, size_t count)
         fresh[i] = true;
         if (came_before(all, i)) continue;
         if (room == 0) {
-            all[i].err = ERR_STORE;
+            all[i].err = ERR_HOSTS_FULL;
             continue;
         }
         room--;
@@ -263,6 +263,91 @@ void allow_add(allow_t *self, newcomer_t *all, size_t count)
     pthread_mutex_unlock(&self->lock);
     free(fresh);
     buf_clear(&lines);
+}
+
+/* ---- those that are gone ---- */
+
+int allow_order(const void *a, const void *b)
+{
+    return memcmp(((const hash_t *)a)->b, ((const hash_t *)b)->b, sizeof(hash_t));
+}
+
+static bool is_joined(const char *line) { return strncmp(line, "# joined ", 9) == 0; }
+
+static bool is_one_of(const char *line, const hash_t *keys, size_t count)
+{
+    hash_t key;
+    size_t len = strcspn(line, " \t\r\n");
+    return key_parse((text_t){line, len}, &key) &&
+           bsearch(&key, keys, count, sizeof key, allow_order) != NULL;
+}
+
+/* What stays of FROM goes to TO. False: all of it does. A key has a line of its own behind the one that says when it joined. */
+static bool leave_out(FILE *from, FILE *to, const hash_t *keys, size_t count)
+{
+    char *line = NULL, *said = NULL;
+    size_t room = 0, said_room = 0;
+    bool any = false;
+    while (getline(&line, &room, from) > 0) {
+        if (said && *said && is_one_of(line, keys, count)) {
+            any = true;
+            *said = '\0';
+            continue;
+        }
+        if (said) fputs(said, to);
+        if (said) *said = '\0';
+        if (!is_joined(line)) {
+            fputs(line, to);
+            continue;
+        }
+        char *other = said;
+        size_t other_room = said_room;
+        said = line, said_room = room;
+        line = other, room = other_room;
+    }
+    if (said) fputs(said, to);
+    free(line);
+    free(said);
+    return any;
+}
+
+static err_t write_error(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? ERR_STORE_FULL : ERR_STORE;
+}
+
+static err_t replace(const char *path, const char *fresh, FILE *to, mode_t mode)
+{
+    errno = 0;
+    if (fchmod(fileno(to), mode) || fflush(to) || ferror(to) || fsync(fileno(to)))
+        return write_error();
+    return durable_rename(fresh, path) ? ERR_OK : write_error();
+}
+
+err_t allow_expel(allow_t *self, const hash_t *keys, size_t count)
+{
+    char fresh[4096];
+    struct stat st;
+    err_t err = ERR_OK;
+    if (snprintf(fresh, sizeof fresh, "%s.new", self->path) >= (int)sizeof fresh) return ERR_STORE;
+    pthread_mutex_lock(&self->lock);
+    FILE *from = fopen(self->path, "re"), *to = NULL;
+    if (from && fstat(fileno(from), &st) == 0) {
+        to = fopen(fresh, "we");
+        if (!to) err = write_error();
+    }
+    if (to && leave_out(from, to, keys, count)) {
+        err = replace(self->path, fresh, to, st.st_mode & 0777);
+        self->settled = false;
+        self->read_ms = 0;
+    }
+    if (to) {
+        fclose(to);
+        unlink(fresh); /* it is there only when it did not take the other's place */
+    }
+    if (from) fclose(from);
+    pthread_mutex_unlock(&self->lock);
+    return err;
 }
 
 size_t allow_bad_lines(allow_t *self)

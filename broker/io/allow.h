@@ -13,6 +13,9 @@ enum { ALLOW_AGAIN_MS = 100 };
 allow_t *allow_new(const char *path);
 void allow_destroy(allow_t **self_p);
 
+/* The order of keys, for qsort() and bsearch(). */
+int allow_order(const void *a, const void *b);
+
 /* Reads the file again if it changed. Cheap when it did not (one stat). A change that shows in neither the file's size nor its
  * times, being of the same tick of the clock as the one before, counts within ALLOW_AGAIN_MS. */
 void allow_refresh(allow_t *self);
@@ -22,9 +25,13 @@ void allow_refresh(allow_t *self);
 bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1]);
 
 /* Adds a line for each of ALL whose `err` is OK and whose key is not there, with a comment that says when and as what it
- * came: one write, one sync. They are on the disk on return, or `err` says why not: STORE_FULL, STORE
- * (ALLOW_HOSTS_MAX lines are all there may be of those that come by themselves). */
+ * came: one write, one sync. They are on the disk on return, or `err` says why not: STORE_FULL, STORE, HOSTS_FULL
+ * (ALLOW_HOSTS_MAX hosts are all there may be with those that come by themselves). */
 void allow_add(allow_t *self, newcomer_t *all, size_t count);
+
+/* Takes out each line that allow_add() wrote for one of KEYS, which stand in order; the others stay as they are. A new file takes the
+ * place of the old one: what somebody else writes at that moment may be lost. Fails with STORE, STORE_FULL. */
+CHECKED err_t allow_expel(allow_t *self, const hash_t *keys, size_t count);
 
 /* Lines, as last read, that are no comment and hold no key. */
 size_t allow_bad_lines(allow_t *self);

@@ -391,9 +391,14 @@ static void port_admit(void *context, newcomer_t *all, size_t count)
     doors_t *self = context;
     for (size_t i = 0; i < count; i++) {
         bool bad = !self->is.join || allow_has(self->is.join, all[i].key, NULL);
-        all[i].err = bad ? ERR_BAD_VALUE : ERR_OK;
+        if (bad && !all[i].err) all[i].err = ERR_BAD_VALUE;
     }
     allow_add(self->is.allow, all, count);
+}
+
+static err_t port_expel(void *context, const hash_t *keys, size_t count)
+{
+    return allow_expel(((doors_t *)context)->is.allow, keys, count);
 }
 
 static bool port_agent_start(void *context)
@@ -424,6 +429,7 @@ port_t doors_port(doors_t *self)
         .send = port_send,
         .admits = port_admits,
         .admit = port_admit,
+        .expel = port_expel,
         .agent_start = port_agent_start,
         .agent_end = port_agent_end,
         .agent_send = port_agent_send,

@@ -70,7 +70,12 @@ typedef struct {
     /* RET_STATUS: after ENDED, how, as of waitpid(2). */
     agent_event_t (*agent_take)(void *self, bin_t *ret, int *ret_status);
 
-    /* Puts keys on the allow-list, and the list on the disk: once for all of them. NULL: nobody joins. */
+    /* Takes the lines of newcomers who have one of KEYS, which stand in order, off the allow-list; lines written by hand stay. NULL: nobody
+     * joins. */
+    err_t (*expel)(void *self, const hash_t *keys, size_t count);
+
+    /* Puts the keys of those whose `err` is OK on the allow-list, and the list on the disk: once for all of them. NULL: nobody
+     * joins. */
     void (*admit)(void *self, newcomer_t *all, size_t count);
 
     /* What hosts say stays where it is, or no longer. NULL: it is taken anyway. */

@@ -167,6 +167,10 @@ const uint64_t *kernel_waits(const kernel_t *self, size_t *ret_count);
 /* The host that has this public key, 0 when none has. */
 host_t kernel_host(const kernel_t *self, hash_t key);
 
+/* Visits the key of each host that was declared gone for good, and was not readmitted. */
+typedef void key_visit_t(void *context, hash_t key);
+void kernel_disavowed(const kernel_t *self, key_visit_t *visit, void *context);
+
 /* Grows with every start of a kernel on the same store. */
 uint64_t kernel_epoch(const kernel_t *self);
 id128_t kernel_id(const kernel_t *self);

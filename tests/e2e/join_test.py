@@ -73,6 +73,30 @@ class Join(YardTest):
         self.ready(self.host("one", "--join", self.key("join.key")))
         self.assertEqual(listed, self.listed())
 
+    def test_who_is_gone_for_good_leaves_the_list(self):
+        self.broker("--join", self.key("join.pub"))
+        children = {name: self.host(name, "--join", self.key("join.key")) for name in ("one", "two")}
+        for child in children.values():
+            self.ready(child)
+        self.assertEqual(2, len(self.listed()))
+        children["one"].kill()
+        children["one"].wait(20)
+        self.yard.ok("host", "disavow", "one", "--yes")
+        self.assertTrue(wait_for(lambda: len(self.listed()) == 1, 10), self.listed())
+        with open(self.allow, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(" as two", text)
+        self.assertNotIn(" as one", text)
+        again = self.host("one", "--join", self.key("join.key"))
+        _, err = again.communicate(timeout=30)
+        self.assertEqual(1, again.returncode, err)
+        self.assertIn("E3013", err)
+        self.assertEqual(1, len(self.listed()))
+
+        self.yard.ok("host", "readmit", "one")
+        self.ready(self.host("one", "--join", self.key("join.key")))
+        self.assertEqual(2, len(self.listed()))
+
     def test_without_the_right_key_nobody_joins(self):
         self.broker("--join", self.key("join.pub"))
         self.refused(self.host("stranger"))

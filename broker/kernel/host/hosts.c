@@ -30,6 +30,17 @@ host_t kernel_host(const kernel_t *k, hash_t key)
     return (host_t){0};
 }
 
+void kernel_disavowed(const kernel_t *k, key_visit_t *visit, void *context)
+{
+    for (size_t i = 0; i < k->hosts.room; i++) {
+        const khost_t *host = map_cell(&k->hosts, i);
+        hash_t key;
+        if (!host || host->row.state != HOST_DISAVOWED) continue;
+        memcpy(key.b, blob_bin(host->key).at, sizeof key.b);
+        visit(context, key);
+    }
+}
+
 static void refuse(kernel_t *k, uint32_t to, err_t err, msg_tag_t tag, const char *text)
 {
     msg_refuse_t msg = {err, tag, text_of(text)};

@@ -226,6 +226,14 @@ size_t kernel_audit(const kernel_t *self, finding_visit_t *visit, void *context)
 
 void kernel_host_loss(kernel_t *self, uint64_t after_us) { (void)self, (void)after_us; }
 
+hash_t fake_disavowed;
+
+void kernel_disavowed(const kernel_t *self, key_visit_t *visit, void *context)
+{
+    (void)self;
+    if (fake_disavowed.b[0]) visit(context, fake_disavowed);
+}
+
 void kernel_adopt(kernel_t *self) { (void)self; }
 
 bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret)

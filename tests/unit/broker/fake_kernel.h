@@ -35,3 +35,6 @@ typedef struct {
 } fake_copy_t;
 extern fake_copy_t fake_copies[FAKE_COPIES_MAX];
 extern size_t fake_copy_count;
+
+/* A host that was declared gone for good, unless its first byte is 0. */
+extern hash_t fake_disavowed;

@@ -257,6 +257,64 @@ Test(io, those_that_join_together_have_a_line_each)
     zsock_destroy(&two.sock);
 }
 
+/* Who wrote a line by hand takes it out by hand. */
+Test(io, those_that_are_gone_for_good_lose_the_line_they_came_with)
+{
+    guest_t newcomer = guest_new(), by_hand = guest_new(), one = guest_new(), two = guest_new();
+    join_with(&newcomer);
+    allow_only(&by_hand, NULL);
+    open_doors();
+    cr_expect_eq(admit(key_of(&one), "one"), ERR_OK);
+    cr_expect_eq(admit(key_of(&two), "two"), ERR_OK);
+    hash_t gone[] = {key_of(&one), key_of(&by_hand), key_of(&newcomer)};
+    qsort(gone, 3, sizeof *gone, allow_order);
+    cr_expect_eq(chmod(allow_path, 0640), 0);
+    cr_expect_eq(port.expel(port.self, gone, 3), ERR_OK);
+    cr_expect_not(port.admits(port.self, key_of(&one), NULL));
+    cr_expect(port.admits(port.self, key_of(&two), NULL));
+    cr_expect(port.admits(port.self, key_of(&by_hand), NULL));
+    const char *text = allow_text();
+    cr_expect(strstr(text, " as two\n") && !strstr(text, " as one\n"), "%s", text);
+    cr_expect(strstr(text, "# hosts that may connect\n"), "%s", text);
+    struct stat before, after;
+    cr_assert_eq(stat(allow_path, &before), 0);
+    cr_expect_eq(before.st_mode & 0777, 0640);
+    cr_expect_eq(port.expel(port.self, gone, 3), ERR_OK);
+    cr_assert_eq(stat(allow_path, &after), 0);
+    cr_expect_eq(before.st_ino, after.st_ino, "nothing to take out: the file is the same");
+    cr_expect_eq(admit(key_of(&one), "one"), ERR_OK);
+    cr_expect(port.admits(port.self, key_of(&one), NULL), "as often as it is admitted");
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&by_hand.sock);
+    zsock_destroy(&one.sock);
+    zsock_destroy(&two.sock);
+}
+
+Test(io, a_list_that_is_full_says_so_and_takes_one_for_each_that_goes)
+{
+    guest_t newcomer = guest_new(), host = guest_new(), other = guest_new();
+    join_with(&newcomer);
+    FILE *file = fopen(allow_path, "w");
+    cr_assert(file);
+    for (uint32_t i = 1; i < ALLOW_HOSTS_MAX; i++) {
+        hash_t key = {{(uint8_t)i, (uint8_t)(i >> 8)}};
+        char text[KEY_TEXT_BYTES + 1];
+        key_text(key, text);
+        fprintf(file, "# joined then as h%u\n%s\n", i, text);
+    }
+    fclose(file);
+    open_doors();
+    cr_expect_eq(admit(key_of(&host), "last"), ERR_OK);
+    cr_expect_eq(admit(key_of(&other), "one too many"), ERR_HOSTS_FULL);
+    cr_expect_eq(admit(key_of(&host), "last"), ERR_OK, "it is there");
+    hash_t gone = {{7}};
+    cr_expect_eq(port.expel(port.self, &gone, 1), ERR_OK);
+    cr_expect_eq(admit(key_of(&other), "in its place"), ERR_OK);
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&host.sock);
+    zsock_destroy(&other.sock);
+}
+
 /* Half a line would be run into by the next one. */
 Test(io, what_was_written_in_part_is_taken_back)
 {

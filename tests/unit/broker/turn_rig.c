@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+uint64_t appended;
+static uint64_t durable;
+
 /* ---- port ---- */
 
 static arrival_t coming[512];
@@ -68,11 +71,23 @@ static void port_admit(void *self, newcomer_t *all, size_t count)
     (void)self;
     admits++;
     for (size_t i = 0; i < count; i++) {
-        all[i].err = admit_says;
-        if (admit_says) continue;
+        if (!all[i].err) all[i].err = admit_says;
+        if (all[i].err) continue;
         admitted_key = all[i].key;
         *listed(all[i].key) = true;
     }
+}
+
+unsigned expels;
+hash_t expelled;
+
+static err_t port_expel(void *self, const hash_t *keys, size_t count)
+{
+    (void)self;
+    expels++;
+    cr_assert_eq(durable, appended, "what they are put out for is on the disk");
+    if (count) expelled = keys[0];
+    return ERR_OK;
 }
 
 void forget_sent(void)
@@ -117,8 +132,6 @@ uint64_t refused(uint8_t route)
 /* ---- gate ---- */
 
 gate_answer_t gate_says;
-uint64_t appended;
-static uint64_t durable;
 
 static err_t gate_append(void *self, const record_t *record)
 {
@@ -170,7 +183,7 @@ broker_options_t turn_options(void)
 {
     return (broker_options_t){
         .port = {NULL, port_wait, port_pause, port_take, port_send, port_admits,
-                 .admit = port_admit, .hold = port_hold},
+                 .admit = port_admit, .expel = port_expel, .hold = port_hold},
         .gate = {NULL, gate_append, gate_durable, gate_last},
         .store = store,
         .hosts_endpoint = "tcp://127.0.0.1:1",

@@ -36,6 +36,9 @@ extern hash_t admitted_key;
 enum { NEWCOMER = 77 };
 extern bool on_list[1024];
 extern unsigned admits;
+/* How often hosts were put out, and the first key of the last time. */
+extern unsigned expels;
+extern hash_t expelled;
 
 /* What the gate says; the last record it was given. */
 extern gate_answer_t gate_says;

@@ -6,6 +6,7 @@
 
 #include "tests/unit/broker/fake_kernel.h"
 #include "tests/unit/broker/turn_rig.h"
+#include "wire/base/hash.h"
 
 TestSuite(session, .init = turn_set_up, .fini = turn_tear_down, .timeout = 60);
 
@@ -288,6 +289,53 @@ Test(session, a_key_that_is_on_the_list_is_answered_at_once)
     }
     cr_expect_eq(count_sent(10, TAG_joined), 20);
     cr_expect_eq(admits, 1);
+}
+
+/* Its line is gone, so its own key is refused, and it comes with the join key. */
+Test(session, who_is_gone_for_good_does_not_join_again)
+{
+    fake_disavowed = join.key;
+    arrive_joining(TAG_join, &join);
+    arrive_one_more(1);
+    turn();
+    cr_expect_eq(refused(10), ERR_HOST_DISAVOWED);
+    cr_expect_eq(count_sent(11, TAG_joined), 1);
+    cr_expect_not(*on_list);
+}
+
+/* Not before it is on the disk that they are: a host that lost its line and was not disavowed could not come back. */
+Test(session, the_lines_of_those_that_are_gone_for_good_go_when_that_is_durable)
+{
+    connect_both();
+    unsigned before = expels;
+    fake_disavowed = join.key;
+    gate_says = GATE_NOT_YET;
+    arrive(DOOR_HOSTS, 11, 2, TAG_hello, &a_hello);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_host_change, &(msg_host_change_t){{{5}}, {1}, 3});
+    turn();
+    turn();
+    cr_expect_eq(expels, before);
+    gate_says = GATE_DONE;
+    turn();
+    turn();
+    cr_expect_eq(expels, before + 1);
+    cr_expect(hash_same(expelled, join.key));
+    turn();
+    cr_expect_eq(expels, before + 1);
+}
+
+/* Those that are gone make room, and who came in vain comes again. */
+Test(session, a_list_that_is_full_is_looked_through)
+{
+    turn();
+    fake_disavowed = (hash_t){{1}};
+    unsigned before = expels;
+    admit_says = ERR_HOSTS_FULL;
+    arrive_joining(TAG_join, &join);
+    turn();
+    cr_expect_eq(refused(10), ERR_HOSTS_FULL);
+    turn();
+    cr_expect_eq(expels, before + 1);
 }
 
 Test(session, with_a_join_key_nothing_else_is_taken)
