@@ -11,6 +11,8 @@
 enum {
     PAGE_BYTES = 1024 * 1024, /* others wait while a page is made */
     EVENT_FIELDS = 23,        /* all of which a record keeps */
+    MARK_EVERY = 64,          /* records, whose sizes differ: so many are stepped over at most */
+    MARKS = TRACE_EVENTS_MAX / MARK_EVERY + 2,
 };
 
 typedef struct {
@@ -31,12 +33,13 @@ typedef struct {
 _Static_assert(sizeof(record_head_t) % 8 == 0, "records are whole words");
 
 struct trace {
-    uint8_t *at;       /* TRACE_BYTES_MAX */
-    size_t first, end; /* the oldest record; behind the newest one */
-    size_t count;      /* records */
-    uint64_t seq;      /* number of the oldest record */
-    size_t open;       /* the first record that is not durable yet, */
-    size_t open_count; /* and how many these are */
+    uint8_t *at;         /* TRACE_BYTES_MAX */
+    size_t first, end;   /* the oldest record; behind the newest one */
+    size_t count;        /* records */
+    uint64_t seq;        /* number of the oldest record */
+    size_t open;         /* the first record that is not durable yet, */
+    size_t open_count;   /* and how many these are */
+    size_t marks[MARKS]; /* where the records stand whose numbers are multiples of MARK_EVERY */
 };
 
 trace_t *trace_new(void)
@@ -236,6 +239,8 @@ void trace_take(void *context, unsigned topic, const msg_event_t *event)
 {
     trace_t *self = context;
     uint8_t *record = make_room(self);
+    uint64_t seq = self->seq + self->count;
+    if (seq % MARK_EVERY == 0) self->marks[seq / MARK_EVERY % MARKS] = self->end;
     record_head_t head = numbers_of(event, topic);
     const uint8_t *end = pack(record + sizeof head, &head, event);
     head.size = ((uint32_t)(end - record) + 7) & ~7u;
@@ -268,6 +273,27 @@ typedef struct {
 static walk_t walk(const trace_t *self)
 {
     return (walk_t){.trace = self, .at = self->first, .left = self->count, .seq = self->seq - 1};
+}
+
+/* From record FIRST on; those before it are not looked at. */
+static walk_t walk_from(const trace_t *self, uint64_t first)
+{
+    walk_t w = walk(self);
+    uint64_t skip = first > self->seq ? first - self->seq : 0, at = 0;
+    if (skip > self->count) skip = self->count;
+    w.left -= skip;
+    w.seq += skip;
+    if (w.left == 0) return w;
+    uint64_t mark = first / MARK_EVERY;
+    if (mark * MARK_EVERY > self->seq) {
+        at = mark * MARK_EVERY - self->seq;
+        w.at = self->marks[mark % MARKS];
+    }
+    for (; at < skip; at++) {
+        w.at = settle(self, w.at);
+        w.at += size_at(self, w.at);
+    }
+    return w;
 }
 
 static bool walk_next(walk_t *self)
@@ -332,8 +358,8 @@ err_t trace_page(const trace_t *self, const msg_trace_t *ask, buf_t *rows, uint6
     if (!all && no_id(&trace)) return ERR_TRACE_GONE;
     buf_t frame = buf_of(TRACE_EVENT_BYTES_MAX);
     uint64_t next = 0;
-    for (walk_t w = walk(self); walk_next(&w);) {
-        if (w.seq < ask->first || !(w.head.topic & topics)) continue;
+    for (walk_t w = walk_from(self, ask->first); walk_next(&w);) {
+        if (!(w.head.topic & topics)) continue;
         if (w.event.time_us < ask->since_us) continue;
         if (!all && memcmp(&w.event.trace, &trace, sizeof trace) != 0) continue;
         if (rows->len < PAGE_BYTES && add_row(&w, &frame, rows)) continue;

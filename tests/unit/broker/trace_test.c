@@ -179,6 +179,38 @@ Test(trace, so_many_events_and_no_more)
     trace_destroy(&trace);
 }
 
+/* In a ring that has gone round, by count and by bytes. */
+Test(trace, a_page_begins_where_it_is_asked_to)
+{
+    enum { EVENTS = TRACE_EVENTS_MAX + 5000 };
+    static char body[400];
+    for (size_t bytes = 0; bytes <= sizeof body; bytes += sizeof body) {
+        trace_t *trace = trace_new();
+        for (uint64_t i = 1; i <= EVENTS; i++) {
+            msg_event_t event = event_of("", 0, i);
+            event.data.body = (bin_t){(const uint8_t *)body, bytes ? i % bytes : 0};
+            trace_take(trace, TOPIC_CONSOLE, &event);
+        }
+        uint64_t oldest = EVENTS - trace_count(trace) + 1;
+        cr_expect_gt(oldest, 64);
+        for (uint64_t first = EVENTS - 200; first <= EVENTS + 2; first++) {
+            size_t wanted = first <= EVENTS ? EVENTS - first + 1 : 0;
+            cr_assert_eq(count(trace, (msg_trace_t){.first = first}), wanted, "%d", (int)first);
+        }
+        for (uint64_t first = oldest - 66; first < oldest + 132; first += 11) {
+            page_t page = {0};
+            cr_assert_eq(ask(&page, trace, &(msg_trace_t){.first = first}), ERR_OK);
+            msg_t row;
+            bin_t rest = {page.rows.at, page.rows.len};
+            cr_assert_eq(msg_next(&rest, &row), ERR_OK);
+            cr_assert_eq(row.body.trace_row.seq, first > oldest ? first : oldest);
+            msg_clear(&row);
+            buf_clear(&page.rows);
+        }
+        trace_destroy(&trace);
+    }
+}
+
 Test(trace, one_is_found_by_message_delivery_promise_and_its_own_id)
 {
     trace_t *trace = trace_new();
