@@ -5,11 +5,9 @@
  * allowed host that sends later: when its message is there, the other one's would be as well. */
 #include <criterion/criterion.h>
 #include <czmq.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -255,87 +253,6 @@ Test(io, those_that_join_together_have_a_line_each)
     zsock_destroy(&newcomer.sock);
     zsock_destroy(&one.sock);
     zsock_destroy(&two.sock);
-}
-
-/* Who wrote a line by hand takes it out by hand. */
-Test(io, those_that_are_gone_for_good_lose_the_line_they_came_with)
-{
-    guest_t newcomer = guest_new(), by_hand = guest_new(), one = guest_new(), two = guest_new();
-    join_with(&newcomer);
-    allow_only(&by_hand, NULL);
-    open_doors();
-    cr_expect_eq(admit(key_of(&one), "one"), ERR_OK);
-    cr_expect_eq(admit(key_of(&two), "two"), ERR_OK);
-    hash_t gone[] = {key_of(&one), key_of(&by_hand), key_of(&newcomer)};
-    qsort(gone, 3, sizeof *gone, allow_order);
-    cr_expect_eq(chmod(allow_path, 0640), 0);
-    cr_expect_eq(port.expel(port.self, gone, 3), ERR_OK);
-    cr_expect_not(port.admits(port.self, key_of(&one), NULL));
-    cr_expect(port.admits(port.self, key_of(&two), NULL));
-    cr_expect(port.admits(port.self, key_of(&by_hand), NULL));
-    const char *text = allow_text();
-    cr_expect(strstr(text, " as two\n") && !strstr(text, " as one\n"), "%s", text);
-    cr_expect(strstr(text, "# hosts that may connect\n"), "%s", text);
-    struct stat before, after;
-    cr_assert_eq(stat(allow_path, &before), 0);
-    cr_expect_eq(before.st_mode & 0777, 0640);
-    cr_expect_eq(port.expel(port.self, gone, 3), ERR_OK);
-    cr_assert_eq(stat(allow_path, &after), 0);
-    cr_expect_eq(before.st_ino, after.st_ino, "nothing to take out: the file is the same");
-    cr_expect_eq(admit(key_of(&one), "one"), ERR_OK);
-    cr_expect(port.admits(port.self, key_of(&one), NULL), "as often as it is admitted");
-    zsock_destroy(&newcomer.sock);
-    zsock_destroy(&by_hand.sock);
-    zsock_destroy(&one.sock);
-    zsock_destroy(&two.sock);
-}
-
-Test(io, a_list_that_is_full_says_so_and_takes_one_for_each_that_goes)
-{
-    guest_t newcomer = guest_new(), host = guest_new(), other = guest_new();
-    join_with(&newcomer);
-    FILE *file = fopen(allow_path, "w");
-    cr_assert(file);
-    for (uint32_t i = 1; i < ALLOW_HOSTS_MAX; i++) {
-        hash_t key = {{(uint8_t)i, (uint8_t)(i >> 8)}};
-        char text[KEY_TEXT_BYTES + 1];
-        key_text(key, text);
-        fprintf(file, "# joined then as h%u\n%s\n", i, text);
-    }
-    fclose(file);
-    open_doors();
-    cr_expect_eq(admit(key_of(&host), "last"), ERR_OK);
-    cr_expect_eq(admit(key_of(&other), "one too many"), ERR_HOSTS_FULL);
-    cr_expect_eq(admit(key_of(&host), "last"), ERR_OK, "it is there");
-    hash_t gone = {{7}};
-    cr_expect_eq(port.expel(port.self, &gone, 1), ERR_OK);
-    cr_expect_eq(admit(key_of(&other), "in its place"), ERR_OK);
-    zsock_destroy(&newcomer.sock);
-    zsock_destroy(&host.sock);
-    zsock_destroy(&other.sock);
-}
-
-/* Half a line would be run into by the next one. */
-Test(io, what_was_written_in_part_is_taken_back)
-{
-    guest_t newcomer = guest_new(), host = guest_new();
-    join_with(&newcomer);
-    allow_only(&newcomer, NULL);
-    open_doors();
-    char before[4096];
-    snprintf(before, sizeof before, "%s", allow_text());
-    struct rlimit all, small = {strlen(before) + 20, RLIM_INFINITY};
-    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &all), 0);
-    small.rlim_max = all.rlim_max;
-    signal(SIGXFSZ, SIG_IGN);
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-    cr_expect_eq(admit(key_of(&host), "x"), ERR_STORE_FULL);
-    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &all), 0);
-    cr_expect_str_eq(allow_text(), before);
-    cr_expect_eq(admit(key_of(&host), "x"), ERR_OK);
-    cr_expect(port.admits(port.self, key_of(&host), NULL));
-    zsock_destroy(&newcomer.sock);
-    zsock_destroy(&host.sock);
 }
 
 Test(io, a_join_key_does_not_make_itself_a_host)
@@ -658,25 +575,4 @@ Test(io, a_control_socket_where_others_can_write_is_refused)
     snprintf(path, sizeof path, "ipc://%s/c", open_dir);
     bool named;
     cr_expect_eq(try_open("tcp://127.0.0.1:*", path, &named), ERR_KEY_FILE);
-}
-
-Test(io, bad_lines_of_the_allow_list_are_counted_and_let_nobody_in)
-{
-    FILE *file = fopen(allow_path, "w");
-    fputs("# comment\n\n   \nshort name\n", file);
-    for (int i = 0; i < 3000; i++) fputc('x', file);
-    fputs("\n", file);
-    fprintf(file, "%s broker\n", keys.public_key);
-    fclose(file);
-    allow_refresh(allow);
-    cr_expect_eq(allow_bad_lines(allow), 2);
-    hash_t key, other = {{1}};
-    cr_assert(key_parse(text_of(keys.public_key), &key));
-    char name[NAME_BYTES_MAX + 1];
-    cr_expect(allow_has(allow, key, name));
-    cr_expect_str_eq(name, "broker");
-    cr_expect_not(allow_has(allow, other, NULL));
-    unlink(allow_path);
-    allow_refresh(allow);
-    cr_expect_not(allow_has(allow, key, NULL));
 }
