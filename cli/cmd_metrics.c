@@ -36,15 +36,13 @@ static err_t print_once(cli_t *cli)
 
 /* ---- over HTTP ---- */
 
-static void add_text(buf_t *out, const char *text) { (void)!buf_add(out, text, strlen(text)); }
-
 static void answer_failed(http_answer_t *answer, const fail_t *f)
 {
     answer->status = 503;
     answer->type = "text/plain; charset=utf-8";
     buf_reset(&answer->body);
-    add_text(&answer->body, f->what);
-    add_text(&answer->body, "\n");
+    (void)!buf_text(&answer->body, f->what);
+    (void)!buf_text(&answer->body, "\n");
 }
 
 static err_t answer_health(link_t *link, health_depth_t depth, http_answer_t *answer, fail_t *f)
@@ -55,7 +53,7 @@ static err_t answer_health(link_t *link, health_depth_t depth, http_answer_t *an
     answer->type = "application/json";
     answer->status = health.met ? 200 : 503;
     if (!err) err = json_add(&answer->body, json);
-    add_text(&answer->body, "\n");
+    (void)!buf_text(&answer->body, "\n");
     json_decref(json);
     health_clear(&health);
     return err;
@@ -66,7 +64,7 @@ static void answer_livez(http_answer_t *answer)
 {
     answer->status = 200;
     answer->type = "text/plain; charset=utf-8";
-    add_text(&answer->body, "serving\n");
+    (void)!buf_text(&answer->body, "serving\n");
 }
 
 enum { AT_METRICS, AT_HEALTHZ, AT_READYZ, PATHS };
@@ -108,7 +106,7 @@ static void answer(void *context, const char *path, http_answer_t *answer)
     while (at < PATHS && strcmp(path, paths[at]) != 0) at++;
     if (at == PATHS) {
         answer->status = 404;
-        add_text(&answer->body, "/metrics /livez /healthz /readyz\n");
+        (void)!buf_text(&answer->body, "/metrics /livez /healthz /readyz\n");
         return;
     }
     http_answer_t *kept = &self->kept[at].answer;

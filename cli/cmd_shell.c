@@ -88,7 +88,7 @@ static void converse(session_t *self, edit_t *edit)
             open = false;
             continue;
         }
-        must(!buf_add(&entry, line, strlen(line)) && !buf_add(&entry, "\n", 1));
+        must(!buf_text(&entry, line) && !buf_add(&entry, "\n", 1));
         if (session_line(self, line, &open)) failure_tell(self);
         if (!open) remember(edit, &entry);
     }

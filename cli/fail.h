@@ -24,8 +24,6 @@ typedef struct {
     unsigned try_count;
 } fail_t;
 
-#define LIKE_PRINTF(n) __attribute__((format(printf, n, n + 1)))
-
 /* Begins a failure: everything in SELF is forgotten. An empty format takes the table's text.
  * Returns ERR, so that a caller can say `return fail(f, ERR_X, "...")`. */
 err_t fail(fail_t *self, err_t err, const char *format, ...) LIKE_PRINTF(3);

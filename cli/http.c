@@ -88,7 +88,7 @@ static void send_answer(struct mg_connection *c, const http_answer_t *answer, bo
 static int refuse(struct mg_connection *c, int status, const char *why, bool body)
 {
     http_answer_t answer = {status, "text/plain; charset=utf-8", buf_of(ERROR_BYTES)};
-    must(buf_add(&answer.body, why, strlen(why)) == ERR_OK);
+    must(buf_text(&answer.body, why) == ERR_OK);
     send_answer(c, &answer, body);
     buf_clear(&answer.body);
     return status;

@@ -136,7 +136,6 @@ err_t json_add(buf_t *out, const json_t *value)
 {
     char number[NUMBER_TEXT_MAX];
     err_t err;
-    int n;
 
     switch (json_typeof(value)) {
     case JSON_NULL: return buf_add(out, "null", 4);
@@ -144,12 +143,8 @@ err_t json_add(buf_t *out, const json_t *value)
     case JSON_FALSE: return buf_add(out, "false", 5);
     case JSON_STRING:
         return json_add_string(out, (text_t){json_string_value(value), json_string_length(value)});
-    case JSON_REAL:
-        number_text(json_real_value(value), number);
-        return buf_add(out, number, strlen(number));
-    case JSON_INTEGER:
-        n = snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-        return buf_add(out, number, (size_t)n);
+    case JSON_REAL: number_text(json_real_value(value), number); return buf_text(out, number);
+    case JSON_INTEGER: return buf_print(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     case JSON_ARRAY:
         err = buf_add(out, "[", 1);
         for (size_t i = 0; i < json_array_size(value) && !err; i++) {

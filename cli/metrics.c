@@ -74,13 +74,10 @@ typedef struct {
 static void put(write_t *self, const char *format, ...) LIKE_PRINTF(2);
 static void put(write_t *self, const char *format, ...)
 {
-    char text[1024];
     va_list list;
     va_start(list, format);
-    int len = vsnprintf(text, sizeof text, format, list);
+    if (!self->err) self->err = buf_print_list(self->out, format, list);
     va_end(list);
-    if (len < 0 || (size_t)len >= sizeof text) self->err = ERR_WIRE_LIMIT;
-    if (!self->err) self->err = buf_add(self->out, text, (size_t)len);
 }
 
 /* A number of UNIT in base units; times have no more than microseconds. */

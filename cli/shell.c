@@ -446,7 +446,7 @@ void session_drop(session_t *self) { buf_reset(&self->pending); }
 
 err_t session_line(session_t *self, const char *line, bool *ret_open)
 {
-    err_t err = buf_add(&self->pending, line, strlen(line));
+    err_t err = buf_text(&self->pending, line);
 
     if (!err) err = buf_add(&self->pending, "\n", 1);
     if (err) {

@@ -165,7 +165,7 @@ static void set_ref(value_t *ret, kref_t kref)
     size_t i;
 
     must(!value_slot(ret, kref, &i) && i == 0);
-    must(!body_put(&ret->body, kref_is_promise(kref) ? "#\"&0\"" : "#\"$0\""));
+    must(!buf_text(&ret->body, kref_is_promise(kref) ? "#\"&0\"" : "#\"$0\""));
 }
 
 static err_t name_unknown(const run_t *run, const term_t *term)
@@ -242,7 +242,7 @@ static err_t expand(run_t *run, const term_t *term, value_t *ret)
 {
     const uint8_t *at = term->value.body.at, *end = at + term->value.body.len;
     krefs_t slots = {term->value.slots, term->value.slot_count};
-    err_t err = body_put(&ret->body, "#");
+    err_t err = buf_text(&ret->body, "#");
 
     while (at < end && !err) {
         const uint8_t *mark = memchr(at, HOLE_MARK, (size_t)(end - at));

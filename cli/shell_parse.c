@@ -60,7 +60,7 @@ static size_t name_len(const char *at)
 
 static err_t read_method(reader_t *r, buf_t *out)
 {
-    if (*r->at == '(') return body_put(out, "\"#undefined\""); /* a function call */
+    if (*r->at == '(') return buf_text(out, "\"#undefined\""); /* a function call */
     if (*r->at == '.') {
         r->at++;
         size_t len = word_len(r->at);
@@ -90,7 +90,7 @@ static err_t read_arguments(reader_t *r, buf_t *out)
             err = reader_expect(r, ',', "a comma or ) must stand here");
             reader_blank(r);
             if (err || *r->at == ')') break;
-            err = body_put(out, ",");
+            err = buf_text(out, ",");
         }
         if (!err) err = reader_value(r, out);
         reader_blank(r);
@@ -112,11 +112,11 @@ static err_t read_message(reader_t *r, term_t **target_p)
     *target_p = p->owner = term;
     r->value = &term->value;
     err_t err = ++p->messages > LINE_MESSAGES_MAX ? reader_wrong(r, "too many messages in one line")
-                                                  : body_put(out, "[");
+                                                  : buf_text(out, "[");
     if (!err) err = read_method(r, out);
-    if (!err) err = body_put(out, ",[");
+    if (!err) err = buf_text(out, ",[");
     if (!err) err = read_arguments(r, out);
-    if (!err) err = body_put(out, "]]");
+    if (!err) err = buf_text(out, "]]");
     p->owner = owner;
     r->value = value;
     return err;
@@ -148,13 +148,11 @@ static err_t read_target(reader_t *r, term_t **ret)
 static err_t put_hole(const parse_t *p, buf_t *out, term_t *term)
 {
     term_t *owner = p->owner;
-    char text[32];
 
     owner->holes = realloc(owner->holes, (owner->hole_count + 1) * sizeof *owner->holes);
     must(owner->holes);
-    snprintf(text, sizeof text, "%c%zu%c", HOLE_MARK, owner->hole_count, HOLE_MARK);
     owner->holes[owner->hole_count++] = term;
-    return body_put(out, text);
+    return buf_print(out, "%c%zu%c", HOLE_MARK, owner->hole_count - 1, HOLE_MARK);
 }
 
 /* What begins with a word and is no literal. */

@@ -52,12 +52,10 @@ size_t word_kref(const char *at, kref_t *ret)
 
 err_t reader_put(reader_t *r, buf_t *out, kref_t kref)
 {
-    char text[32];
     size_t i;
 
     if (value_slot(r->value, kref, &i)) return reader_wrong(r, "too many references");
-    snprintf(text, sizeof text, "\"%c%zu\"", kref_is_promise(kref) ? '&' : '$', i);
-    return body_put(out, text);
+    return buf_print(out, "\"%c%zu\"", kref_is_promise(kref) ? '&' : '$', i);
 }
 
 static err_t add_code_point(buf_t *out, uint32_t c)
@@ -175,10 +173,10 @@ static err_t read_number(reader_t *r, buf_t *out)
     if (*end == 'n') {
         if (!whole) return reader_wrong(r, "digits must stand before n");
         bool zero = *digits == '0';
-        err_t err = body_put(out, *from == '-' && !zero ? "\"-" : "\"+");
+        err_t err = buf_text(out, *from == '-' && !zero ? "\"-" : "\"+");
         if (!err) err = buf_add(out, digits, whole);
         r->at = end + 1;
-        return err ? err : body_put(out, "\"");
+        return err ? err : buf_text(out, "\"");
     }
     if (*end == '.') {
         size_t fraction = strspn(++end, "0123456789");
@@ -205,7 +203,7 @@ err_t reader_expect(reader_t *r, char c, const char *why)
 
 static err_t read_array(reader_t *r, buf_t *out)
 {
-    err_t err = body_put(out, "[");
+    err_t err = buf_text(out, "[");
 
     r->at++;
     reader_blank(r);
@@ -214,14 +212,14 @@ static err_t read_array(reader_t *r, buf_t *out)
             err = reader_expect(r, ',', "a comma or ] must stand here");
             reader_blank(r);
             if (err || *r->at == ']') break;
-            err = body_put(out, ",");
+            err = buf_text(out, ",");
         }
         if (!err) err = reader_value(r, out);
         reader_blank(r);
     }
     if (err) return err;
     r->at++;
-    return body_put(out, "]");
+    return buf_text(out, "]");
 }
 
 static err_t read_key(reader_t *r, buf_t *key)
@@ -279,15 +277,15 @@ static err_t read_record(reader_t *r, buf_t *out)
 /* tagged("copySet", [1]) behind its parenthesis */
 static err_t read_tagged(reader_t *r, buf_t *out)
 {
-    err_t err = body_put(out, "{\"#tag\":");
+    err_t err = buf_text(out, "{\"#tag\":");
 
     reader_blank(r);
     if (!err) err = reader_string(r, out);
     if (!err) err = reader_expect(r, ',', "a comma must stand here");
     reader_blank(r);
-    if (!err) err = body_put(out, ",\"payload\":");
+    if (!err) err = buf_text(out, ",\"payload\":");
     if (!err) err = reader_value(r, out);
-    if (!err) err = body_put(out, "}");
+    if (!err) err = buf_text(out, "}");
     return err ? err : reader_expect(r, ')', "a ) must stand here");
 }
 
@@ -322,13 +320,13 @@ bool word_is_literal(const char *word, size_t len) { return literal_find(word, l
 /* TypeError("m") behind its parenthesis */
 static err_t read_error(reader_t *r, buf_t *out, const char *name, size_t len)
 {
-    err_t err = body_put(out, "{\"#error\":");
+    err_t err = buf_text(out, "{\"#error\":");
 
     reader_blank(r);
-    if (!err) err = *r->at == ')' ? body_put(out, "\"\"") : reader_string(r, out);
-    if (!err) err = body_put(out, ",\"name\":\"");
+    if (!err) err = *r->at == ')' ? buf_text(out, "\"\"") : reader_string(r, out);
+    if (!err) err = buf_text(out, ",\"name\":\"");
     if (!err) err = buf_add(out, name, len);
-    if (!err) err = body_put(out, "\"}");
+    if (!err) err = buf_text(out, "\"}");
     return err ? err : reader_expect(r, ')', "a ) must stand here");
 }
 
@@ -351,7 +349,7 @@ err_t reader_symbol(reader_t *r, buf_t *out)
         if (!err) err = reader_expect(r, '(', "a ( must stand here");
         reader_blank(r);
         if (!err) err = read_quoted(r, &text);
-        if (!err && text.len > 1 && memcmp(text.at, "@@", 2) == 0) err = body_put(&name, "@@");
+        if (!err && text.len > 1 && memcmp(text.at, "@@", 2) == 0) err = buf_text(&name, "@@");
         if (!err) err = buf_add(&name, text.at, text.len);
         if (!err) err = reader_expect(r, ')', "a ) must stand here");
         buf_clear(&text);
@@ -360,7 +358,7 @@ err_t reader_symbol(reader_t *r, buf_t *out)
         while (i < count && (strlen(known[i]) != len || memcmp(known[i], r->at, len) != 0)) i++;
         if (i == count)
             err = reader_wrong(r, "only well-known symbols and Symbol.for(\"x\") can be passed");
-        if (!err) err = body_put(&name, "@@");
+        if (!err) err = buf_text(&name, "@@");
         if (!err) err = buf_add(&name, r->at, len);
         if (!err) r->at += len;
     }
@@ -408,7 +406,7 @@ static err_t read_word(reader_t *r, buf_t *out)
     }
     if (literal < BODIES) {
         r->at += len;
-        return body_put(out, bodies[literal]);
+        return buf_text(out, bodies[literal]);
     }
     if (literal == SYMBOL && word[len] == '.') {
         r->at += len;
@@ -446,7 +444,7 @@ err_t reader_value(reader_t *r, buf_t *out)
     reader_blank(r);
     if (strncmp(r->at, "-Infinity", 9) == 0 && !word_char(r->at[9])) {
         r->at += 9;
-        err = body_put(out, "\"#-Infinity\"");
+        err = buf_text(out, "\"#-Infinity\"");
     } else if (*r->at == '-' || (*r->at >= '0' && *r->at <= '9')) {
         err = read_number(r, out);
         if (!err && word_char(*r->at)) err = reader_wrong(r, "a number ends before this");
@@ -488,7 +486,7 @@ err_t value_methargs(value_t *self, const char *method, char *const *arguments, 
 {
     reader_t r = {.value = self, .names = names, .f = f, .whole = method, .at = method};
     buf_t *out = &self->body;
-    err_t err = body_put(out, "#[");
+    err_t err = buf_text(out, "#[");
 
     if (!err) {
         if (strncmp(method, "Symbol.", 7) == 0) {
@@ -499,14 +497,14 @@ err_t value_methargs(value_t *self, const char *method, char *const *arguments, 
             err = body_put_string(out, text_of(method));
         }
     }
-    if (!err) err = body_put(out, ",[");
+    if (!err) err = buf_text(out, ",[");
     for (size_t i = 0; i < count && !err; i++) {
         r.whole = r.at = arguments[i];
         r.argument = i + 1;
-        if (i) err = body_put(out, ",");
+        if (i) err = buf_text(out, ",");
         if (!err) err = read_argument(&r, out);
     }
-    if (!err) err = body_put(out, "]]");
+    if (!err) err = buf_text(out, "]]");
     if (err == ERR_WIRE_LIMIT) fail(f, ERR_VALUE_LITERAL, "the arguments are too large");
     return err == ERR_WIRE_LIMIT ? ERR_VALUE_LITERAL : err;
 }

@@ -14,7 +14,7 @@ typedef struct {
     bool literal; /* what reads back, not what people read best */
 } show_t;
 
-static err_t put(show_t *s, const char *text) { return buf_add(s->out, text, strlen(text)); }
+static err_t put(show_t *s, const char *text) { return buf_text(s->out, text); }
 
 static text_t text_from(const json_t *string, size_t skip)
 {
@@ -77,8 +77,7 @@ static json_t *format(const char *head, text_t text, const char *tail)
 {
     buf_t out = buf_of(SIZE_MAX);
 
-    must(!buf_add(&out, head, strlen(head)) && !buf_add(&out, text.at, text.len) &&
-         !buf_add(&out, tail, strlen(tail)));
+    must(!buf_text(&out, head) && !buf_add(&out, text.at, text.len) && !buf_text(&out, tail));
     json_t *ret = json_text((text_t){(const char *)out.at, out.len});
     buf_clear(&out);
     return ret;

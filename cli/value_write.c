@@ -69,7 +69,7 @@ static size_t slot_mark(const uint8_t *at, const uint8_t *end, char *ret)
 static err_t slot_move(value_t *self, buf_t *out, const uint8_t **at, const uint8_t *end,
                        krefs_t slots)
 {
-    char mark, text[32];
+    char mark;
     const uint8_t *digits = *at + slot_mark(*at, end, &mark);
     size_t from = 0, to, len = 0;
 
@@ -79,8 +79,7 @@ static err_t slot_move(value_t *self, buf_t *out, const uint8_t **at, const uint
     err_t err = value_slot(self, slots.at[from], &to);
     if (err) return err;
     *at = digits;
-    snprintf(text, sizeof text, "%c%zu", mark, to);
-    return body_put(out, text);
+    return buf_print(out, "%c%zu", mark, to);
 }
 
 err_t value_add(value_t *self, buf_t *out, bin_t body, krefs_t slots)
@@ -104,14 +103,12 @@ err_t value_add(value_t *self, buf_t *out, bin_t body, krefs_t slots)
     return err;
 }
 
-err_t body_put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
-
 err_t body_put_string(buf_t *out, text_t text)
 {
     buf_t escaped = buf_of(CAPDATA_BYTES_MAX);
     err_t err = ERR_OK;
 
-    if (text.len && *text.at >= '!' && *text.at <= '-') err = body_put(&escaped, "!");
+    if (text.len && *text.at >= '!' && *text.at <= '-') err = buf_text(&escaped, "!");
     if (!err) err = buf_add(&escaped, text.at, text.len);
     if (!err) err = json_add_string(out, (text_t){(const char *)escaped.at, escaped.len});
     buf_clear(&escaped);
@@ -122,9 +119,9 @@ err_t body_put_number(buf_t *out, double number)
 {
     char text[NUMBER_TEXT_MAX];
 
-    if (isnan(number)) return body_put(out, "\"#NaN\"");
-    if (isinf(number)) return body_put(out, number > 0 ? "\"#Infinity\"" : "\"#-Infinity\"");
-    return body_put(out, number_text(number, text));
+    if (isnan(number)) return buf_text(out, "\"#NaN\"");
+    if (isinf(number)) return buf_text(out, number > 0 ? "\"#Infinity\"" : "\"#-Infinity\"");
+    return buf_text(out, number_text(number, text));
 }
 
 /* "0".."4294967294": JavaScript puts these first, by number. */
@@ -174,16 +171,16 @@ entry_t *record_add(record_t *record, text_t key)
 
 err_t record_put(record_t *record, buf_t *out)
 {
-    err_t err = body_put(out, "{");
+    err_t err = buf_text(out, "{");
 
     if (record->count) qsort(record->at, record->count, sizeof *record->at, entry_order);
     for (size_t i = 0; i < record->count && !err; i++) {
-        if (i) err = body_put(out, ",");
+        if (i) err = buf_text(out, ",");
         if (!err) err = body_put_string(out, (text_t){record->at[i].key, record->at[i].key_len});
-        if (!err) err = body_put(out, ":");
+        if (!err) err = buf_text(out, ":");
         if (!err) err = buf_add(out, record->at[i].value.at, record->at[i].value.len);
     }
-    return err ? err : body_put(out, "}");
+    return err ? err : buf_text(out, "}");
 }
 
 void record_clear(record_t *record)
@@ -203,20 +200,20 @@ err_t value_add_json(buf_t *out, const json_t *value)
     err_t err = ERR_OK;
 
     switch (json_typeof(value)) {
-    case JSON_NULL: return body_put(out, "null");
-    case JSON_TRUE: return body_put(out, "true");
-    case JSON_FALSE: return body_put(out, "false");
+    case JSON_NULL: return buf_text(out, "null");
+    case JSON_TRUE: return buf_text(out, "true");
+    case JSON_FALSE: return buf_text(out, "false");
     case JSON_REAL:
     case JSON_INTEGER: return body_put_number(out, json_number_value(value));
     case JSON_STRING:
         return body_put_string(out, (text_t){json_string_value(value), json_string_length(value)});
     case JSON_ARRAY:
-        err = body_put(out, "[");
+        err = buf_text(out, "[");
         for (size_t i = 0; i < json_array_size(value) && !err; i++) {
-            if (i) err = body_put(out, ",");
+            if (i) err = buf_text(out, ",");
             if (!err) err = value_add_json(out, json_array_get(value, i));
         }
-        return err ? err : body_put(out, "]");
+        return err ? err : buf_text(out, "]");
     default: break;
     }
     json_object_foreach(object, key, item)

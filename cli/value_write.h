@@ -3,8 +3,6 @@
 #include "wire/base/buf.h"
 #include "wire/base/bytes.h"
 
-/* Text as it is. */
-CHECKED err_t body_put(buf_t *out, const char *text);
 /* A string value or a key: what begins like an encoding gets a '!' before it. */
 CHECKED err_t body_put_string(buf_t *out, text_t text);
 /* Any number; the encoding drops the sign of -0. */

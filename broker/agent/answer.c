@@ -133,15 +133,13 @@ bool answer_location(const answer_t *self, char *out, size_t room)
     return len > 0 && (size_t)len < room;
 }
 
-static err_t add(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
-
 static err_t add_pair(buf_t *out, const char *name, const char *value, bool first)
 {
-    err_t err = add(out, first ? "[" : ",[");
+    err_t err = buf_text(out, first ? "[" : ",[");
     if (!err) err = smallcaps_string(out, text_of(name));
-    if (!err) err = add(out, ",");
+    if (!err) err = buf_text(out, ",");
     if (!err) err = smallcaps_string(out, text_of(value));
-    return err ? err : add(out, "]");
+    return err ? err : buf_text(out, "]");
 }
 
 static err_t add_body(const answer_t *self, buf_t *out)
@@ -156,22 +154,20 @@ static err_t add_body(const answer_t *self, buf_t *out)
 err_t answer_value(const answer_t *self, const char *url, bool redirected, buf_t *out)
 {
     const char *name, *value;
-    char status[64];
 
-    err_t err = add(out, "#{\"body\":");
+    err_t err = buf_text(out, "#{\"body\":");
     if (!err) err = add_body(self, out);
-    if (!err) err = add(out, ",\"headers\":[");
+    if (!err) err = buf_text(out, ",\"headers\":[");
     for (size_t at = 0; !err && at < self->names.len;) {
         bool first = at == 0;
         next_header(self, &at, &name, &value);
         err = add_pair(out, name, value, first);
     }
-    snprintf(status, sizeof status,
-             "],\"redirected\":%s,\"status\":%ld,\"statusText\":", redirected ? "true" : "false",
-             self->status);
-    if (!err) err = add(out, status);
+    if (!err)
+        err = buf_print(out, "],\"redirected\":%s,\"status\":%ld,\"statusText\":",
+                        redirected ? "true" : "false", self->status);
     if (!err) err = smallcaps_string(out, text_of(self->status_text ? self->status_text : ""));
-    if (!err) err = add(out, ",\"url\":");
+    if (!err) err = buf_text(out, ",\"url\":");
     if (!err) err = smallcaps_string(out, text_of(url));
-    return err ? err : add(out, "}");
+    return err ? err : buf_text(out, "}");
 }

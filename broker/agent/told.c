@@ -9,10 +9,7 @@
 
 static bin_t bin_of(const buf_t *buf) { return (bin_t){buf->at, buf->len}; }
 
-static void add(buf_t *out, const char *text)
-{
-    must(buf_add(out, text, text_of(text).len) == ERR_OK);
-}
+static void add(buf_t *out, const char *text) { must(buf_text(out, text) == ERR_OK); }
 
 static void tell(const told_t *self, uint64_t errand, const char *body)
 {

@@ -145,13 +145,11 @@ json_t *scenario_cluster(const options_t *options, const char *name, const char 
 static void add(buf_t *out, const char *format, ...) LIKE_PRINTF(2);
 static void add(buf_t *out, const char *format, ...)
 {
-    char text[256];
     va_list list;
 
     va_start(list, format);
-    int len = vsnprintf(text, sizeof text, format, list);
+    must(!buf_print_list(out, format, list));
     va_end(list);
-    must(len >= 0 && (size_t)len < sizeof text && !buf_add(out, text, (size_t)len));
 }
 
 static void add_payload(const options_t *options, buf_t *out)

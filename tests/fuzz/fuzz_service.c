@@ -146,10 +146,7 @@ static const char *const words[] = {
 
 #define ANY_OF(w, list) (list)[roll(w, sizeof(list) / sizeof *(list))]
 
-static void put(world_t *w, const char *text)
-{
-    must(buf_add(&w->text, text, strlen(text)) == ERR_OK);
-}
+static void put(world_t *w, const char *text) { must(buf_text(&w->text, text) == ERR_OK); }
 
 static void put_word(world_t *w)
 {

@@ -26,9 +26,9 @@ static err_t embed(const char *before, bin_t body, const char *after, shape_t sh
 {
     buf_t out = buf_of(FRAME_BYTES_MAX);
 
-    must(buf_add(&out, before, strlen(before)) == ERR_OK);
+    must(buf_text(&out, before) == ERR_OK);
     must(buf_add(&out, body.at + 1, body.len - 1) == ERR_OK);
-    must(buf_add(&out, after, strlen(after)) == ERR_OK);
+    must(buf_text(&out, after) == ERR_OK);
     capdata_t data = {{out.at, out.len}, krefs};
     err_t err = smallcaps_check(&data, shape);
     kref_t kref;

@@ -138,7 +138,7 @@ static const char saved_head[] = "script ";
 static err_t save(engine_t *port, buf_t *ret)
 {
     const script_engine_t *self = (script_engine_t *)port;
-    must(buf_add(ret, saved_head, strlen(saved_head)) == ERR_OK);
+    must(buf_text(ret, saved_head) == ERR_OK);
     must(buf_add(ret, self->heap, self->heap_len) == ERR_OK);
     return ERR_OK;
 }

@@ -16,7 +16,8 @@ typedef enum {
 #undef ERR
 } err_t;
 
-#define CHECKED __attribute__((warn_unused_result))
+#define CHECKED        __attribute__((warn_unused_result))
+#define LIKE_PRINTF(n) __attribute__((format(printf, n, n + 1)))
 
 typedef struct {
     const char *name; /* "NOT_HELD" */

@@ -23,16 +23,14 @@ static void print(printer_t *self, const char *at, size_t len)
     if (!self->err) self->err = buf_add(self->out, at, len);
 }
 
-__attribute__((format(printf, 2, 3))) static void say(printer_t *self, const char *format, ...)
+static void say(printer_t *self, const char *format, ...) LIKE_PRINTF(2);
+static void say(printer_t *self, const char *format, ...)
 {
-    char text[64];
     va_list args;
 
     va_start(args, format);
-    int len = vsnprintf(text, sizeof text, format, args);
+    if (!self->err) self->err = buf_print_list(self->out, format, args);
     va_end(args);
-    must(len >= 0 && (size_t)len < sizeof text);
-    print(self, text, (size_t)len);
 }
 
 static void print_quoted(printer_t *self, const void *bytes, size_t len)

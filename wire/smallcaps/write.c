@@ -6,19 +6,13 @@
 #include "wire/base/utf8.h"
 #include "wire/smallcaps/smallcaps.h"
 
-static err_t add_text(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
-
 /* One character that may not stand as it is in a JSON string, spelled as JSON.stringify does. */
 static err_t add_escape(buf_t *out, uint8_t c)
 {
     static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    char text[8];
 
     const char *found = c ? strchr(from, c) : NULL;
-    int len = found ? snprintf(text, sizeof text, "\\%c", to[found - from])
-                    : snprintf(text, sizeof text, "\\u%04x", c);
-    must(len > 0 && (size_t)len < sizeof text);
-    return buf_add(out, text, (size_t)len);
+    return found ? buf_print(out, "\\%c", to[found - from]) : buf_print(out, "\\u%04x", c);
 }
 
 static err_t add_chars(buf_t *out, text_t text)
@@ -37,7 +31,7 @@ static err_t add_chars(buf_t *out, text_t text)
         if (plain > i) err = buf_add(out, at + i, plain - i);
         i = plain;
         if (err || i == text.len) break;
-        err = at[i] < 0x80 ? add_escape(out, at[i]) : add_text(out, "\xef\xbf\xbd");
+        err = at[i] < 0x80 ? add_escape(out, at[i]) : buf_text(out, "\xef\xbf\xbd");
         i++;
     }
     return err;
@@ -47,9 +41,9 @@ static err_t add_string(buf_t *out, text_t text)
 {
     bool special = text.len && text.at[0] >= '!' && text.at[0] <= '-';
 
-    err_t err = add_text(out, special ? "\"!" : "\"");
+    err_t err = buf_text(out, special ? "\"!" : "\"");
     if (!err) err = add_chars(out, text);
-    return err ? err : add_text(out, "\"");
+    return err ? err : buf_text(out, "\"");
 }
 
 err_t smallcaps_string(buf_t *out, text_t text)
@@ -65,9 +59,9 @@ err_t smallcaps_error(buf_t *out, const char *text)
 {
     size_t before = out->len;
 
-    err_t err = add_text(out, "#{\"#error\":");
+    err_t err = buf_text(out, "#{\"#error\":");
     if (!err) err = add_string(out, text_of(text));
-    if (!err) err = add_text(out, ",\"name\":\"Error\"}");
+    if (!err) err = buf_text(out, ",\"name\":\"Error\"}");
     if (err) out->len = before;
     return err;
 }
