@@ -109,10 +109,7 @@ static uint8_t *put(uint8_t *to, const void *at, size_t len)
 
 static size_t name_len(text_t name) { return cut(name.at, name.len, NAME_BYTES_MAX); }
 
-static bool is_deliver(const msg_event_t *event)
-{
-    return event->type.len == 7 && memcmp(event->type.at, "deliver", 7) == 0;
-}
+static bool is_deliver(const msg_event_t *event) { return text_is(event->type, "deliver"); }
 
 /* Returns the end. A body that is cut names nothing any more. */
 static uint8_t *pack(uint8_t *to, record_head_t *head, const msg_event_t *event)

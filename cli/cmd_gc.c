@@ -121,7 +121,7 @@ static bool host_is_away(const msg_vat_row_t *vat, rows_t *hosts)
     for (const msg_t *row; (row = rows_next(hosts));) {
         const msg_host_row_t *host = &row->body.host_row;
         if (row->tag == TAG_host_row && host->host.n == vat->host.n)
-            away = host->state.len == 4 && memcmp(host->state.at, "away", 4) == 0;
+            away = text_is(host->state, "away");
     }
     rows_again(hosts);
     return away;

@@ -74,8 +74,7 @@ static bool asked_for(const events_t *events, text_t name, vat_t vat, bool known
     snprintf(number, sizeof number, "v%u", vat.n);
     for (size_t i = 0; i < events->vat_count; i++) {
         const char *word = *events->vats[i] == '@' ? events->vats[i] + 1 : events->vats[i];
-        bool same = name.len == strlen(word) && memcmp(name.at, word, name.len) == 0;
-        if (!same && strcmp(number, word) != 0) continue;
+        if (!text_is(name, word) && strcmp(number, word) != 0) continue;
         known[i] = ret = true;
     }
     return ret;

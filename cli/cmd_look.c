@@ -23,11 +23,6 @@ static json_t *reason_json(text_t reason)
     return json;
 }
 
-bool text_is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 err_t away_get(link_t *link, away_t *ret, fail_t *f)
 {
     rows_t rows;

@@ -228,10 +228,8 @@ static err_t count(run_t *self, fail_t *f)
     for (const msg_t *row; !err && (row = rows_next(&rows));) {
         const msg_counter_row_t *counter = &row->body.counter_row;
         if (row->tag != TAG_counter_row) continue;
-        if (counter->name.len == 8 && memcmp(counter->name.at, "messages", 8) == 0)
-            self->messages = counter->value;
-        if (counter->name.len == 6 && memcmp(counter->name.at, "cranks", 6) == 0)
-            self->cranks = counter->value;
+        if (text_is(counter->name, "messages")) self->messages = counter->value;
+        if (text_is(counter->name, "cranks")) self->cranks = counter->value;
     }
     if (!err) rows_clear(&rows);
     return err;

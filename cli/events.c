@@ -158,11 +158,11 @@ static void put_arguments(line_t *l, const msg_event_t *event)
 
 static const char *severity(const msg_event_t *event)
 {
-    if (event_is(event->type, "resolve")) return event->rejected ? "WARN" : "INFO";
-    if (event_is(event->type, "done")) return event->ok ? "INFO" : "ERROR";
-    if (event_is(event->type, "vat-exit") || event_is(event->type, "vat-quarantine")) return "WARN";
-    if (event_is(event->type, "vat-upgrade")) return event_is_upgraded(event) ? "INFO" : "WARN";
-    if (!event_is(event->type, "console")) return "INFO";
+    if (text_is(event->type, "resolve")) return event->rejected ? "WARN" : "INFO";
+    if (text_is(event->type, "done")) return event->ok ? "INFO" : "ERROR";
+    if (text_is(event->type, "vat-exit") || text_is(event->type, "vat-quarantine")) return "WARN";
+    if (text_is(event->type, "vat-upgrade")) return event_is_upgraded(event) ? "INFO" : "WARN";
+    if (!text_is(event->type, "console")) return "INFO";
     if (event->kind.len >= 5 && memcmp(event->kind.at, "error", 5) == 0) return "ERROR";
     if (event->kind.len >= 4 && memcmp(event->kind.at, "warn", 4) == 0) return "WARN";
     if (event->kind.len >= 5 && memcmp(event->kind.at, "debug", 5) == 0) return "DEBUG";
@@ -211,7 +211,7 @@ static void line_send(line_t *l, const msg_event_t *event)
 
 static void line_delivery(line_t *l, const msg_event_t *event)
 {
-    bool notify = event_is(event->kind, "notify");
+    bool notify = text_is(event->kind, "notify");
 
     put_span(l, "span_id", 'd', event->vat.n, event->d, 0);
     if (notify) {
@@ -231,7 +231,7 @@ static void line_deliver(line_t *l, const msg_event_t *event)
     line_delivery(l, event);
     put_kref(l, "target", event->target);
     if (event->method.len) put_text(l, "method", event->method);
-    put_kref(l, event_is(event->kind, "notify") ? "promise" : "result", event->promise);
+    put_kref(l, text_is(event->kind, "notify") ? "promise" : "result", event->promise);
     put_number(l, "wait_us", event->wait_us);
 }
 
@@ -278,7 +278,7 @@ static void line_other(line_t *l, const msg_event_t *event)
         put_text(l, "name", event->name);
     if (!event->vat.n && event->host.n) put_id(l, "on", 'h', event->host.n);
     if (event->d) put_number(l, "delivery", event->d);
-    if (event_is(event->type, "console")) {
+    if (text_is(event->type, "console")) {
         const char *blank = memchr(level.at, ' ', level.len);
         if (blank) level.len = (size_t)(blank - level.at);
         put_text(l, "level", level);
@@ -295,15 +295,15 @@ void event_line(FILE *out, const msg_event_t *event, uint64_t seq, uint64_t byte
     line_t line = {out, false, args, bytes > event->data.body.len ? bytes : event->data.body.len};
 
     put_head(&line, event, seq);
-    if (event_is(event->type, "send"))
+    if (text_is(event->type, "send"))
         line_send(&line, event);
-    else if (event_is(event->type, "deliver"))
+    else if (text_is(event->type, "deliver"))
         line_deliver(&line, event);
-    else if (event_is(event->type, "done"))
+    else if (text_is(event->type, "done"))
         line_done(&line, event);
-    else if (event_is(event->type, "resolve"))
+    else if (text_is(event->type, "resolve"))
         line_resolve(&line, event);
-    else if (event_is(event->type, "service"))
+    else if (text_is(event->type, "service"))
         line_service(&line, event);
     else
         line_other(&line, event);

@@ -3,14 +3,14 @@
 
 bool event_is_traffic(const msg_event_t *event)
 {
-    return event_is(event->type, "send") || event_is(event->type, "deliver") ||
-           event_is(event->type, "service") || event_is(event->type, "done") ||
-           event_is(event->type, "resolve");
+    return text_is(event->type, "send") || text_is(event->type, "deliver") ||
+           text_is(event->type, "service") || text_is(event->type, "done") ||
+           text_is(event->type, "resolve");
 }
 
 bool event_is_life(const msg_event_t *event)
 {
-    return !event_is_traffic(event) && !event_is(event->type, "console");
+    return !event_is_traffic(event) && !text_is(event->type, "console");
 }
 
 bool events_by_message(const events_t *self)
@@ -26,7 +26,7 @@ static bool of_these_vats(const events_t *self, const msg_event_t *event)
     snprintf(number, sizeof number, "v%u", event->vat.n);
     for (size_t i = 0; i < self->vat_count; i++) {
         const char *name = *self->vats[i] == '@' ? self->vats[i] + 1 : self->vats[i];
-        if (event_is(event->name, name) || strcmp(number, name) == 0) return true;
+        if (text_is(event->name, name) || strcmp(number, name) == 0) return true;
     }
     return false;
 }
@@ -35,7 +35,7 @@ static bool of_these_types(const events_t *self, const msg_event_t *event)
 {
     if (!self->type_count) return true;
     for (size_t i = 0; i < self->type_count; i++) {
-        if (event_is(event->type, self->types[i])) return true;
+        if (text_is(event->type, self->types[i])) return true;
     }
     return false;
 }
@@ -65,7 +65,7 @@ static bool is_followed(events_t *self, uint64_t key) { return key && *place(sel
 
 static bool is_between(const events_t *self, const msg_event_t *event)
 {
-    bool send = event_is(event->type, "send");
+    bool send = text_is(event->type, "send");
     uint32_t to = event->vat.n;
 
     if (self->from && event->from.n != self->from_vat.n) return false;
@@ -76,8 +76,8 @@ static bool is_between(const events_t *self, const msg_event_t *event)
 /* Whether EVENT is about a message that is asked for. */
 static bool of_these_messages(events_t *self, const msg_event_t *event)
 {
-    bool done = event_is(event->type, "done"), resolve = event_is(event->type, "resolve");
-    bool notify = event_is(event->kind, "notify");
+    bool done = text_is(event->type, "done"), resolve = text_is(event->type, "resolve");
+    bool notify = text_is(event->kind, "notify");
     bool message = !done && !resolve && !notify && event_is_traffic(event);
 
     if (done) return is_followed(self, delivery_key(event));
@@ -89,10 +89,10 @@ static bool of_these_messages(events_t *self, const msg_event_t *event)
     }
     if (!message || !event->method.len) return false;
     if (self->promise.n && event->promise.n != self->promise.n) return false;
-    if (self->method && !event_is(event->method, self->method)) return false;
+    if (self->method && !text_is(event->method, self->method)) return false;
     if (!is_between(self, event)) return false;
     follow(self, event->promise.n);
-    if (event_is(event->type, "deliver")) follow(self, delivery_key(event));
+    if (text_is(event->type, "deliver")) follow(self, delivery_key(event));
     return true;
 }
 

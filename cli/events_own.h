@@ -4,11 +4,6 @@
 
 #include "cli/events.h"
 
-static inline bool event_is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 /* A vat-upgrade says the bundle's hash, or why there was none. */
 static inline bool event_is_upgraded(const msg_event_t *event)
 {

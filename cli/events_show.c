@@ -83,7 +83,7 @@ static void show_traffic(events_t *self, const msg_event_t *event, uint64_t byte
 
     show_time(out, event->time_us);
     show_name(self, event);
-    if (event_is(event->type, "send")) {
+    if (text_is(event->type, "send")) {
         fprintf(out, "-> %s.", kref_text(event->target, kref));
         put_safely(out, event->method);
         fputc('(', out);
@@ -91,22 +91,22 @@ static void show_traffic(events_t *self, const msg_event_t *event, uint64_t byte
         fprintf(out, ")  v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
                 event->msg.n);
         if (!kref_none(event->promise)) fprintf(out, "  %s", kref_text(event->promise, kref));
-    } else if (event_is(event->type, "deliver")) {
+    } else if (text_is(event->type, "deliver")) {
         fprintf(out, "<- %.*s", (int)event->kind.len, event->kind.at);
-        if (event_is(event->kind, "message")) {
+        if (text_is(event->kind, "message")) {
             fprintf(out, " v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
                     event->msg.n);
         } else if (!kref_none(event->promise)) {
             fprintf(out, " %s", kref_text(event->promise, kref));
         }
         fprintf(out, "  waited %.2f ms", (double)event->wait_us / 1000);
-    } else if (event_is(event->type, "service")) {
+    } else if (text_is(event->type, "service")) {
         put_safely(out, event->kind);
         fprintf(out, " does %s.", kref_text(event->target, kref));
         put_safely(out, event->method);
         fprintf(out, "  v%u/%llu#%u", event->msg.vat.n, (unsigned long long)event->msg.d,
                 event->msg.n);
-    } else if (event_is(event->type, "done")) {
+    } else if (text_is(event->type, "done")) {
         fprintf(out, "%s  ran %.2f ms, %llu syscalls", event->ok ? "done" : "failed",
                 (double)event->run_us / 1000, (unsigned long long)event->syscalls);
     } else {
@@ -136,9 +136,9 @@ static void show_life(events_t *self, const msg_event_t *event)
 {
     FILE *out = self->people;
 
-    if (event_is(event->type, "vat-upgrade")) show_upgrade(self, event);
-    bool quarantined = event_is(event->type, "vat-quarantine");
-    if (!quarantined && !event_is(event->type, "vat-exit")) return;
+    if (text_is(event->type, "vat-upgrade")) show_upgrade(self, event);
+    bool quarantined = text_is(event->type, "vat-quarantine");
+    if (!quarantined && !text_is(event->type, "vat-exit")) return;
     fprintf(out, "vat v%u ", event->vat.n);
     put_safely(out, event->name);
     fputs(quarantined ? " is in quarantine: " : " ended: ", out);
@@ -152,10 +152,10 @@ static void show_life(events_t *self, const msg_event_t *event)
 bool event_shown(const events_t *self, const msg_event_t *event)
 {
     static const char *const life[] = {"vat-upgrade", "vat-exit", "vat-quarantine"};
-    bool shown = !self->people || self->life || event_is(event->type, "console") ||
+    bool shown = !self->people || self->life || text_is(event->type, "console") ||
                  (self->traffic && event_is_traffic(event));
 
-    for (size_t i = 0; i < sizeof life / sizeof *life; i++) shown |= event_is(event->type, life[i]);
+    for (size_t i = 0; i < sizeof life / sizeof *life; i++) shown |= text_is(event->type, life[i]);
     return shown;
 }
 
@@ -163,7 +163,7 @@ bool event_shown(const events_t *self, const msg_event_t *event)
 static void show_happened(events_t *self, const msg_event_t *event)
 {
     FILE *out = self->people;
-    bool reason = event_is(event->type, "vat-exit") || event_is(event->type, "vat-quarantine");
+    bool reason = text_is(event->type, "vat-exit") || text_is(event->type, "vat-quarantine");
     buf_t shown = buf_of(4 * TEXT_BYTES_MAX);
     text_t text = event->text;
 
@@ -189,7 +189,7 @@ void event_show(events_t *self, const msg_event_t *event, uint64_t bytes)
 {
     if (self->life)
         show_happened(self, event);
-    else if (event_is(event->type, "console"))
+    else if (text_is(event->type, "console"))
         show_console(self, event);
     else if (event_is_traffic(event))
         show_traffic(self, event, bytes);

@@ -8,8 +8,6 @@
 
 #define TEXT(text) (int)(text).len, (text).at
 
-bool text_is(text_t text, const char *word);
-
 /* Milliseconds since 1970. */
 uint64_t wall_ms(void);
 /* "2d4h", "3m12s" since MS after 1970; "-" of 0. */

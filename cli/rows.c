@@ -106,7 +106,7 @@ err_t vat_named(link_t *link, const char *name, found_t *ret, fail_t *f)
                  (int)vat->name.len, vat->name.at);
         like_add(&like, slash ? text_of(whole) : vat->name);
         if (by_number ? vat->vat.n != number : !is_named(vat, name)) continue;
-        if (by_number && vat->state.len == 10 && memcmp(vat->state.at, "terminated", 10) == 0) {
+        if (by_number && text_is(vat->state, "terminated")) {
             ended_told(vat, name, ret, f);
             rows_clear(&rows);
             return f->err;
@@ -139,8 +139,7 @@ err_t cluster_named(link_t *link, const char *name, cluster_t *ret, uint64_t *re
     for (const msg_t *row; (row = rows_next(&rows));) {
         const msg_cluster_row_t *cluster = &row->body.cluster_row;
         if (row->tag != TAG_cluster_row) continue;
-        bool same =
-            cluster->name.len == strlen(name) && memcmp(cluster->name.at, name, strlen(name)) == 0;
+        bool same = text_is(cluster->name, name);
         like_add(&like, cluster->name);
         if (!same && !(by_number && cluster->cluster.n == number)) continue;
         *ret = cluster->cluster;

@@ -81,7 +81,7 @@ static long cause_of(const making_t *self, span_kind_t kind, const msg_event_t *
     if (kind == SPAN_MESSAGE)
         return find_delivery(self, (uint32_t)event->parent_vat, event->parent_d);
     if (kind == SPAN_LINE) return find_delivery(self, event->vat.n, event->d);
-    if (kind == SPAN_DELIVERY && event_is(event->kind, "notify"))
+    if (kind == SPAN_DELIVERY && text_is(event->kind, "notify"))
         at = find_settled(self, event->msg, event->promise);
     if (at < 0) at = find_message(self, event->msg);
     if (at < 0) at = find_delivery(self, event->msg.vat.n, event->msg.d);
@@ -131,13 +131,13 @@ static void add_event(making_t *self, const recalled_t *recalled)
 {
     const msg_event_t *event = &recalled->event.body.event;
 
-    if (event_is(event->type, "send")) {
+    if (text_is(event->type, "send")) {
         add_span(self, SPAN_MESSAGE, recalled);
-    } else if (event_is(event->type, "deliver")) {
+    } else if (text_is(event->type, "deliver")) {
         add_span(self, SPAN_DELIVERY, recalled);
-    } else if (event_is(event->type, "resolve")) {
+    } else if (text_is(event->type, "resolve")) {
         add_span(self, SPAN_SETTLED, recalled);
-    } else if (event_is(event->type, "done")) {
+    } else if (text_is(event->type, "done")) {
         long at = find_delivery(self, event->vat.n, event->d);
         if (at >= 0) self->spans->at[at].done = recalled;
     } else {

@@ -93,7 +93,7 @@ static void show_delivery(const show_t *self, const span_t *span)
 
     put_vat(self->out, event);
     fprintf(self->out, "  v%u/%llu  ", event->vat.n, (unsigned long long)event->d);
-    if (!event_is(event->kind, "message")) {
+    if (!text_is(event->kind, "message")) {
         put_safely(self->out, event->kind);
         if (event->promise.n) fprintf(self->out, " %s", kref_text(event->promise, kref));
         fputs("  ", self->out);
@@ -123,12 +123,12 @@ static void show_line(const show_t *self, const span_t *span)
 {
     const msg_event_t *event = span_event(span);
 
-    if (event_is(event->type, "service")) {
+    if (text_is(event->type, "service")) {
         put_safely(self->out, event->kind);
         fputs(" does it at once", self->out);
         return;
     }
-    put_safely(self->out, event_is(event->type, "console") ? event->name : event->type);
+    put_safely(self->out, text_is(event->type, "console") ? event->name : event->type);
     fputs(" | ", self->out);
     put_short(self->out, event->text);
 }

@@ -85,24 +85,19 @@ static void write_to(channel_t *channel, uint64_t errand, node_t what)
     buf_clear(&text);
 }
 
-static bool is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 static void on_ask(agent_t *self, const msg_agent_ask_t *ask)
 {
     const capdata_t data = {.body = ask->body};
     node_t arguments = node_root(&data);
     channel_t *channel = map_get(&self->channels, ask->channel);
 
-    if (is(ask->what, "fetch"))
+    if (text_is(ask->what, "fetch"))
         fetches_add(self->fetches, ask->errand, ask->hosts, arguments);
     else if (!channel)
         told_failed(&self->told, ask->errand, "Error", "the IO channel is closed");
-    else if (is(ask->what, "read"))
+    else if (text_is(ask->what, "read"))
         channel_read(channel, ask->errand, now_ms());
-    else if (is(ask->what, "write"))
+    else if (text_is(ask->what, "write"))
         write_to(channel, ask->errand, node_item(arguments, 0));
     else
         told_failed(&self->told, ask->errand, "TypeError", "an IO channel has read and write");

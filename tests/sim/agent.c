@@ -9,11 +9,6 @@
 #include "tests/sim/own.h"
 #include "wire/base/must.h"
 
-static bool text_is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 static bool mentions(bin_t body, const char *word)
 {
     size_t len = strlen(word);

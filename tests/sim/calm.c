@@ -202,8 +202,7 @@ static uint64_t splats(const sim_t *self)
     const rows_table_t *table = &self->rows.tables[ROW_counter];
     for (size_t i = 0; i < table->count; i++) {
         text_t name = table->at[i]->body.counter.name;
-        if (name.len == 6 && memcmp(name.at, "splats", 6) == 0)
-            return table->at[i]->body.counter.value;
+        if (text_is(name, "splats")) return table->at[i]->body.counter.value;
     }
     return 0;
 }

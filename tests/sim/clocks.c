@@ -57,11 +57,6 @@ void clocks_step(clocks_t *self)
     self->count = kept;
 }
 
-static bool text_is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 /* ---- what is asked for ---- */
 
 /* The cluster of a service; 0: it is gone with this commit. */

@@ -29,11 +29,6 @@ const char *sim_ask(unsigned n)
     return n && strcmp(asks[n].name, asks[n - 1].name) == 0 ? NULL : asks[n].name;
 }
 
-static bool text_is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 /* The first place that says it. */
 static unsigned place_of(const msg_event_t *event)
 {

@@ -22,11 +22,6 @@ static cargo_view_t view(const capdata_t *data)
 
 static message_id_t id_of(msgid_t msg) { return (message_id_t){msg.vat.n, msg.d, msg.n}; }
 
-static bool text_is(text_t text, const char *word)
-{
-    return text.len == strlen(word) && memcmp(text.at, word, text.len) == 0;
-}
-
 /* ---- the crank ---- */
 
 static void tell_resolve(sim_t *self, uint32_t vat, uint64_t d, const resolutions_t *batch)

@@ -305,7 +305,7 @@ static void on_vat_new(sim_t *self, unsigned host, const msg_vat_new_t *msg)
     worker->every = msg->every_rows;
     worker->mirror = msg->mirror;
     worker->wants = worker->store ? 0 : msg->checkpoint;
-    worker->broken = msg->bundle.len == 9 && memcmp(msg->bundle.at, "b1-broken", 9) == 0;
+    worker->broken = text_is(msg->bundle, "b1-broken");
     if (!worker->wants) worker_start(self, worker);
 }
 
@@ -398,8 +398,7 @@ static bool find_bundle(sim_t *self, worker_t *worker, const msg_deliver_t *deli
     if (msg_decode(deliver->delivery, &msg)) sim_fail(self, "codec", "a delivery cannot be read");
     bool upgrade = msg.tag == TAG_deliver_upgrade;
     for (size_t i = 0; upgrade && i < sizeof there / sizeof *there; i++) {
-        text_t bundle = msg.body.deliver_upgrade.bundle;
-        if (bundle.len == strlen(there[i]) && memcmp(bundle.at, there[i], bundle.len) == 0)
+        if (text_is(msg.body.deliver_upgrade.bundle, there[i]))
             supervisor_bundle(worker->supervisor, there[i]);
     }
     msg_clear(&msg);

@@ -18,11 +18,6 @@ vat_story_t *vat_named(world_t *self, const char *name)
     abort();
 }
 
-static bool same_name(text_t text, const char *name)
-{
-    return text.len == strlen(name) && memcmp(text.at, name, text.len) == 0;
-}
-
 static vat_story_t *vat_numbered(world_t *self, vat_t vat)
 {
     for (size_t i = 0; i < self->vat_count; i++) {
@@ -86,7 +81,7 @@ static void take_vat_new(world_t *self, uint32_t host, const msg_vat_new_t *msg)
 {
     vat_story_t *vat = NULL;
     for (size_t i = 0; i < self->vat_count; i++) {
-        if (same_name(msg->name, self->vats[i].name)) vat = &self->vats[i];
+        if (text_is(msg->name, self->vats[i].name)) vat = &self->vats[i];
     }
     cr_assert(vat, "VAT_NEW for a vat that nobody launched");
     if (vat->supervisor && vat->pgen == msg->pgen) return;

@@ -78,7 +78,7 @@ static void watched(world_t *self, const effect_t *effect)
     cr_assert_eq(msg_decode(blob_bin(effect->frame), &msg), ERR_OK);
     cr_assert_eq(msg.tag, TAG_event);
     const msg_event_t *event = &msg.body.event;
-    if (event->type.len == 7 && memcmp(event->type.at, "console", 7) == 0) {
+    if (text_is(event->type, "console")) {
         say(&self->console, "%.*s | %.*s\n", (int)event->name.len, event->name.at,
             (int)event->text.len, event->text.at);
     }

@@ -156,8 +156,7 @@ static err_t outcome_named(text_t name)
     static const err_t known[] = {ERR_NO_BUILD_ROOT, ERR_BUILD_ROOT_THREW, ERR_BUNDLE_FORMAT,
                                   ERR_BUNDLE_BROKEN};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        const char *it = err_name(known[i]);
-        if (strlen(it) == name.len && memcmp(it, name.at, name.len) == 0) return known[i];
+        if (text_is(name, err_name(known[i]))) return known[i];
     }
     return name.len ? ERR_VAT_FAILED : ERR_OK;
 }

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* clang-format off */
 typedef struct { const char *at; size_t len; } text_t;   /* UTF-8, not NUL-terminated */
@@ -16,4 +17,11 @@ static inline text_t text_of(const char *s)
     size_t len = 0;
     while (s[len]) len++;
     return (text_t){s, len};
+}
+
+/* Byte by byte, as it is spelled. */
+static inline bool text_is(text_t text, const char *word)
+{
+    size_t len = strlen(word);
+    return text.len == len && (!len || memcmp(text.at, word, len) == 0);
 }
