@@ -48,17 +48,12 @@ void rows_clear(rows_t *self)
     *self = (rows_t){0};
 }
 
-static bool same(text_t text, const char *name, size_t len)
-{
-    return text.len == len && memcmp(text.at, name, len) == 0;
-}
-
 static bool is_named(const msg_vat_row_t *vat, const char *name)
 {
     const char *slash = strchr(name, '/'), *own = slash ? slash + 1 : name;
 
-    if (!same(vat->name, own, strlen(own))) return false;
-    return !slash || same(vat->cluster_name, name, (size_t)(slash - name));
+    if (!text_is(vat->name, own)) return false;
+    return !slash || text_same(vat->cluster_name, (text_t){name, (size_t)(slash - name)});
 }
 
 static void ended_told(const msg_vat_row_t *vat, const char *name, found_t *ret, fail_t *f)

@@ -137,7 +137,6 @@ void call_exit_with(buf_t *calls, bool failure, const char *body, const kref_t *
 void call_refs(buf_t *calls, msg_tag_t tag, const kref_t *refs, size_t count);
 
 capdata_t rig_data(const char *body, const kref_t *slots, size_t count);
-bool rig_text_is(text_t text, const char *expect);
 bool rig_body_is(const capdata_t *data, const char *expect);
 
 /* ---- vats at work (rig_vats.c) ---- */

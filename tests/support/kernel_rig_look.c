@@ -43,7 +43,7 @@ uint64_t rig_counter(rig_t *self, const char *name)
     while (rest.len > 0) {
         msg_t row;
         must(!msg_next(&rest, &row));
-        bool it = rig_text_is(row.body.counter_row.name, name);
+        bool it = text_is(row.body.counter_row.name, name);
         uint64_t value = row.body.counter_row.value;
         msg_clear(&row);
         if (it) return value;
@@ -66,7 +66,7 @@ const msg_event_t *rig_event(rig_t *self, const char *type)
     for (size_t i = self->event_count; i-- > 0;) {
         effect_t effect = {.frame = self->events[i]};
         const letter_t *letter = rig_letter(self, &effect);
-        if (rig_text_is(letter->msg.body.event.type, type)) return &letter->msg.body.event;
+        if (text_is(letter->msg.body.event.type, type)) return &letter->msg.body.event;
     }
     return NULL;
 }
@@ -77,7 +77,7 @@ size_t rig_events(const rig_t *self, const char *type)
     for (size_t i = 0; i < self->event_count; i++) {
         msg_t msg;
         must(!msg_decode(blob_bin(self->events[i]), &msg));
-        count += rig_text_is(msg.body.event.type, type);
+        count += text_is(msg.body.event.type, type);
         msg_clear(&msg);
     }
     return count;
@@ -90,14 +90,9 @@ capdata_t rig_data(const char *body, const kref_t *slots, size_t count)
     return (capdata_t){{(const uint8_t *)body, strlen(body)}, {slots, count}};
 }
 
-bool rig_text_is(text_t text, const char *expect)
-{
-    return text.len == strlen(expect) && memcmp(text.at, expect, text.len) == 0;
-}
-
 bool rig_body_is(const capdata_t *data, const char *expect)
 {
-    return rig_text_is((text_t){(const char *)data->body.at, data->body.len}, expect);
+    return text_is((text_t){(const char *)data->body.at, data->body.len}, expect);
 }
 
 void call_any(buf_t *calls, msg_tag_t tag, const void *body)

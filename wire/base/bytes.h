@@ -19,9 +19,10 @@ static inline text_t text_of(const char *s)
     return (text_t){s, len};
 }
 
-/* Byte by byte, as it is spelled. */
-static inline bool text_is(text_t text, const char *word)
+/* Byte by byte, as they are spelled. */
+static inline bool text_same(text_t a, text_t b)
 {
-    size_t len = strlen(word);
-    return text.len == len && (!len || memcmp(text.at, word, len) == 0);
+    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
 }
+
+static inline bool text_is(text_t text, const char *word) { return text_same(text, text_of(word)); }

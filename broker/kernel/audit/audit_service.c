@@ -75,12 +75,12 @@ static which_t row_of_errand(const errand_t *errand)
 static bool errand_placed(const recount_t *a, const errand_t *errand)
 {
     const row_errand_t *row = &errand->row;
-    if (text_same(row->what, text_of("fetch"))) {
+    if (text_is(row->what, "fetch")) {
         const kvat_t *vat = vat_find(a->k, row->vat);
         return vat && vat_alive(vat) && vat->row.cluster == row->cluster && !row->channel;
     }
     const service_t *service = service_find(a->k, kref_of(row->channel));
-    bool known = text_same(row->what, text_of("read")) || text_same(row->what, text_of("write"));
+    bool known = text_is(row->what, "read") || text_is(row->what, "write");
     return known && service && service->row.kind == SERVICE_channel &&
            service->row.cluster == row->cluster && !row->vat;
 }

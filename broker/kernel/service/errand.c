@@ -244,7 +244,7 @@ void errands_without_channels(kernel_t *k, const kcluster_t *cluster)
     for (size_t i = 0; i < count; i++) {
         errand_t *errand = errand_find(k, all[i]);
         char name[CHANNEL_TEXT_MAX], text[CHANNEL_TEXT_MAX + 64];
-        bool read = text_same(errand->row.what, text_of(what_text[ERRAND_READ]));
+        bool read = text_is(errand->row.what, what_text[ERRAND_READ]);
         channel_text(service_find(k, kref_of(errand->row.channel)), name);
         snprintf(text, sizeof text, "IO channel \"%s\" is closed", name);
         AUTO(value)

@@ -138,7 +138,7 @@ static bool read_words(reading_t *r, node_t list, const char *what)
         char word[NAME_ROOM];
         if (!read_text(r, at, NAME_BYTES_MAX, what, word)) return false;
         if (strchr(word, ' ')) return wrong(r, "%.200s: no word \"%.200s\"", what, word);
-        if (buf_add(&r->words, " ", r->words.len > 0) || buf_add(&r->words, word, strlen(word)))
+        if (buf_add(&r->words, " ", r->words.len > 0) || buf_text(&r->words, word))
             return wrong(r, "%.200s: too large", what);
     }
     return true;
@@ -199,7 +199,7 @@ static bool read_vats(reading_t *r)
     if (node_kind(vats) != NODE_RECORD) return wrong(r, "vats: a record is wanted");
     for (; node_next(vats, &at, &name); place++) {
         if (!read_vat(r, name, at)) return false;
-        if (!text_same(node_copy(name, word, sizeof word), text_of(boot))) continue;
+        if (!text_is(node_copy(name, word, sizeof word), boot)) continue;
         r->parts->bootstrap = place;
         found = true;
     }
@@ -327,37 +327,35 @@ void launch_parts_clear(launch_parts_t *parts)
 
 /* ---- writing: properties in the order of their names ---- */
 
-static err_t put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
-
 static err_t put_words(buf_t *out, text_t list)
 {
     text_t word;
-    err_t err = put(out, "[");
+    err_t err = buf_text(out, "[");
     for (size_t at = 0, n = 0; !err && word_next(list, &at, &word); n++) {
-        if (n) err = put(out, ",");
+        if (n) err = buf_text(out, ",");
         if (!err) err = smallcaps_string(out, word);
     }
-    return err ? err : put(out, "]");
+    return err ? err : buf_text(out, "]");
 }
 
 static err_t put_vat(buf_t *out, text_t bundle, text_t globals, text_t hosts, bin_t parameters)
 {
-    err_t err = put(out, "{\"bundleHash\":");
+    err_t err = buf_text(out, "{\"bundleHash\":");
     if (!err) err = smallcaps_string(out, bundle);
     if (!err && globals.len) {
-        err = put(out, ",\"globals\":");
+        err = buf_text(out, ",\"globals\":");
         if (!err) err = put_words(out, globals);
     }
     if (!err && hosts.len) {
-        err = put(out, ",\"network\":{\"allowedHosts\":");
+        err = buf_text(out, ",\"network\":{\"allowedHosts\":");
         if (!err) err = put_words(out, hosts);
-        if (!err) err = put(out, "}");
+        if (!err) err = buf_text(out, "}");
     }
     if (!err && parameters.len > 3) { /* more than #{} */
-        err = put(out, ",\"parameters\":");
+        err = buf_text(out, ",\"parameters\":");
         if (!err) err = buf_add(out, parameters.at + 1, parameters.len - 1);
     }
-    return err ? err : put(out, "}");
+    return err ? err : buf_text(out, "}");
 }
 
 /* What VAT was made of, but for its parameters. */
@@ -373,33 +371,32 @@ static err_t put_row(buf_t *out, const msg_t *row)
     switch (row->tag) {
     case TAG_launch_vat:
         err = smallcaps_string(out, body->launch_vat.name);
-        if (!err) err = put(out, ":");
+        if (!err) err = buf_text(out, ":");
         return err ? err
                    : put_vat(out, body->launch_vat.bundle, body->launch_vat.globals,
                              body->launch_vat.hosts, body->launch_vat.parameters);
     case TAG_launch_bundle:
         err = smallcaps_string(out, body->launch_bundle.name);
-        if (!err) err = put(out, ":");
+        if (!err) err = buf_text(out, ":");
         return err ? err
                    : put_vat(out, body->launch_bundle.bundle, (text_t){0}, (text_t){0}, (bin_t){0});
     default: break;
     }
     const msg_launch_channel_t *channel = &body->launch_channel;
-    bool net =
-        text_same(channel->type, text_of("listen")) || text_same(channel->type, text_of("network"));
+    bool net = text_is(channel->type, "listen") || text_is(channel->type, "network");
     err = smallcaps_string(out, channel->name);
-    if (!err) err = put(out, ":{\"direction\":\"");
-    if (!err) err = put(out, directions[channel->direction]);
-    if (!err) err = put(out, "\"");
+    if (!err) err = buf_text(out, ":{\"direction\":\"");
+    if (!err) err = buf_text(out, directions[channel->direction]);
+    if (!err) err = buf_text(out, "\"");
     if (!err && channel->place.len) {
-        err = put(out, net ? ",\"hostport\":" : ",\"path\":");
+        err = buf_text(out, net ? ",\"hostport\":" : ",\"path\":");
         if (!err) err = smallcaps_string(out, channel->place);
     }
-    if (!err) err = put(out, ",\"type\":");
+    if (!err) err = buf_text(out, ",\"type\":");
     if (!err) err = smallcaps_string(out, channel->type);
-    if (!err) err = put(out, ",\"unit\":\"");
-    if (!err) err = put(out, units[channel->unit]);
-    return err ? err : put(out, "\"}");
+    if (!err) err = buf_text(out, ",\"unit\":\"");
+    if (!err) err = buf_text(out, units[channel->unit]);
+    return err ? err : buf_text(out, "\"}");
 }
 
 /* "NAME":{...}, of the rows in FRAMES; nothing when there are none. */
@@ -407,20 +404,20 @@ static err_t put_rows(buf_t *out, const char *name, bin_t frames)
 {
     err_t err = ERR_OK;
     if (!frames.len) return ERR_OK;
-    err = put(out, name);
+    err = buf_text(out, name);
     for (size_t n = 0; !err && frames.len > 0; n++) {
         msg_t row;
         must(msg_next(&frames, &row) == ERR_OK); /* it was checked at the launch */
-        if (n) err = put(out, ",");
+        if (n) err = buf_text(out, ",");
         if (!err) err = put_row(out, &row);
         msg_clear(&row);
     }
-    return err ? err : put(out, "}");
+    return err ? err : buf_text(out, "}");
 }
 
 static err_t put_bootstrap(buf_t *out, const kernel_t *k, const kcluster_t *cluster)
 {
-    err_t err = put(out, "\"bootstrap\":");
+    err_t err = buf_text(out, "\"bootstrap\":");
     if (!err) err = smallcaps_string(out, vat_find(k, cluster->row.bootstrap)->row.name);
     return err;
 }
@@ -430,12 +427,10 @@ static err_t put_vat_numbers(buf_t *out, const kcluster_t *cluster)
     err_t err = ERR_OK;
     for (size_t i = 0, n = 0; !err && i < cluster->vat_count; i++) {
         const kvat_t *vat = cluster->vats[i];
-        char number[32];
         if (vat->row.dynamic || !vat_alive(vat)) continue;
-        if (n++) err = put(out, ",");
-        snprintf(number, sizeof number, ":\"v%u\"", vat->id.n);
+        if (n++) err = buf_text(out, ",");
         if (!err) err = smallcaps_string(out, vat->row.name);
-        if (!err) err = put(out, number);
+        if (!err) err = buf_print(out, ":\"v%u\"", vat->id.n);
     }
     return err;
 }
@@ -443,22 +438,20 @@ static err_t put_vat_numbers(buf_t *out, const kcluster_t *cluster)
 /* {config, id, vats}: how it was launched, its number, and which of its vats live under what number. */
 err_t config_cluster(buf_t *out, const kernel_t *k, const kcluster_t *cluster)
 {
-    char id[48];
     msg_t launch;
     must(msg_decode(blob_bin(cluster->config->launch), &launch) == ERR_OK);
     const msg_launch_t *msg = &launch.body.launch;
-    err_t err = put(out, "{\"config\":{");
+    err_t err = buf_text(out, "{\"config\":{");
     if (!err) err = put_bootstrap(out, k, cluster);
     if (!err) err = put_rows(out, ",\"bundles\":{", msg->bundles);
     if (!err) err = put_rows(out, ",\"io\":{", msg->channels);
     if (!err && msg->services.len) {
-        err = put(out, ",\"services\":");
+        err = buf_text(out, ",\"services\":");
         if (!err) err = put_words(out, msg->services);
     }
     if (!err) err = put_rows(out, ",\"vats\":{", msg->vats);
-    snprintf(id, sizeof id, "},\"id\":\"s%u\",\"vats\":{", (unsigned)cluster->row.cluster);
-    if (!err) err = put(out, id);
+    if (!err) err = buf_print(out, "},\"id\":\"s%u\",\"vats\":{", (unsigned)cluster->row.cluster);
     if (!err) err = put_vat_numbers(out, cluster);
     msg_clear(&launch);
-    return err ? err : put(out, "}}");
+    return err ? err : buf_text(out, "}}");
 }

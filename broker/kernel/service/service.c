@@ -192,7 +192,7 @@ cause_t call_cause(const call_t *call)
 
 /* ---- a message ---- */
 
-static void append(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
+static void append(buf_t *out, const char *text) { must(buf_text(out, text) == ERR_OK); }
 
 /* ["a","b"], the names of a table's methods and the one that all have. */
 static void names(buf_t *out, const method_t *methods)
@@ -241,10 +241,10 @@ void service_run(kernel_t *k, service_t *service, entry_t *entry)
 
     event_service(k, service, entry);
     const method_t *methods = tables[service->row.kind], *method = methods;
-    while (method->name && !text_same(call.method, text_of(method->name))) method++;
+    while (method->name && !text_is(call.method, method->name)) method++;
     if (method->name)
         method->run(&call);
-    else if (text_same(call.method, text_of("__getMethodNames__")))
+    else if (text_is(call.method, "__getMethodNames__"))
         list_methods(&call, methods);
     else
         missing(&call, methods);

@@ -9,8 +9,6 @@
 #include "broker/kernel/service/own.h"
 #include "broker/kernel/state/state.h"
 
-static err_t put(buf_t *out, const char *text) { return buf_add(out, text, strlen(text)); }
-
 /* Answers with the body in OUT, unless it did not fit, and frees it. What stands in a cluster's file may
  * be as deep as a body may, and is deeper here. */
 static void answer_buffer(call_t *call, buf_t *out, err_t err)
@@ -38,49 +36,48 @@ static err_t put_vats(buf_t *out, const kernel_t *k)
 {
     size_t count, n = 0;
     uint64_t *vats = map_sorted(&k->vats, &count);
-    err_t err = put(out, "[");
+    err_t err = buf_text(out, "[");
     for (size_t i = 0; !err && i < count; i++) {
         const kvat_t *vat = vat_find(k, vats[i]);
-        char text[80];
         if (!vat_alive(vat) || !vat->cluster) continue;
-        err = put(out, n++ ? ",{\"config\":" : "{\"config\":");
+        err = buf_text(out, n++ ? ",{\"config\":" : "{\"config\":");
         if (!err) err = config_vat(out, vat);
-        snprintf(text, sizeof text, ",\"id\":\"v%u\",\"subclusterId\":\"s%llu\"}", vat->id.n,
-                 (unsigned long long)vat->cluster->row.cluster);
-        if (!err) err = put(out, text);
+        if (!err)
+            err = buf_print(out, ",\"id\":\"v%u\",\"subclusterId\":\"s%llu\"}", vat->id.n,
+                            (unsigned long long)vat->cluster->row.cluster);
     }
     free(vats);
-    return err ? err : put(out, "]");
+    return err ? err : buf_text(out, "]");
 }
 
 static err_t put_clusters(buf_t *out, const kernel_t *k)
 {
     size_t count;
     uint64_t *clusters = map_sorted(&k->clusters, &count);
-    err_t err = put(out, "[");
+    err_t err = buf_text(out, "[");
     for (size_t i = 0; !err && i < count; i++) {
-        if (i) err = put(out, ",");
+        if (i) err = buf_text(out, ",");
         if (!err) err = config_cluster(out, k, cluster_find(k, clusters[i]));
     }
     free(clusters);
-    return err ? err : put(out, "]");
+    return err ? err : buf_text(out, "]");
 }
 
 static void get_status(call_t *call)
 {
     buf_t out = buf_of(CAPDATA_BYTES_MAX);
-    err_t err = put(&out, "#{\"remoteComms\":{\"state\":\"disconnected\"},\"subclusters\":");
+    err_t err = buf_text(&out, "#{\"remoteComms\":{\"state\":\"disconnected\"},\"subclusters\":");
     if (!err) err = put_clusters(&out, call->k);
-    if (!err) err = put(&out, ",\"vats\":");
+    if (!err) err = buf_text(&out, ",\"vats\":");
     if (!err) err = put_vats(&out, call->k);
-    if (!err) err = put(&out, "}");
+    if (!err) err = buf_text(&out, "}");
     answer_buffer(call, &out, err);
 }
 
 static void get_subclusters(call_t *call)
 {
     buf_t out = buf_of(CAPDATA_BYTES_MAX);
-    err_t err = put(&out, "#");
+    err_t err = buf_text(&out, "#");
     if (!err) err = put_clusters(&out, call->k);
     answer_buffer(call, &out, err);
 }
@@ -100,7 +97,7 @@ static void get_subcluster(call_t *call)
     const kcluster_t *cluster = named_cluster(call);
     if (!cluster) return;
     buf_t out = buf_of(CAPDATA_BYTES_MAX);
-    err_t err = put(&out, "#");
+    err_t err = buf_text(&out, "#");
     if (!err) err = config_cluster(&out, call->k, cluster);
     answer_buffer(call, &out, err);
 }
@@ -199,11 +196,11 @@ static void queue_message(call_t *call)
     AUTO(value) cut = value_cut(call->k, args);
     capdata_t data = value_data(cut);
     buf_t out = buf_of(CAPDATA_BYTES_MAX);
-    err_t err = put(&out, "#[");
+    err_t err = buf_text(&out, "#[");
     if (!err) err = buf_add(&out, method.at, (size_t)(method.end - method.at));
-    if (!err) err = put(&out, ",");
+    if (!err) err = buf_text(&out, ",");
     if (!err) err = buf_add(&out, data.body.at + 1, data.body.len - 1);
-    if (!err) err = put(&out, "]");
+    if (!err) err = buf_text(&out, "]");
     if (err)
         call_fail(call, "the message is larger than a message can be");
     else
@@ -336,18 +333,16 @@ static value_t *launch_result(const kcluster_t *cluster, const value_t *result)
     buf_t out = buf_of(CAPDATA_BYTES_MAX);
     capdata_t data = value_data(result);
     const void *body = data.body.at;
-    char text[KREF_TEXT_MAX + 80], kref[KREF_TEXT_MAX];
-    err_t err = put(&out, "#{\"bootstrapResult\":{\"body\":");
+    char kref[KREF_TEXT_MAX];
+    err_t err = buf_text(&out, "#{\"bootstrapResult\":{\"body\":");
     if (!err) err = smallcaps_string(&out, (text_t){body, data.body.len});
-    if (!err) err = put(&out, ",\"slots\":[");
-    for (size_t i = 0; !err && i < data.slots.count; i++) {
-        snprintf(text, sizeof text, "%s\"%s\"", i ? "," : "", kref_text(data.slots.at[i], kref));
-        err = put(&out, text);
-    }
-    snprintf(text, sizeof text, "]},\"rootKref\":\"%s\",\"subclusterId\":\"s%llu\"}",
-             kref_text(kref_root((vat_t){(uint32_t)cluster->row.bootstrap}), kref),
-             (unsigned long long)cluster->row.cluster);
-    if (!err) err = put(&out, text);
+    if (!err) err = buf_text(&out, ",\"slots\":[");
+    for (size_t i = 0; !err && i < data.slots.count; i++)
+        err = buf_print(&out, "%s\"%s\"", i ? "," : "", kref_text(data.slots.at[i], kref));
+    if (!err)
+        err = buf_print(&out, "]},\"rootKref\":\"%s\",\"subclusterId\":\"s%llu\"}",
+                        kref_text(kref_root((vat_t){(uint32_t)cluster->row.bootstrap}), kref),
+                        (unsigned long long)cluster->row.cluster);
     value_t *value = err ? NULL : value_new((bin_t){out.at, out.len}, NULL, 0);
     buf_clear(&out);
     return value;

@@ -129,8 +129,7 @@ static bool falsy(node_t node)
     case NODE_NULL: return true;
     case NODE_BOOL: return node_bool(node, &flag) && !flag;
     case NODE_NUMBER:
-    case NODE_BIGINT:
-        return (node_whole(node, &n) && n == 0) || text_same(spelled(node), text_of("NaN"));
+    case NODE_BIGINT: return (node_whole(node, &n) && n == 0) || text_is(spelled(node), "NaN");
     case NODE_TEXT: return node_is(node, "");
     default: return false;
     }

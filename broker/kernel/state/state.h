@@ -21,7 +21,6 @@ void sort_numbers(uint64_t *at, size_t count);
 kref_t slot_read(const uint8_t *at);
 text_t text_cut(text_t text, size_t max);
 __attribute__((format(printf, 1, 2))) blob_t *blob_print(const char *format, ...);
-bool text_same(text_t a, text_t b);
 bool word_next(text_t words, size_t *at, text_t *ret);
 bool word_in(text_t words, text_t word);
 

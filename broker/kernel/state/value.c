@@ -158,11 +158,6 @@ kref_t slot_read(const uint8_t *at)
     return (kref_t){n};
 }
 
-bool text_same(text_t a, text_t b)
-{
-    return a.len == b.len && (!a.len || memcmp(a.at, b.at, a.len) == 0);
-}
-
 /* The next of names separated by spaces, from *AT on. */
 bool word_next(text_t words, size_t *at, text_t *ret)
 {

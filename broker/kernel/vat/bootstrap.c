@@ -66,11 +66,11 @@ static const struct {
 bool service_named(text_t name, bool system)
 {
     for (size_t i = 0; i < sizeof services / sizeof services[0]; i++)
-        if (text_same(name, text_of(services[i].name))) return system || !services[i].system;
+        if (text_is(name, services[i].name)) return system || !services[i].system;
     return false;
 }
 
-static void add(buf_t *out, const char *text) { must(buf_add(out, text, strlen(text)) == ERR_OK); }
+static void add(buf_t *out, const char *text) { must(buf_text(out, text) == ERR_OK); }
 
 /* A character of a name takes two at most: check_row() lets no control characters in. */
 _Static_assert((2 * NAME_BYTES_MAX + 96) * (SLOTS_MAX + 16) < CAPDATA_BYTES_MAX,
@@ -110,7 +110,7 @@ static bool vat_has(const parts_t *p, text_t name)
 static void add_service(kernel_t *k, const kcluster_t *cluster, parts_t *p, text_t name, bool swingset)
 {
     for (size_t i = 0; i < sizeof services / sizeof services[0]; i++) {
-        if (!text_same(name, text_of(services[i].name))) continue;
+        if (!text_is(name, services[i].name)) continue;
         service_kind_t kind = swingset ? services[i].root : services[i].kind;
         const service_t *service = service_new(k, kind, cluster, NULL, (text_t){0});
         size_t slot = add_slot(p, service_kref(service), service_iface(kind));

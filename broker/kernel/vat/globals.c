@@ -27,7 +27,7 @@ static bool known(const kernel_t *k, text_t name)
 {
     bool there = false;
     for (size_t i = 0; i < sizeof globals / sizeof globals[0] && !there; i++)
-        there = text_same(name, text_of(globals[i].name));
+        there = text_is(name, globals[i].name);
     return there && (!k->globals || word_in(blob_text(k->globals), name));
 }
 

@@ -35,7 +35,7 @@ static void tear_down(void) { rig_destroy(&rig); }
 
 TestSuite(arrive, .init = set_up, .fini = tear_down);
 
-static bool is(const char *state) { return rig_text_is(rig_vat(rig, 1).state, state); }
+static bool is(const char *state) { return text_is(rig_vat(rig, 1).state, state); }
 
 static void move_back(void)
 {

@@ -81,7 +81,7 @@ Test(baggage, what_is_in_flight_comes_again_behind_an_upgrade)
     cr_assert_eq(rig_pending(rig, 2), 1);
     const msg_deliver_upgrade_t *row = &rig_delivery(rig, 2)->body.deliver_upgrade;
     cr_assert_eq(rig_delivery(rig, 2)->tag, TAG_deliver_upgrade);
-    cr_expect(rig_text_is(row->bundle, "b1-00") && rig_body_is(&row->parameters, "#{}"));
+    cr_expect(text_is(row->bundle, "b1-00") && rig_body_is(&row->parameters, "#{}"));
     rig_empty(rig, 2);
     expect_listed(rig, "incarnation: 2");
     expect_message("one");

@@ -188,7 +188,7 @@ Test(client, quiet_answers_when_nothing_moves_and_names_the_decider)
     cr_assert(idle && idle->tag == TAG_idle);
     cr_assert_eq(idle->body.idle.state, 0);
     cr_assert_eq(idle->body.idle.decider.n, 1);
-    cr_assert(rig_text_is(idle->body.idle.decider_name, "alice"));
+    cr_assert(text_is(idle->body.idle.decider_name, "alice"));
     cr_assert_eq(idle->body.idle.messages, 2);
     cr_assert_eq(idle->body.idle.cranks, 4);
 
@@ -206,7 +206,7 @@ Test(client, launches_that_cannot_be)
     cr_assert_eq(rig_launch(rig, "alice", NULL)->body.failed.error, ERR_NO_HOST);
     rig_host(rig, 1);
     const msg_t *reply = rig_launch(rig, "alice", &options);
-    cr_assert(rig_text_is(reply->body.failed.why, "no registered kernel service 'clock'"));
+    cr_assert(text_is(reply->body.failed.why, "no registered kernel service 'clock'"));
     options = (rig_launch_t){.host = "moon"};
     cr_assert_eq(rig_launch(rig, "alice", &options)->body.failed.error, ERR_HOST_UNKNOWN);
     cr_assert_eq(rig_launch(rig, "alice alice", NULL)->tag, TAG_failed);

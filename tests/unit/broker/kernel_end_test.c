@@ -236,7 +236,7 @@ Test(end, a_start_that_fails_leaves_nothing_of_the_cluster)
     cr_assert(failed && failed->tag == TAG_failed);
     cr_assert_eq(failed->body.failed.error, ERR_NO_BUILD_ROOT);
     cr_assert(strstr(failed->body.failed.what.at, "did not start: vat \"bank\""));
-    cr_assert(rig_text_is(failed->body.failed.why, "no buildRootObject"));
+    cr_assert(text_is(failed->body.failed.why, "no buildRootObject"));
     cr_assert_eq(rig_host_frames(rig, TAG_vat_end), 2);
     for (unsigned what = 0; what < 2; what++) {
         char *list = rig_list(rig, what, nothing);

@@ -59,9 +59,9 @@ static void expect_open(kref_t channel, const char *name, const char *type, cons
     cr_assert(msg && msg->tag == TAG_agent_open);
     const msg_agent_open_t *open = &msg->body.agent_open;
     cr_expect_eq(open->channel, channel.n);
-    cr_expect(rig_text_is(open->name, name));
-    cr_expect(rig_text_is(open->type, type));
-    cr_expect(rig_text_is(open->place, place));
+    cr_expect(text_is(open->name, name));
+    cr_expect(text_is(open->type, type));
+    cr_expect(text_is(open->place, place));
     cr_expect_eq(open->direction, direction);
 }
 
@@ -80,7 +80,7 @@ static void expect_ask(uint64_t errand, kref_t channel, const char *what, const 
     capdata_t data = {ask->body, {0}};
     cr_expect_eq(ask->errand, errand);
     cr_expect_eq(ask->channel, channel.n);
-    cr_expect(rig_text_is(ask->what, what));
+    cr_expect(text_is(ask->what, what));
     cr_expect(rig_body_is(&data, body));
 }
 
@@ -366,8 +366,8 @@ Test(errand, fetch_is_asked_with_the_hosts_of_its_vat)
     const msg_t *msg = rig_agent_frame(rig);
     cr_assert(msg && msg->tag == TAG_agent_ask);
     cr_expect_eq(msg->body.agent_ask.channel, 0);
-    cr_expect(rig_text_is(msg->body.agent_ask.what, "fetch"));
-    cr_expect(rig_text_is(msg->body.agent_ask.hosts, "a.example b.example"));
+    cr_expect(text_is(msg->body.agent_ask.what, "fetch"));
+    cr_expect(text_is(msg->body.agent_ask.hosts, "a.example b.example"));
     rig_agent_told(rig, 1, false, "#{\"status\":200}");
     expect_told(1, false, "#{\"status\":200}");
 }

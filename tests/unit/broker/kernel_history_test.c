@@ -104,8 +104,8 @@ Test(history, a_log_has_a_head)
     cr_expect_eq(head.body.log_head.vat.n, 2);
     cr_expect_eq(head.body.log_head.applied, 2);
     cr_expect_eq(head.body.log_head.safe, 0);
-    cr_expect(rig_text_is(head.body.log_head.bundle, "b1-00"));
-    cr_expect(rig_text_is(head.body.log_head.name, "bob"));
+    cr_expect(text_is(head.body.log_head.bundle, "b1-00"));
+    cr_expect(text_is(head.body.log_head.name, "bob"));
     cr_expect_eq(head.body.log_head.mirror, 0);
     msg_clear(&head);
 }

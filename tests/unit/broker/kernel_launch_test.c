@@ -55,7 +55,7 @@ static void expect_refused(err_t error, const char *why)
     const msg_t *reply = launch("c", "");
     cr_assert(reply && reply->tag == TAG_failed, "%s", why);
     cr_expect_eq(reply->body.failed.error, error, "%s: %d", why, (int)reply->body.failed.error);
-    cr_expect(rig_text_is(reply->body.failed.why, why), "%.*s", (int)reply->body.failed.why.len,
+    cr_expect(text_is(reply->body.failed.why, why), "%.*s", (int)reply->body.failed.why.len,
               reply->body.failed.why.at);
     cr_expect_eq(rig_rows(rig, ROW_vat) + rig_rows(rig, ROW_cluster) + rig_rows(rig, ROW_object),
                  0);
@@ -109,10 +109,10 @@ Test(launch, services_are_named_in_the_refusal)
     add(vat_row("alice"));
     const msg_t *reply = launch("c", "  timer console");
     cr_expect_eq(reply->body.failed.error, ERR_SERVICE_UNKNOWN);
-    cr_expect(rig_text_is(reply->body.failed.why, "no registered kernel service 'console'"));
+    cr_expect(text_is(reply->body.failed.why, "no registered kernel service 'console'"));
     add(vat_row("alice"));
     reply = launch("c", "vatAdmin kernelFacet");
-    cr_expect(rig_text_is(reply->body.failed.why, "no registered kernel service 'kernelFacet'"),
+    cr_expect(text_is(reply->body.failed.why, "no registered kernel service 'kernelFacet'"),
               "only a system cluster may have it");
 
     /* Longer than what is shown of it; never half a character. */
@@ -120,11 +120,11 @@ Test(launch, services_are_named_in_the_refusal)
     long_name[250] = 0;
     snprintf(cut, sizeof cut, "no registered kernel service '%.200s'", long_name);
     add(vat_row("alice"));
-    cr_expect(rig_text_is(launch("c", long_name)->body.failed.why, cut));
+    cr_expect(text_is(launch("c", long_name)->body.failed.why, cut));
     memcpy(long_name + 199, "\xc3\xa9", 2);
     snprintf(cut, sizeof cut, "no registered kernel service '%.199s'", long_name);
     add(vat_row("alice"));
-    cr_expect(rig_text_is(launch("c", long_name)->body.failed.why, cut));
+    cr_expect(text_is(launch("c", long_name)->body.failed.why, cut));
 
     add(vat_row("alice"));
     cr_expect_null(launch("c", "   "), "spaces name no service");
@@ -447,10 +447,10 @@ Test(launch, services_and_channels_have_names_of_their_own)
     const msg_t *reply = rig_launch(rig, "alice", &options);
     cr_assert_eq(reply->tag, TAG_failed);
     cr_expect_eq(reply->body.failed.error, ERR_BAD_VALUE);
-    cr_expect(rig_text_is(reply->body.failed.why, why));
+    cr_expect(text_is(reply->body.failed.why, why));
     two[1].name = text_of("timer");
     options.services = "timer";
-    cr_expect(rig_text_is(rig_launch(rig, "alice", &options)->body.failed.why, why));
+    cr_expect(text_is(rig_launch(rig, "alice", &options)->body.failed.why, why));
     two[1].name = text_of("b");
     cr_expect_eq(rig_launch(rig, "alice", &options)->tag, TAG_launched);
 }

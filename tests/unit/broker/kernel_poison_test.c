@@ -88,7 +88,7 @@ Test(poison, three_attempts_and_then_it_is_given_up)
     const resolution_t *why = told(1);
     cr_expect(why->rejected && strstr((const char *)why->data.body.at, "[KERNEL:CRANK_FAILED] "));
     cr_expect_eq(rig_events(rig, "vat-poison"), 1);
-    cr_expect(rig_text_is(rig_event(rig, "vat-poison")->text, "it died"));
+    cr_expect(text_is(rig_event(rig, "vat-poison")->text, "it died"));
     rig_worker(rig, 2); /* steps over it */
     cr_assert_eq(rig_pending(rig, 2), 1, "the one behind it");
     rig_run_dry(rig);

@@ -482,7 +482,7 @@ Test(registry, a_cluster_shows_how_it_was_launched)
     bin_t vats = row.body.launch.vats;
     msg_t vat;
     cr_assert(!msg_next(&vats, &vat));
-    cr_expect(rig_text_is(vat.body.launch_vat.name, "alice"));
+    cr_expect(text_is(vat.body.launch_vat.name, "alice"));
     msg_clear(&vat);
     msg_clear(&row);
     msg = (msg_list_t){.request = rig_id(rig), .what = LAUNCH, .cluster = {2}};

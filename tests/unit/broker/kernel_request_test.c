@@ -349,8 +349,8 @@ Test(request, console_lines_of_any_level_and_source)
         char kind[20];
         snprintf(kind, sizeof kind, "%s vat", levels[level]);
         const msg_event_t *event = rig_event(rig, "console");
-        cr_expect(rig_text_is(event->kind, kind), "%.*s", (int)event->kind.len, event->kind.at);
-        cr_expect(rig_text_is(event->text, "hello"));
+        cr_expect(text_is(event->kind, kind), "%.*s", (int)event->kind.len, event->kind.at);
+        cr_expect(text_is(event->text, "hello"));
         cr_assert_eq(rig_events(rig, "console"), level + 1);
     }
     /* Another frame among them is left out, and so is what follows bytes that are none. */
@@ -367,7 +367,7 @@ Test(request, console_lines_of_any_level_and_source)
     result.console = (bin_t){lines.at, lines.len};
     rig_result_send(rig, 2, &result);
     cr_expect_eq(rig_events(rig, "console"), 7);
-    cr_expect(rig_text_is(rig_event(rig, "console")->text, "seen"));
+    cr_expect(text_is(rig_event(rig, "console")->text, "seen"));
     cr_expect_eq(rig_counter(rig, "vats"), 2);
     buf_clear(&lines);
 }

@@ -52,7 +52,7 @@ static const msg_deliver_upgrade_t *begin(uint32_t vat)
 Test(upgrade, begins_the_next_incarnation)
 {
     const msg_deliver_upgrade_t *row = begin(1);
-    cr_expect(rig_text_is(row->bundle, "b1-next") && rig_text_is(row->message, "vat upgraded"));
+    cr_expect(text_is(row->bundle, "b1-next") && text_is(row->message, "vat upgraded"));
     cr_expect(rig_body_is(&row->parameters, "#\"#undefined\"") && row->forgotten.count == 0);
     rig_empty(rig, 1);
     cr_expect_eq(rig_reply(rig, 1)->tag, TAG_done);
@@ -147,7 +147,7 @@ Test(upgrade, that_fails_leaves_the_vat_as_it_was)
     rig_fail(rig, 1, ERR_BUILD_ROOT_THREW, "durable kinds not redefined");
     const msg_failed_t *failed = &rig_reply(rig, 1)->body.failed;
     cr_expect_eq(failed->error, ERR_UPGRADE_FAILED);
-    cr_expect(rig_text_is(failed->why, "durable kinds not redefined"), "%.*s", (int)failed->why.len,
+    cr_expect(text_is(failed->why, "durable kinds not redefined"), "%.*s", (int)failed->why.len,
               failed->why.at);
     expect_listed(rig, "incarnation: 1");
     cr_expect_geq(rig_told(rig, TAG_attached)->body.attached.run, run);

@@ -26,7 +26,7 @@ static inline uint32_t host_of(uint32_t vat) { return rig_vat(rig, vat).host.n; 
 
 static inline bool is(uint32_t vat, const char *state)
 {
-    return rig_text_is(rig_vat(rig, vat).state, state);
+    return text_is(rig_vat(rig, vat).state, state);
 }
 
 static inline const msg_t *move(uint32_t vat, uint32_t host)
@@ -53,7 +53,7 @@ static inline void expect_failed(const msg_t *reply, err_t err, const char *why)
 {
     cr_assert(reply && reply->tag == TAG_failed);
     cr_expect_eq(reply->body.failed.error, (uint64_t)err);
-    cr_expect(rig_text_is(reply->body.failed.why, why), "%.*s", (int)reply->body.failed.why.len,
+    cr_expect(text_is(reply->body.failed.why, why), "%.*s", (int)reply->body.failed.why.len,
               reply->body.failed.why.at);
 }
 
