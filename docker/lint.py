@@ -156,6 +156,9 @@ def lint_compose(config):
     for name in set(services) - {"broker", "cli", "bench"}:
         if any(str(volume).startswith("control:") for volume in services[name].get("volumes", [])):
             yield f"{name}: has the control socket"
+    for name in set(services) - {"broker"}:
+        if any(str(volume).startswith("read:") and not str(volume).endswith(":ro") for volume in services[name].get("volumes", [])):
+            yield f"{name}: could put a socket of its own in the place of the broker's"
     metrics = services.get("metrics", {})
     if "127.0.0.1:7612" not in str(metrics.get("healthcheck")):
         yield "metrics: its healthcheck asks somebody else"
@@ -214,7 +217,8 @@ PLANTED_SERVICE = [
 ]
 
 
-PLANTED_METRICS = [{"volumes": ["control:/run/vatyard:rw"]}, {"healthcheck": {"test": ["CMD", "vatctl", "health"]}}]
+PLANTED_METRICS = [{"volumes": ["control:/run/vatyard:rw"]}, {"volumes": ["read:/run/vatyard-read:rw"]},
+                   {"volumes": ["read:/run/vatyard-read"]}, {"healthcheck": {"test": ["CMD", "vatctl", "health"]}}]
 
 
 def self_test(text, config):
