@@ -241,8 +241,18 @@ void worker_sleepy(sim_t *self, worker_t *worker)
     report(self, worker, true);
 }
 
-/* The newest heap on its disk cannot be read any more; nor can the one before, when the log has all: a vat
- * that has nothing but its baggage is no model vat. */
+/* Is there a copy at the broker, to stay, that a worker without a heap goes on from? */
+static bool is_copied(const sim_t *self, const worker_t *worker, const row_vat_t *vat,
+                      uint64_t newest)
+{
+    const row_t *row = rows_find(&self->rows, ROW_mirror, worker->number, 0);
+    const row_mirror_t *copy = row ? &row->body.mirror : NULL;
+    return worker->mirror && vat && copy && copy->pgen == worker->pgen && copy->d >= newest &&
+           copy->d <= vat->applied;
+}
+
+/* The newest heap on its disk cannot be read any more; nor can the one before, when the log has all or the broker a
+ * copy: a vat that has nothing but its baggage is no model vat. */
 void worker_damage(sim_t *self, worker_t *worker, bool both)
 {
     checkpoint_t newest, older;
@@ -250,7 +260,8 @@ void worker_damage(sim_t *self, worker_t *worker, bool both)
     if (!worker->store || worker->opened == OPENED_OLDER) return;
     if (worker->store->read(worker->store, CHECKPOINT_NEWEST, &newest) || !newest.d) return;
     if (worker->store->read(worker->store, CHECKPOINT_OLDER, &older)) return;
-    both = both && row && row->safe == 0 && worker->store->oldest(worker->store) == 0;
+    bool whole = row && row->safe == 0 && worker->store->oldest(worker->store) == 0;
+    both = both && (whole || is_copied(self, worker, row, newest.d));
     if (!both && !older.d) return;
     if (both && older.d) memstore_damage(worker->store, CHECKPOINT_OLDER);
     sim_log(self, "the newest heap of v%u is damaged", worker->number);

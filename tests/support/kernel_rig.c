@@ -215,6 +215,7 @@ const msg_t *rig_launch(rig_t *self, const char *names, const rig_launch_t *opti
                                 .critical = options->critical >> count & 1,
                                 .dialect = options->ocap,
                                 .poison = options->poison,
+                                .mirror = options->mirror,
                                 .globals = text_of(options->globals ? options->globals : ""),
                                 .hosts = text_of(options->hosts ? options->hosts : ""),
                                 .host = text_of(options->host ? options->host : "")};

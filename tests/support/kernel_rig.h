@@ -18,6 +18,7 @@ typedef struct {
     unsigned window, serial, reap_deliveries;
     unsigned critical; /* bit i: the i-th vat */
     unsigned poison;   /* as in LAUNCH_VAT */
+    bool mirror;       /* all vats are mirrored */
     const char *services, *host;
     bool no_start;               /* leave the start deliveries to the test */
     bool system, ocap;           /* a system cluster; of ocap-kernel's dialect */

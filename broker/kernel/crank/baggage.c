@@ -187,7 +187,7 @@ void baggage_go(kernel_t *k, kvat_t *vat, bool push)
     vat_ready(k, vat);
 }
 
-static void tell(kernel_t *k, const kvat_t *vat, uint64_t d, const char *what)
+void heap_lost_tell(kernel_t *k, const kvat_t *vat, uint64_t d, const char *what)
 {
     char text[160];
     snprintf(text, sizeof text, "no heap of its checkpoint of delivery %" PRIu64 " can be read: %s",
@@ -207,6 +207,12 @@ static bool stands_on(const kvat_t *vat, uint64_t d)
     return true;
 }
 
+/* Can VAT, whose worker attaches without a heap, go on from its baggage? */
+bool baggage_will_do(const kvat_t *vat, const msg_attach_t *msg)
+{
+    return msg->last == msg->checkpoint && stands_on(vat, msg->checkpoint);
+}
+
 /* The worker attaches without a heap. Returns what ATTACHED.again tells it; ATTACHED_NEVER: its vat is in
  * quarantine. */
 uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg)
@@ -214,10 +220,10 @@ uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg)
     uint64_t d = msg->checkpoint;
     if (vat->row.safe == 0) {
         checkpoint_is(k, vat, 0, (hash_t){{0}});
-        tell(k, vat, d, "it runs its log again from the beginning");
+        heap_lost_tell(k, vat, d, "it runs its log again from the beginning");
         return PLANTED(heap_taken_for_whole) ? ATTACHED_GO_ON : ATTACHED_FROM_NOTHING;
     }
-    if (msg->last != d || !stands_on(vat, d)) {
+    if (!baggage_will_do(vat, msg)) {
         char why[160];
         snprintf(why, sizeof why,
                  "no heap of its checkpoint of delivery %" PRIu64
@@ -227,6 +233,6 @@ uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg)
         return ATTACHED_NEVER;
     }
     vat->baggage = d;
-    tell(k, vat, d, "it begins again with its baggage");
+    heap_lost_tell(k, vat, d, "it begins again with its baggage");
     return ATTACHED_FROM_BAGGAGE;
 }

@@ -36,4 +36,6 @@ enum {
 }; /* ATTACHED.again */
 
 uint64_t heap_lost(kernel_t *k, kvat_t *vat, const msg_attach_t *msg);
+void heap_lost_tell(kernel_t *k, const kvat_t *vat, uint64_t d, const char *what);
+bool baggage_will_do(const kvat_t *vat, const msg_attach_t *msg);
 void baggage_go(kernel_t *k, kvat_t *vat, bool push);

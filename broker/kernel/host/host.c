@@ -41,6 +41,17 @@ static void attached(kernel_t *k, kvat_t *vat, const msg_attach_t *msg, uint64_t
         ship_attached(k, vat);
 }
 
+/* No heap on the host's disk can be read; the broker's copy may be. It is worth more than what is left there, unless
+ * it is older and the vat can go on with that. A copy is tried once: the next worker's placement is another. */
+static bool from_copy(kernel_t *k, kvat_t *vat, const msg_attach_t *msg)
+{
+    bool older = vat->mirror && vat->mirror->row.d < msg->checkpoint;
+    if (vat->row.safe == 0 || (older && baggage_will_do(vat, msg))) return false;
+    if (!move_anew(k, vat)) return false;
+    heap_lost_tell(k, vat, msg->checkpoint, "it goes on from the broker's copy");
+    return true;
+}
+
 /* CHAIN: of the row `last`, when the store has it. */
 static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg, hash_t chain)
 {
@@ -60,6 +71,7 @@ static void on_attach(kernel_t *k, uint32_t from, const msg_attach_t *msg, hash_
     }
     if (!checkpoint_agrees(k, vat, msg, chain)) return;
     vat->baggage = 0;
+    if (msg->heap && from_copy(k, vat, msg)) return;
     uint64_t again = msg->heap ? heap_lost(k, vat, msg) : ATTACHED_GO_ON;
     if (again == ATTACHED_NEVER) return;
     if (msg->note.len) event_life(k, "vat-restart", vat, NULL, msg->note);

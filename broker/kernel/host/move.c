@@ -103,6 +103,17 @@ void move_mirrored(kernel_t *k, kvat_t *vat)
     move_fail(k, vat, ERR_MOVE_FAILED, "that host is not ready any more");
 }
 
+/* VAT begins again where it stands, from a copy that was made there. False: there is none that would do. */
+bool move_anew(kernel_t *k, kvat_t *vat)
+{
+    const mirror_t *copy = vat->mirror;
+    khost_t *here = host_find(k, vat->row.host);
+    if (!copy || copy->unsure || copy->row.pgen != vat->row.pgen || !here || !placeable(vat))
+        return false;
+    place(k, vat, here);
+    return true;
+}
+
 /* Its state on its host is of no use, the log's is: what may be brought back from its copy. */
 static bool revivable(const kvat_t *vat)
 {

@@ -27,6 +27,7 @@ void makes_look(kernel_t *k, kvat_t *vat);
 /* ---- move.c: vats that move, or are brought back ---- */
 void move_mirrored(kernel_t *k, kvat_t *vat);
 void move_attached(kernel_t *k, kvat_t *vat);
+CHECKED bool move_anew(kernel_t *k, kvat_t *vat);
 const char *vats_drain(kernel_t *k, khost_t *host);
 void vats_bring_back(kernel_t *k, khost_t *host);
 void vats_adopt(kernel_t *k);

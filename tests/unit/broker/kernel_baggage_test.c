@@ -13,14 +13,16 @@ static const kref_t nothing;
 static rig_t *rig;
 static buf_t calls;
 
-static void set_up(void)
+static void launched(bool mirror)
 {
-    rig_launch_t options = {.window = 4, .reap_deliveries = REAP_NEVER};
+    rig_launch_t options = {.window = 4, .reap_deliveries = REAP_NEVER, .mirror = mirror};
     rig = rig_new();
     rig_host(rig, 1);
     cr_assert_eq(rig_launch(rig, "alice bob", &options)->tag, TAG_launched);
     rig_run_dry(rig);
 }
+
+static void set_up(void) { launched(false); }
 
 static void tear_down(void) { rig_destroy(&rig); }
 
@@ -253,4 +255,65 @@ Test(baggage, what_was_applied_since_is_missing)
     expect_listed(
         rig, "no heap of its checkpoint of delivery 3 can be read, and more was applied since: 4");
     cr_expect_eq(rig_events(rig, "vat-quarantine"), 1);
+}
+
+/* ---- the broker has a copy ---- */
+
+/* Bob's newest checkpoint is at the broker, and his log begins there or behind the one before. */
+static void set_up_copied(void)
+{
+    launched(true);
+    for (int i = 0; i < 2; i++) {
+        rig_runs(rig, 2, 1);
+        rig_ready(rig, 2);
+        rig_pulled(rig);
+    }
+    cr_assert_eq(rig_rows(rig, ROW_mirror), 1);
+    cr_assert_gt(rig_vat(rig, 2).safe, 0);
+}
+
+TestSuite(copy, .init = set_up_copied, .fini = tear_down);
+
+Test(copy, a_copy_is_worth_more)
+{
+    rig_call(rig, 2, "#[\"one\",[]]");
+    uint64_t pgen = rig_told(rig, TAG_vat_new)->body.vat_new.pgen,
+             applied = rig_vat(rig, 2).applied;
+    rig_heapless(rig, 2);
+    expect_told("it goes on from the broker's copy");
+    const msg_t *fresh = rig_told(rig, TAG_vat_new);
+    cr_assert_eq(fresh->body.vat_new.vat.n, 2);
+    cr_expect_eq(fresh->body.vat_new.pgen, pgen + 1);
+    rig_run_dry(rig);
+    cr_expect_eq(rig_vat(rig, 2).applied, applied + 1, "one(), and no upgrade");
+    expect_not_listed(rig, "quarantined");
+}
+
+Test(copy, a_copy_that_cannot_be_read_either_is_tried_once)
+{
+    rig_heapless(rig, 2);
+    expect_told("it goes on from the broker's copy");
+    rig_call(rig, 2, PING); /* it sleeps until there is something to do */
+    rig_heapless(rig, 2);
+    cr_expect_eq(told_again(), 2);
+    expect_told("it begins again with its baggage");
+}
+
+Test(copy, an_older_copy_is_worth_less_than_what_stands)
+{
+    rig_call(rig, 2, PING);
+    rig_run_dry(rig);
+    rig_checkpoint(rig, 2, false);
+    rig_heapless(rig, 2);
+    cr_expect_eq(told_again(), 2);
+    expect_told("it begins again with its baggage");
+}
+
+Test(copy, an_older_copy_is_worth_more_than_quarantine)
+{
+    rig_call(rig, 2, PING);
+    rig_run_dry(rig);
+    rig_heapless(rig, 2);
+    expect_told("it goes on from the broker's copy");
+    expect_not_listed(rig, "quarantined");
 }
