@@ -431,6 +431,7 @@ static err_t take(link_t *self, bool *ret_mine, fail_t *f)
     if (self->has_msg) msg_clear(&self->msg);
     self->has_msg = false;
     self->slices = 0;
+    self->missed = false;
     err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
     if (err) return fail(f, err, "the broker's answer cannot be read");
     self->has_msg = true;

@@ -226,6 +226,20 @@ class Checkpoint(YardTest):
         self.assertWhole()
         self.assertPays()
 
+    def test_no_heap_can_be_read_and_the_broker_has_a_copy(self):
+        self.launch(snapshotEvery=5, mirror=True)
+        self.steps(12)
+        self.yard.ok("checkpoint", "memory", "--ship")
+        path = self.database()
+        self.yard.kill(self.yard.processes())
+        self.assertNothingRuns()
+        self.assertEqual(2, self.damage(path, "1"))
+        self.yard.ok("up", "--hosts", "2")
+        self.assertWhole()
+        self.assertIn("it goes on from the broker's copy", self.logs())
+        self.steps(12)
+        self.assertPays()
+
     def test_no_heap_can_be_read_and_what_is_durable_goes_on(self):
         self.launch(snapshotEvery=5)
         self.steps(12)
