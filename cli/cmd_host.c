@@ -74,7 +74,10 @@ static err_t drain_one(cli_t *cli, link_t *link, const char *word, named_t *ret)
         err = link_ask(link, TAG_host_change, &ask, TAG_done, ms, &msg, &cli->f);
         if (err != ERR_TIMED_OUT || signal_caught()) return err;
         if (left < FOREVER_MS) left -= ms;
-        if (!waits_for(cli, link, ask.host, ret, now)) return cli->f.err;
+        if (!waits_for(cli, link, ask.host, ret, now)) {
+            if (cli->f.err != ERR_TIMED_OUT || signal_caught()) return cli->f.err;
+            snprintf(now, sizeof now, "the broker is busy, and does not say what it waits for");
+        }
         if (!left) break;
         if (strcmp(now, said) != 0) say(cli, "%s", now);
     }

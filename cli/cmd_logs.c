@@ -304,6 +304,7 @@ typedef struct {
     link_t *link;
     uint64_t last_us; /* when the last event was that was told, or the following began */
     unsigned same;    /* so many of them were at that time */
+    bool behind;      /* something happened since that was not told */
 } follower_t;
 
 static void note(follower_t *self, const msg_event_t *event)
@@ -312,24 +313,26 @@ static void note(follower_t *self, const msg_event_t *event)
     self->last_us = event->time_us;
 }
 
+/* What comes while something before it is missing comes again with that. */
 static void follower_take(void *context, const msg_event_t *event)
 {
     follower_t *self = context;
 
+    if (self->behind) return;
     note(self, event);
     events_take(self->events, event);
 }
 
-/* The broker, or the way to it, was gone and is back: it remembers what was not told meanwhile. What is told
- * from now on is in the pages, until the last of them has come. */
+/* The broker, or the way to it, was gone and is back: it remembers what was not told meanwhile, unless it was told
+ * to remember nothing. What happens until the last page has come is in the pages. Fails with TIMED_OUT when it went
+ * away again: then nothing was told, and it is asked again. */
 static err_t catch_up(cli_t *cli, follower_t *self)
 {
     msg_trace_t ask = {.topics = self->events->traffic ? 3 : 1, .since_us = self->last_us};
     unsigned told = self->same;
     recall_t recall;
-
-    link_on_event(self->link, NULL, NULL);
     err_t err = recall_get(self->link, &ask, &recall, &cli->f);
+
     for (size_t i = 0; i < recall.count && !err; i++) {
         const msg_event_t *event = &recall.at[i].event.body.event;
         if (event->time_us == ask.since_us && told > 0) {
@@ -340,8 +343,9 @@ static err_t catch_up(cli_t *cli, follower_t *self)
         if (event_wanted(self->events, event)) events_put(self->events, event, recall.at[i].bytes);
     }
     recall_clear(&recall);
-    link_on_event(self->link, follower_take, self);
-    return err; /* TIMED_OUT: it went away again, and is asked again when it is back */
+    if (err == ERR_TRACE_GONE) err = ERR_OK;
+    self->behind = err != ERR_OK;
+    return err;
 }
 
 static err_t follow(cli_t *cli, events_t *events, const char *path)
@@ -368,7 +372,8 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
      * as long as there is a door. */
     while (!signal_caught()) {
         err = link_next(link, TURN_MS, &msg, &cli->f);
-        if (!err && msg->tag == TAG_done) err = catch_up(cli, &follower); /* WATCH again */
+        if (!err && msg->tag == TAG_done) follower.behind = true; /* WATCH, again */
+        if (follower.behind) err = catch_up(cli, &follower);
         if (err && err != ERR_TIMED_OUT) return err;
         if (path) record_turn(events, path);
         fflush(stdout);

@@ -20,6 +20,20 @@ def cluster(yard):
     return yard.cluster({name: {"source": TRACED, "parameters": {"name": name}} for name in ("alice", "bob")}, "alice")
 
 
+def broker_again(yard):
+    """It is killed, and started again behind the same doors."""
+    (broker,) = yard.processes("vatbroker")
+    words, host = command_line(broker), command_line(min(yard.processes("vathost")))
+    words[words.index("--listen") + 1] = host[host.index("--broker") + 1]  # the port that it got, where hosts look for it
+    ready = words.index("--ready-fd")
+    del words[ready : ready + 2]
+    with open(f"/proc/{broker}/environ", encoding="utf-8") as file:
+        env = dict(line.split("=", 1) for line in file.read().split("\0") if line)
+    yard.kill([broker])
+    yard.start(*words[1:], program="vatbroker", env=env)
+    assert wait_for(lambda: yard.ctl("ps").code == 0)
+
+
 class Up(YardTest):
     def setUp(self):
         super().setUp()
@@ -152,14 +166,7 @@ class Up(YardTest):
     def test_the_record_goes_on_with_a_broker_that_was_killed_and_is_back(self):
         lines = lambda: self.yard.ok("logs", "alice").out.count("alice asks")
         before, recorder = lines(), self.yard.processes("vatctl")
-        (broker,) = self.yard.processes("vatbroker")
-        words, host = command_line(broker), command_line(min(self.yard.processes("vathost")))
-        words[words.index("--listen") + 1] = host[host.index("--broker") + 1]  # the port that it got, where hosts look for it
-        ready = words.index("--ready-fd")
-        del words[ready : ready + 2]
-        self.yard.kill([broker])
-        self.yard.start(*words[1:], program="vatbroker")
-        self.assertTrue(wait_for(lambda: self.yard.ctl("ps").code == 0))
+        broker_again(self.yard)
         self.yard.ok("call", "@alice", "ask", "@bob", "1")
         self.assertTrue(wait_for(lambda: lines() > before), "also what happened before the recorder noticed who is back")
         self.yard.ok("call", "@alice", "ask", "@bob", "1")
@@ -226,6 +233,18 @@ class Up(YardTest):
         self.assertEqual("2\n", call.out, "the answer is there all the same")
         self.assertIn("no trace", call.err)
         self.assertExit(2, self.yard.ctl("trace", "alice"))
+
+
+class WithoutTraces(YardTest):
+    def test_the_record_goes_on_without_what_nobody_remembers(self):
+        self.yard.ok("up", "--hosts", "2", "--trace", "0")
+        self.yard.ok("cluster", "launch", cluster(self.yard), "--wait", "--name", "traced")
+        recorder = self.yard.processes("vatctl")
+        broker_again(self.yard)
+        lines = lambda: self.yard.ok("logs", "alice").out.count("alice asks")
+        before = lines()
+        self.assertTrue(wait_for(lambda: self.yard.ok("call", "@alice", "ask", "@bob", "1") and lines() > before))
+        self.assertEqual(recorder, self.yard.processes("vatctl"))
 
 
 class Recipes(YardTest):
