@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,15 +283,15 @@ static bool is_one_of(const char *line, const hash_t *keys, size_t count)
            bsearch(&key, keys, count, sizeof key, allow_order) != NULL;
 }
 
-/* What stays of FROM goes to TO. False: all of it does. A key has a line of its own behind the one that says when it joined. */
-static bool leave_out(FILE *from, FILE *to, const hash_t *keys, size_t count)
+/* What stays of FROM goes to TO. RET_ANY: not all of it does. A key has a line of its own behind the one that says when it joined. */
+static err_t leave_out(FILE *from, FILE *to, const hash_t *keys, size_t count, bool *ret_any)
 {
     char *line = NULL, *said = NULL;
     size_t room = 0, said_room = 0;
-    bool any = false;
+    *ret_any = false;
     while (getline(&line, &room, from) > 0) {
         if (said && *said && is_one_of(line, keys, count)) {
-            any = true;
+            *ret_any = true;
             *said = '\0';
             continue;
         }
@@ -308,7 +309,7 @@ static bool leave_out(FILE *from, FILE *to, const hash_t *keys, size_t count)
     if (said) fputs(said, to);
     free(line);
     free(said);
-    return any;
+    return feof(from) && !ferror(from) ? ERR_OK : ERR_STORE; /* else there is more of it */
 }
 
 static err_t write_error(void)
@@ -324,28 +325,38 @@ static err_t replace(const char *path, const char *fresh, FILE *to, mode_t mode)
     return durable_rename(fresh, path) ? ERR_OK : write_error();
 }
 
+/* FROM is the list at PATH. */
+static err_t expel(FILE *from, const char *path, const hash_t *keys, size_t count, bool *ret_any)
+{
+    char fresh[PATH_MAX + 8];
+    struct stat st;
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    if (fstat(fileno(from), &st) != 0) return ERR_STORE;
+    FILE *to = fopen(fresh, "we");
+    if (!to) return write_error();
+    err_t err = leave_out(from, to, keys, count, ret_any);
+    if (!err && *ret_any) err = replace(path, fresh, to, st.st_mode & 0777);
+    fclose(to);
+    unlink(fresh); /* it is there only when it did not take the other's place */
+    return err;
+}
+
 err_t allow_expel(allow_t *self, const hash_t *keys, size_t count)
 {
-    char fresh[4096];
-    struct stat st;
-    err_t err = ERR_OK;
-    if (snprintf(fresh, sizeof fresh, "%s.new", self->path) >= (int)sizeof fresh) return ERR_STORE;
+    char path[PATH_MAX]; /* where a link points: the link stays */
+    bool any = false;
     pthread_mutex_lock(&self->lock);
-    FILE *from = fopen(self->path, "re"), *to = NULL;
-    if (from && fstat(fileno(from), &st) == 0) {
-        to = fopen(fresh, "we");
-        if (!to) err = write_error();
+    errno = 0;
+    FILE *from = realpath(self->path, path) ? fopen(path, "re") : NULL;
+    err_t err = from || errno == ENOENT ? ERR_OK : ERR_STORE;
+    if (from) {
+        err = expel(from, path, keys, count, &any);
+        fclose(from);
     }
-    if (to && leave_out(from, to, keys, count)) {
-        err = replace(self->path, fresh, to, st.st_mode & 0777);
+    if (any) {
         self->settled = false;
         self->read_ms = 0;
     }
-    if (to) {
-        fclose(to);
-        unlink(fresh); /* it is there only when it did not take the other's place */
-    }
-    if (from) fclose(from);
     pthread_mutex_unlock(&self->lock);
     return err;
 }

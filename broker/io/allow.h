@@ -30,7 +30,8 @@ bool allow_has(allow_t *self, hash_t key, char name[NAME_BYTES_MAX + 1]);
 void allow_add(allow_t *self, newcomer_t *all, size_t count);
 
 /* Takes out each line that allow_add() wrote for one of KEYS, which stand in order; the others stay as they are. A new file takes the
- * place of the old one: what somebody else writes at that moment may be lost. Fails with STORE, STORE_FULL. */
+ * place of the old one (where a link points, when it is one): what somebody else writes at that moment may be lost. A list that cannot be
+ * read to its end stays as it is. No list is one without lines. Fails with STORE, STORE_FULL. */
 CHECKED err_t allow_expel(allow_t *self, const hash_t *keys, size_t count);
 
 /* Lines, as last read, that are no comment and hold no key. */

@@ -104,6 +104,53 @@ Test(allow, nobody_is_put_out_of_a_list_that_is_not_there)
     cr_expect_neq(access(path, F_OK), 0);
 }
 
+/* A folder can be opened, and not be read. */
+Test(allow, a_list_that_cannot_be_read_to_its_end_stays)
+{
+    hash_t gone = key_of(1);
+    char fresh[128];
+    snprintf(fresh, sizeof fresh, "%s.new", path);
+    cr_assert_eq(mkdir(path, 0700), 0);
+    cr_expect_eq(allow_expel(allow, &gone, 1), ERR_STORE);
+    cr_expect_neq(access(fresh, F_OK), 0);
+    cr_assert_eq(rmdir(path), 0);
+    cr_assert_eq(symlink(path, path), 0);
+    cr_expect_eq(allow_expel(allow, &gone, 1), ERR_STORE, "a link to itself");
+}
+
+Test(allow, a_list_that_cannot_be_opened_is_not_one_that_is_not_there)
+{
+    cr_expect_eq(add(1, "one"), ERR_OK);
+    hash_t gone = key_of(1);
+    struct rlimit all, none;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = (struct rlimit){0, all.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    err_t err = allow_expel(allow, &gone, 1);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+    cr_expect_eq(err, ERR_STORE);
+    cr_expect(has(1));
+    cr_expect_eq(allow_expel(allow, &gone, 1), ERR_OK);
+    cr_expect_not(has(1));
+}
+
+Test(allow, a_list_behind_a_link_is_changed_where_it_is)
+{
+    char real[128];
+    struct stat st;
+    snprintf(real, sizeof real, "%s/elsewhere", dir);
+    cr_assert_eq(symlink("elsewhere", path), 0);
+    cr_expect_eq(add(1, "one"), ERR_OK);
+    cr_expect_eq(add(2, "two"), ERR_OK);
+    hash_t gone = key_of(1);
+    cr_expect_eq(allow_expel(allow, &gone, 1), ERR_OK);
+    cr_expect(!has(1) && has(2));
+    cr_assert_eq(lstat(path, &st), 0);
+    cr_expect(S_ISLNK(st.st_mode));
+    cr_assert_eq(lstat(real, &st), 0);
+    cr_expect(S_ISREG(st.st_mode));
+}
+
 Test(allow, a_list_that_is_full_says_so_and_takes_one_for_each_that_goes)
 {
     FILE *file = fopen(path, "w");
