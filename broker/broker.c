@@ -311,7 +311,7 @@ err_t broker_load(broker_t *self)
         if (err) return err;
     }
     if (!err && self->is.dir) shipping_clean(self);
-    self->expel = true;
+    joins_gone(self);
     if (!err) return commit(self);
     if (!kernel_audit(self->kernel, add_finding, self))
         snprintf(self->why, sizeof self->why, "the log of a vat is not whole");
@@ -390,6 +390,9 @@ err_t broker_turn(broker_t *self, int timeout_ms)
     bool chore = (silent && kernel_chores(self->kernel)) || kernel_overdue(self->kernel, now_us());
     /* Timers do not wait until nobody says anything. */
     bool due = kernel_wake_us(self->kernel) <= now_us();
-    if (due || (empty && chore)) broker_step(self, INPUT_CHORE, 0, NULL, NULL);
+    if (due || (empty && chore)) {
+        broker_step(self, INPUT_CHORE, 0, NULL, NULL);
+        joins_lost(self);
+    }
     return commit(self);
 }

@@ -50,6 +50,9 @@ struct broker {
     agent_state_t agent;
     joins_t *joins;             /* NULL: nobody ever joined */
     bool expel;                 /* hosts that are gone for good may stand on the allow-list */
+    size_t expel_count;         /* so many were gone at the last look */
+    uint64_t expel_ms;          /* the next is not before */
+    uint64_t expel_pause_ms;    /* the last pause of those that failed; 0: the last did not */
     checkpoints_t *checkpoints; /* NULL: there is no state directory */
     backup_t *backup;
     meter_t *meter;
@@ -136,8 +139,12 @@ void joins_take(broker_t *self, const arrival_t *arrival, const msg_join_t *join
 void joins_turn(broker_t *self);
 
 /* When all that the kernel has in memory is durable: takes the lines of newcomers that were declared gone for good off the
- * allow-list, if there may be any. */
+ * allow-list, if there may be any. What fails is tried again, 1 to 64 seconds later. */
 void joins_expel(broker_t *self);
+
+/* Somebody may be gone for good: joins_expel() looks at once. After a chore: if the kernel said so of somebody by itself. */
+void joins_gone(broker_t *self);
+void joins_lost(broker_t *self);
 int joins_wait_ms(const broker_t *self, int most_ms);
 
 /* How long the broker may wait for others: at most MOST_MS. */

@@ -14,7 +14,13 @@
 #include "wire/base/log.h"
 #include "wire/base/must.h"
 
-enum { JOINS_WAIT_MAX = 256, JOINS_PAUSE_MS = 100 };
+enum {
+    JOINS_WAIT_MAX = 256,
+    JOINS_PAUSE_MS = 100,
+    EXPEL_PAUSE_MS =
+        1000, /* the whole list is read for it; doubled up to the other while it fails */
+    EXPEL_PAUSE_LAST_MS = 64 * 1000,
+};
 
 struct joins {
     size_t count;
@@ -105,15 +111,40 @@ static keys_set_t gone_for_good(const broker_t *self)
     return set;
 }
 
+static void count_key(void *context, hash_t key)
+{
+    (void)key;
+    ++*(size_t *)context;
+}
+
+void joins_lost(broker_t *self)
+{
+    size_t count = 0;
+    if (!self->is.host_loss_us) return;
+    kernel_disavowed(self->kernel, count_key, &count);
+    if (count != self->expel_count) joins_gone(self);
+}
+
+void joins_gone(broker_t *self)
+{
+    self->expel = true;
+    self->expel_ms = self->expel_pause_ms = 0;
+}
+
 void joins_expel(broker_t *self)
 {
-    if (!self->expel || !self->is.port.expel) return;
-    self->expel = false;
+    if (!self->expel || !self->is.port.expel || broker_now_ms(self) < self->expel_ms) return;
     keys_set_t gone = gone_for_good(self);
     err_t err = ERR_OK;
     if (gone.count) err = self->is.port.expel(self->is.port.self, gone.at, gone.count);
     if (err) log_warn("allow_list", kv_str("why", err_name(err)));
     free(gone.at);
+    self->expel = err != ERR_OK;
+    self->expel_count = gone.count;
+    uint64_t pause = err && self->expel_pause_ms ? 2 * self->expel_pause_ms : EXPEL_PAUSE_MS;
+    if (pause > EXPEL_PAUSE_LAST_MS) pause = EXPEL_PAUSE_LAST_MS;
+    self->expel_pause_ms = err ? pause : 0;
+    self->expel_ms = broker_now_ms(self) + pause;
 }
 
 /* ---- those that wait ---- */
@@ -130,7 +161,7 @@ void joins_turn(broker_t *self)
         bool known =
             gone.count && bsearch(&place->key, gone.at, gone.count, sizeof *gone.at, allow_order);
         err_t err = known ? ERR_HOST_DISAVOWED : ERR_OK;
-        all[i] = (newcomer_t){place->key, {place->name, place->name_len}, err};
+        all[i] = (newcomer_t){place->key, {place->name, place->name_len}, err, place->from.key};
     }
     free(gone.at);
     self->is.port.admit(self->is.port.self, all, joins->count);
@@ -152,8 +183,10 @@ void joins_turn(broker_t *self)
 
 int joins_wait_ms(const broker_t *self, int most_ms)
 {
-    if (!self->joins || self->joins->count == 0) return most_ms;
-    uint64_t now = broker_now_ms(self), next = self->joins->next_ms;
+    bool waits = self->joins && self->joins->count > 0, expel = self->expel && self->is.port.expel;
+    if (!waits && !expel) return most_ms;
+    uint64_t now = broker_now_ms(self), next = waits ? self->joins->next_ms : UINT64_MAX;
+    if (expel && self->expel_ms < next) next = self->expel_ms;
     if (next <= now) return 0;
     return next - now < (uint64_t)most_ms ? (int)(next - now) : most_ms;
 }

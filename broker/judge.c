@@ -162,7 +162,7 @@ static err_t client_message(broker_t *self, const arrival_t *arrival, const msg_
     bool done = false;
     err_t err = answer_client(self, arrival, peer, msg, &done);
     if (err || done) return err;
-    if (msg->tag == TAG_host_change) self->expel = true; /* it may be gone for good */
+    if (msg->tag == TAG_host_change) joins_gone(self); /* it may be for good */
     if (from_client(msg->tag))
         broker_step(self, INPUT_CLIENT, peer->number, msg, arrival);
     else

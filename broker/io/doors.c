@@ -385,13 +385,16 @@ static bool port_admits(void *context, hash_t key, char name[NAME_BYTES_MAX + 1]
     return allow_has(self->is.allow, key, name);
 }
 
-/* A join key on the allow-list would be everybody's host. */
+/* A join key on the allow-list would be everybody's host; one that was taken off its own list while who came with it waited is
+ * none any more. */
 static void port_admit(void *context, newcomer_t *all, size_t count)
 {
     doors_t *self = context;
+    if (self->is.join) allow_refresh(self->is.join);
     for (size_t i = 0; i < count; i++) {
         bool bad = !self->is.join || allow_has(self->is.join, all[i].key, NULL);
         if (bad && !all[i].err) all[i].err = ERR_BAD_VALUE;
+        if (!all[i].err && !allow_has(self->is.join, all[i].by, NULL)) all[i].err = ERR_KEY_REFUSED;
     }
     allow_add(self->is.allow, all, count);
 }

@@ -30,6 +30,7 @@ typedef struct {
     hash_t key;
     text_t name; /* what the host calls itself; borrowed */
     err_t err;   /* the answer */
+    hash_t by;   /* the join key with which it came */
 } newcomer_t;
 
 typedef enum {
@@ -74,7 +75,7 @@ typedef struct {
      * joins. */
     err_t (*expel)(void *self, const hash_t *keys, size_t count);
 
-    /* Puts the keys of those whose `err` is OK on the allow-list, and the list on the disk: once for all of them. NULL: nobody
+    /* Puts the keys of those whose `err` is OK, and whose join key counts now, on the allow-list, and the list on the disk: once for all of them. NULL: nobody
      * joins. */
     void (*admit)(void *self, newcomer_t *all, size_t count);
 

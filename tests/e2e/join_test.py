@@ -97,6 +97,17 @@ class Join(YardTest):
         self.ready(self.host("one", "--join", self.key("join.key")))
         self.assertEqual(2, len(self.listed()))
 
+    def test_who_is_away_for_too_long_leaves_the_list(self):
+        self.broker("--join", self.key("join.pub"), "--host-loss-after", "1")
+        child = self.host("one", "--join", self.key("join.key"))
+        self.ready(child)
+        file = self.yard.cluster({"a": {"source": os.path.join(VATS, "counter.js")}})
+        self.yard.ok("cluster", "launch", file)
+        self.assertEqual(1, len(self.listed()))
+        child.kill()
+        child.wait(20)
+        self.assertTrue(wait_for(lambda: not self.listed(), 20), self.listed())
+
     def test_without_the_right_key_nobody_joins(self):
         self.broker("--join", self.key("join.pub"))
         self.refused(self.host("stranger"))

@@ -43,7 +43,7 @@ static char *text_of_key(uint32_t n)
 
 static err_t add(uint32_t n, const char *name)
 {
-    newcomer_t one = {key_of(n), text_of(name), ERR_OK};
+    newcomer_t one = {key_of(n), text_of(name), ERR_OK, {{0}}};
     allow_add(allow, &one, 1);
     return one.err;
 }

@@ -143,21 +143,29 @@ Test(io, an_unknown_key_is_never_delivered_and_an_allowed_one_is)
 
 /* ---- join keys ---- */
 
+static hash_t join_key;
+
 static err_t admit(hash_t key, const char *name)
 {
-    newcomer_t one = {key, text_of(name), ERR_OK};
+    newcomer_t one = {key, text_of(name), ERR_OK, join_key};
     port.admit(port.self, &one, 1);
     return one.err;
 }
 
-static void join_with(const guest_t *one)
+static void write_join(const char *text)
 {
     char path[96];
     snprintf(path, sizeof path, "%s/join.pub", dir);
     FILE *file = fopen(path, "w");
-    fprintf(file, "%s\n", one->public_key);
+    fprintf(file, "%s\n", text);
     fclose(file);
-    join = allow_new(path);
+    if (!join) join = allow_new(path);
+}
+
+static void join_with(const guest_t *one)
+{
+    write_join(one->public_key);
+    cr_assert(key_parse(text_of(one->public_key), &join_key));
 }
 
 static hash_t key_of(const guest_t *guest)
@@ -239,10 +247,10 @@ Test(io, those_that_join_together_have_a_line_each)
     join_with(&newcomer);
     allow_only(NULL, NULL);
     open_doors();
-    newcomer_t all[] = {{key_of(&one), text_of("one"), ERR_OK},
-                        {key_of(&newcomer), text_of("thief"), ERR_OK},
-                        {key_of(&two), text_of("two"), ERR_OK},
-                        {key_of(&one), text_of("one again"), ERR_OK}};
+    newcomer_t all[] = {{key_of(&one), text_of("one"), ERR_OK, join_key},
+                        {key_of(&newcomer), text_of("thief"), ERR_OK, join_key},
+                        {key_of(&two), text_of("two"), ERR_OK, join_key},
+                        {key_of(&one), text_of("one again"), ERR_OK, join_key}};
     port.admit(port.self, all, 4);
     for (int i = 0; i < 4; i++) cr_expect_eq(all[i].err, i == 1 ? ERR_BAD_VALUE : ERR_OK, "%d", i);
     cr_expect(port.admits(port.self, key_of(&one), NULL));
@@ -263,6 +271,25 @@ Test(io, a_join_key_does_not_make_itself_a_host)
     cr_expect_eq(admit(key_of(&newcomer), "x"), ERR_BAD_VALUE);
     cr_expect_not(port.admits(port.self, key_of(&newcomer), NULL));
     zsock_destroy(&newcomer.sock);
+}
+
+/* The door is closed while somebody waits behind it. */
+Test(io, who_waits_with_a_join_key_that_goes_is_not_admitted)
+{
+    guest_t newcomer = guest_new(), other = guest_new(), one = guest_new(), two = guest_new();
+    join_with(&newcomer);
+    open_doors();
+    cr_expect_eq(admit(key_of(&one), "one"), ERR_OK);
+    write_join("");
+    cr_expect_eq(admit(key_of(&two), "two"), ERR_KEY_REFUSED);
+    write_join(other.public_key);
+    cr_expect_eq(admit(key_of(&two), "two"), ERR_KEY_REFUSED, "it came with another one");
+    cr_expect_not(port.admits(port.self, key_of(&two), NULL));
+    cr_expect(port.admits(port.self, key_of(&one), NULL));
+    zsock_destroy(&newcomer.sock);
+    zsock_destroy(&other.sock);
+    zsock_destroy(&one.sock);
+    zsock_destroy(&two.sock);
 }
 
 Test(io, a_list_that_cannot_be_written_is_an_error)

@@ -79,6 +79,7 @@ static void port_admit(void *self, newcomer_t *all, size_t count)
 }
 
 unsigned expels;
+err_t expel_says;
 hash_t expelled;
 
 static err_t port_expel(void *self, const hash_t *keys, size_t count)
@@ -87,7 +88,7 @@ static err_t port_expel(void *self, const hash_t *keys, size_t count)
     expels++;
     cr_assert_eq(durable, appended, "what they are put out for is on the disk");
     if (count) expelled = keys[0];
-    return ERR_OK;
+    return expel_says;
 }
 
 void forget_sent(void)
@@ -153,7 +154,7 @@ static err_t gate_durable(void *self, uint64_t *ret_seq)
 static void gate_last(void *self, uint64_t *ret_seq, hash_t *ret_chain)
 {
     (void)self;
-    *ret_seq = 0;
+    *ret_seq = appended;
     *ret_chain = (hash_t){{0}};
 }
 

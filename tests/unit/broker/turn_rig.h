@@ -38,6 +38,7 @@ extern bool on_list[1024];
 extern unsigned admits;
 /* How often hosts were put out, and the first key of the last time. */
 extern unsigned expels;
+extern err_t expel_says;
 extern hash_t expelled;
 
 /* What the gate says; the last record it was given. */

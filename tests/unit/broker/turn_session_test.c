@@ -324,18 +324,78 @@ Test(session, the_lines_of_those_that_are_gone_for_good_go_when_that_is_durable)
     cr_expect_eq(expels, before + 1);
 }
 
+/* No message says so: the kernel waited for long enough. */
+Test(session, who_is_lost_loses_its_line_too)
+{
+    broker_destroy(&broker);
+    broker_options_t options = turn_options();
+    options.host_loss_us = 1000;
+    broker = broker_new(&options);
+    cr_assert_eq(broker_load(broker), ERR_OK);
+    turn();
+    unsigned before = expels;
+    fake_disavowed = join.key;
+    turn();
+    cr_expect_eq(expels, before);
+    fake_wake_us = 1;
+    turn();
+    turn();
+    cr_expect_eq(expels, before + 1);
+    cr_expect(hash_same(expelled, join.key));
+    fake_wake_us = 1;
+    turn();
+    turn();
+    cr_expect_eq(expels, before + 1, "it is known");
+}
+
+/* A disk that is full for a while, or for ever. */
+Test(session, a_list_that_could_not_be_changed_is_tried_again_and_ever_less_often)
+{
+    connect_both();
+    fake_disavowed = join.key;
+    expel_says = ERR_STORE_FULL;
+    unsigned before = expels;
+    arrive(DOOR_CLIENTS, 20, 0, TAG_host_change, &(msg_host_change_t){{{5}}, {1}, 3});
+    turn();
+    turn();
+    cr_expect_eq(expels, before + 1);
+    cr_expect_leq(waited_ms, 1000);
+    now += 999;
+    turn();
+    cr_expect_eq(expels, before + 1);
+    cr_expect_leq(waited_ms, 1, "not longer than to the next try");
+    for (uint64_t end = now + 3600 * 1000; now < end; now += 50) turn();
+    cr_expect_geq(expels, before + 50);
+    cr_expect_leq(expels, before + 70, "%u", expels - before);
+    expel_says = ERR_OK;
+    now += 64 * 1000;
+    turn();
+    before = expels;
+    now += 3600 * 1000;
+    turn();
+    cr_expect_eq(expels, before);
+}
+
 /* Those that are gone make room, and who came in vain comes again. */
 Test(session, a_list_that_is_full_is_looked_through)
 {
     turn();
     fake_disavowed = (hash_t){{1}};
     unsigned before = expels;
+    now += 1000;
     admit_says = ERR_HOSTS_FULL;
     arrive_joining(TAG_join, &join);
     turn();
     cr_expect_eq(refused(10), ERR_HOSTS_FULL);
     turn();
     cr_expect_eq(expels, before + 1);
+    for (int i = 0; i < 9; i++) {
+        now += 100;
+        arrive_joining(TAG_join, &join);
+        turn();
+    }
+    turn();
+    cr_expect_eq(expels, before + 1, "once a second is enough");
 }
 
 Test(session, with_a_join_key_nothing_else_is_taken)
