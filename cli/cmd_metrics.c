@@ -59,12 +59,15 @@ static err_t answer_health(link_t *link, health_depth_t depth, http_answer_t *an
     return err;
 }
 
-/* This process serves: nobody else is asked, so it is no sign of a broker, and no reason to end this one. */
-static void answer_livez(http_answer_t *answer)
+/* This process serves: nobody else is asked, so it is no sign of a broker, and no reason to end this one. Nor does it wait
+ * behind those who ask a broker that does not answer. */
+static bool answer_livez(const char *path, http_answer_t *answer)
 {
+    if (strcmp(path, "/livez") != 0) return false;
     answer->status = 200;
     answer->type = "text/plain; charset=utf-8";
     (void)!buf_text(&answer->body, "serving\n");
+    return true;
 }
 
 enum { AT_METRICS, AT_HEALTHZ, AT_READYZ, PATHS };
@@ -99,10 +102,6 @@ static void answer(void *context, const char *path, http_answer_t *answer)
 {
     served_t *self = context;
     int at = 0;
-    if (strcmp(path, "/livez") == 0) {
-        answer_livez(answer);
-        return;
-    }
     while (at < PATHS && strcmp(path, paths[at]) != 0) at++;
     if (at == PATHS) {
         answer->status = 404;
@@ -124,7 +123,8 @@ static void answer(void *context, const char *path, http_answer_t *answer)
 /* The threads that serve leave signals to this one. */
 static http_t *serve(cli_t *cli, const char *listen, served_t *served)
 {
-    http_options_t options = {.listen = listen, .handle = answer, .context = served};
+    http_options_t options = {
+        .listen = listen, .at_once = answer_livez, .handle = answer, .context = served};
     sigset_t ends, before;
     for (size_t i = 0; i + 1 < HTTP_NAMES_MAX; i++)
         options.names[i] = args_texts(&cli->args, "name", i);

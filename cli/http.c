@@ -110,9 +110,11 @@ static int answer_request(struct mg_connection *c)
         return refuse(c, 405, "GET or HEAD\n", true);
 
     http_answer_t answer = {200, "text/plain; charset=utf-8", buf_of(HTTP_BODY_BYTES_MAX)};
-    pthread_mutex_lock(&self->one);
-    self->options.handle(self->options.context, request->local_uri, &answer);
-    pthread_mutex_unlock(&self->one);
+    if (!self->options.at_once || !self->options.at_once(request->local_uri, &answer)) {
+        pthread_mutex_lock(&self->one);
+        self->options.handle(self->options.context, request->local_uri, &answer);
+        pthread_mutex_unlock(&self->one);
+    }
     send_answer(c, &answer, body);
     buf_clear(&answer.body);
     return answer.status;

@@ -3,7 +3,7 @@
  *
  *   W1  a request whose Host is not ours is refused: a page in a browser that has its own name point to this address
  *       (DNS rebinding) reads nothing. Ours are addresses, localhost, this machine's name, and names that were given;
- *   W2  one request is answered at a time; others wait, a few of them;
+ *   W2  one request is answered at a time; others wait, a few of them. What can be answered without asking anybody does not wait;
  *   W3  a request has to come within two seconds, and 32 may be on their way. Whoever opens connections faster than
  *       they end keeps others out: it is for networks where nobody does. */
 #pragma once
@@ -23,10 +23,14 @@ typedef struct {
 /* Answers a request for PATH. */
 typedef void http_handler_t(void *context, const char *path, http_answer_t *answer);
 
+/* Answers it at once, if that needs nobody else: called by several threads at a time. False: it is none of those. */
+typedef bool http_at_once_t(const char *path, http_answer_t *answer);
+
 typedef struct {
     const char *
         listen; /* "ADDRESS:PORT", "PORT" (of 127.0.0.1) or "ADDRESS" (port HTTP_PORT); port 0: a free one */
     const char *names[HTTP_NAMES_MAX]; /* Host names besides; NULL behind the last one */
+    http_at_once_t *at_once;           /* NULL: there is nothing of that kind */
     http_handler_t *handle;
     void *context;
 } http_options_t;

@@ -4,7 +4,10 @@ healthy by itself."""
 
 import json
 import os
+import signal
 import stat
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -84,6 +87,36 @@ class Read(YardTest):
         result = self.yard.ctl("health", "--http", url + "/livez")
         self.assertExit(9, result)
         self.assertIn("refused", result.out)
+
+    def test_it_is_alive_while_others_wait_for_a_broker_that_hangs(self):
+        server = self.yard.start("metrics", "--listen", "127.0.0.1:0", "--endpoint", self.read)
+        url = server.stdout.readline().strip()
+        waited = []
+
+        def scrape():
+            begun = time.monotonic()
+            try:
+                with urllib.request.urlopen(url + "/metrics", timeout=60) as answer:
+                    waited.append((answer.status, time.monotonic() - begun))
+            except urllib.error.HTTPError as error:
+                waited.append((error.code, time.monotonic() - begun))
+
+        threads = [threading.Thread(target=scrape) for _ in range(4)]
+        self.broker.send_signal(signal.SIGSTOP)
+        try:
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5)
+            begun = time.monotonic()
+            result = self.yard.ctl("health", "--http", url + "/livez", "--timeout", "4s")
+            took = time.monotonic() - begun
+            self.assertExit(0, result)
+            self.assertEqual([], waited, f"they wait; it took {took:.1f} s")
+        finally:
+            self.broker.send_signal(signal.SIGCONT)
+            for thread in threads:
+                thread.join(60)
+        self.assertEqual(4, len(waited))
 
     def test_a_url_is_asked_for_itself_alone(self):
         for words in ["--deep"], ["--ready"], ["--live"], ["--hosts", "1"], ["--vathost", self.yard.dir]:
