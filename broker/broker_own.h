@@ -53,6 +53,8 @@ struct broker {
     size_t expel_count;         /* so many were gone at the last look */
     uint64_t expel_ms;          /* the next is not before */
     uint64_t expel_pause_ms;    /* the last pause of those that failed; 0: the last did not */
+    uint64_t reader_log_ms;     /* no refusal to a reader is logged before */
+    uint64_t reader_more;       /* so many were not, since the last that was */
     checkpoints_t *checkpoints; /* NULL: there is no state directory */
     backup_t *backup;
     meter_t *meter;

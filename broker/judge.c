@@ -4,20 +4,39 @@
 #include "broker/broker_own.h"
 #include "wire/base/log.h"
 
-static void log_refusal(const arrival_t *arrival, const peer_t *peer, err_t err, uint64_t tag)
+enum { READER_LOG_MS = 1000 };
+
+/* Who can do nothing else than read does not fill the log either. */
+static bool is_logged(broker_t *self, door_t door)
+{
+    uint64_t now = broker_now_ms(self);
+    if (door != DOOR_READERS) return true;
+    if (now < self->reader_log_ms) {
+        self->reader_more++;
+        return false;
+    }
+    self->reader_log_ms = now + READER_LOG_MS;
+    return true;
+}
+
+static void log_refusal(broker_t *self, const arrival_t *arrival, const peer_t *peer, err_t err,
+                        uint64_t tag)
 {
     const message_t *row = message_find(tag);
     static const char *const from[DOORS] = {"host", "client", "reader"};
+    if (!is_logged(self, arrival->door)) return;
+    bool reads = arrival->door == DOOR_READERS;
     log_warn("frame_refused", kv_str("from", from[arrival->door]),
              kv_num("number", peer ? peer->number : 0), kv_str("why", err_name(err)),
-             kv_str("frame", row ? row->name : "?"));
+             kv_str("frame", row ? row->name : "?"), kv_num("more", reads ? self->reader_more : 0));
+    if (reads) self->reader_more = 0;
 }
 
 static void refuse(broker_t *self, const arrival_t *arrival, const peer_t *peer, err_t err,
                    uint64_t tag)
 {
     /* A peer that starts over is no news, and two that refuse each other's refusals never end. */
-    if (err != ERR_NEED_HELLO) log_refusal(arrival, peer, err, tag);
+    if (err != ERR_NEED_HELLO) log_refusal(self, arrival, peer, err, tag);
     if (tag != TAG_refuse) broker_refuse(self, arrival, err, tag);
 }
 
@@ -38,8 +57,8 @@ static bool from_client(msg_tag_t tag)
     return starts(row, "vatctl > broker") || starts(row, "reader or vatctl > broker");
 }
 
-/* What the read-only door takes. Lists of what holds values, or what all of the kernel is walked for, are none
- * of it. */
+/* What the read-only door takes. Lists of what holds values are none of it, nor is an audit. A list of vats counts what each of them holds: it is the
+ * dearest of it. */
 static bool only_reads(const msg_t *msg)
 {
     enum { VATS = 0, CLUSTERS = 1, HOSTS = 2, COUNTERS = 5 };

@@ -2,8 +2,10 @@
  *
  * Method: turn_rig.h. What left is read from the port, so "zero frames" is counted, not assumed. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/broker/fake_kernel.h"
 #include "tests/unit/broker/turn_rig.h"
@@ -346,6 +348,37 @@ Test(answer, of_lists_a_reader_gets_four)
         cr_expect_eq(refused(30), reads ? ERR_OK : ERR_READ_ONLY, "%d", (int)what);
         cr_expect_eq(fake_inputs[INPUT_CLIENT] - before, reads, "%d", (int)what);
     }
+}
+
+/* Of the text that the log gets while readers are refused COUNT times, how often WHAT stands there. */
+static int logged(int count, const char *what)
+{
+    static char text[65536];
+    FILE *file = tmpfile();
+    int before = dup(STDERR_FILENO), found = 0;
+    cr_assert(file && before >= 0 && dup2(fileno(file), STDERR_FILENO) >= 0);
+    for (int i = 0; i < count; i++) arrive(DOOR_READERS, 30, 0, TAG_kill, &a_kill);
+    turn();
+    cr_assert(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    rewind(file);
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    for (const char *at = text; (at = strstr(at, what)); at++) found++;
+    return found;
+}
+
+Test(answer, what_readers_are_refused_is_logged_once_a_second)
+{
+    arrive(DOOR_READERS, 30, 0, TAG_client_hello, &a_client_hello);
+    turn();
+    cr_expect_eq(logged(50, " frame_refused "), 1);
+    cr_expect_eq(logged(20, " frame_refused "), 0);
+    now += 1000;
+    cr_expect_eq(logged(3, " more=69\n"), 1);
+    now += 1000;
+    cr_expect_eq(logged(1, " more=2\n"), 1);
+    cr_expect_eq(count_sent(30, TAG_refuse), 74, "all are told");
 }
 
 /* The kernel answers a number: it is that of one client or reader. */
