@@ -38,9 +38,19 @@ struct pull {
     copy_t next_copy;
 };
 
+/* Somebody began to read this copy. */
+typedef struct begun begun_t;
+struct begun {
+    begun_t *next;
+    vat_t vat;
+    copy_t copy;
+    bool good; /* all of it was read since, and was what came */
+};
+
 struct checkpoints {
     checkpoints_port_t port;
     pull_t *pulls;
+    begun_t *begun; /* one for each vat at most */
     int fd; /* of the directory */
     char dir[PATH_MAX];
 };
@@ -93,10 +103,25 @@ static void pull_free(checkpoints_t *self, pull_t *pull)
     free(pull);
 }
 
+static begun_t **find_begun(checkpoints_t *self, vat_t vat)
+{
+    begun_t **at = &self->begun;
+    while (*at && (*at)->vat.n != vat.n) at = &(*at)->next;
+    return at;
+}
+
+static void begun_free(begun_t **at)
+{
+    begun_t *begun = *at;
+    *at = begun->next;
+    free(begun);
+}
+
 void checkpoints_destroy(checkpoints_t **self_p)
 {
     checkpoints_t *self = *self_p;
     if (!self) return;
+    while (self->begun) begun_free(&self->begun);
     while (self->pulls) {
         pull_t *pull = self->pulls;
         self->pulls = pull->next;
@@ -187,23 +212,35 @@ void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel)
     free(names.at);
 }
 
-/* Reads all of a file, which has its hash in its name. False: it cannot be read now. */
+/* Does it say that the file is of no use, and not only that it cannot be read now? */
+static bool is_damage(int error)
+{
+    return error == ENOENT || error == EIO || error == EISDIR || error == ELOOP ||
+           error == EBADMSG || error == EUCLEAN;
+}
+
+/* Reads all of a file, which has its hash in its name; zeros: it is not there, or the disk does not give it.
+ * False: it cannot be read now. */
 static bool read_copy(const checkpoints_t *self, const char *name, hash_t *ret)
 {
+    ssize_t n = -1;
     int fd = openat(self->fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0) {
-        *ret = (hash_t){{0}};
-        return errno == ENOENT;
+    *ret = (hash_t){{0}};
+    if (fd >= 0) {
+        uint8_t *buf = malloc(COPY_BYTES);
+        must(buf);
+        hasher_t *hasher = hasher_new();
+        while ((n = read(fd, buf, COPY_BYTES)) > 0) hasher_add(hasher, (bin_t){buf, (size_t)n});
+        int error = errno;
+        hash_t hash = hasher_end(&hasher);
+        if (n == 0) *ret = hash;
+        free(buf);
+        close(fd);
+        errno = error;
     }
-    uint8_t *buf = malloc(COPY_BYTES);
-    must(buf);
-    hasher_t *hasher = hasher_new();
-    ssize_t n;
-    while ((n = read(fd, buf, COPY_BYTES)) > 0) hasher_add(hasher, (bin_t){buf, (size_t)n});
-    *ret = hasher_end(&hasher);
-    free(buf);
-    close(fd);
-    return n == 0;
+    if (n == 0) return true;
+    log_warn("checkpoint_read", kv_str("file", name), kv_str("why", strerror(errno)));
+    return is_damage(errno);
 }
 
 err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *copy)
@@ -217,6 +254,23 @@ err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *cop
     snprintf(aside, sizeof aside, "damaged-%s", name);
     (void)renameat(self->fd, name, self->fd, aside);
     return ERR_CHECKPOINT_BROKEN;
+}
+
+err_t checkpoints_begin(checkpoints_t *self, vat_t vat, const copy_t *copy)
+{
+    begun_t **at = find_begun(self, vat), *begun = *at;
+    if (begun && begun->good && same_copy(&begun->copy, copy)) return ERR_OK;
+    if (!begun || !same_copy(&begun->copy, copy)) {
+        if (!begun) begun = *at = calloc(1, sizeof *begun);
+        must(begun);
+        begun->vat = vat;
+        begun->copy = *copy;
+        begun->good = false;
+        return ERR_OK;
+    }
+    err_t err = checkpoints_verify(self, vat, copy);
+    begun->good = err == ERR_OK;
+    return err;
 }
 
 void checkpoints_verify_all(checkpoints_t *self, const kernel_t *kernel)
@@ -301,6 +355,8 @@ void checkpoints_host_gone(checkpoints_t *self, uint32_t host)
 void checkpoints_discard(checkpoints_t *self, vat_t vat, const copy_t *copy)
 {
     char name[NAME_ROOM];
+    begun_t **at = find_begun(self, vat);
+    if (*at && same_copy(&(*at)->copy, copy)) begun_free(at);
     file_name(vat, copy, "", name);
     FAILPOINT(broker_copy_discards);
     if (unlinkat(self->fd, name, 0) != 0 && errno != ENOENT)

@@ -33,9 +33,13 @@ void checkpoints_destroy(checkpoints_t **self_p);
  * size: STORE_DAMAGED. */
 void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel);
 
-/* Is the file of COPY still what came? CHECKPOINT_BROKEN: it is gone, or was put aside as damaged-NAME; STORE: it
- * cannot be read now. */
+/* Is the file of COPY still what came? CHECKPOINT_BROKEN: it is gone, or the disk does not give it, or it was put
+ * aside as damaged-NAME; STORE: it cannot be read now. Reads all of it. */
 CHECKED err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *copy);
+
+/* Somebody begins to read COPY. Who does compares with its hash what came, and begins again when it was wrong: so the
+ * second time it is verified, with the same errors; when it was good, never again. */
+CHECKED err_t checkpoints_begin(checkpoints_t *self, vat_t vat, const copy_t *copy);
 
 /* Before a start, when it is not known what happened to the files since they came: the same of all that KERNEL
  * names. Those that cannot be read are deleted. */

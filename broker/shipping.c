@@ -96,6 +96,13 @@ void shipping_gone(broker_t *self, uint32_t host)
     if (self->checkpoints) checkpoints_host_gone(self->checkpoints, host);
 }
 
+/* What is wrong with the file of COPY is told: who finds it damaged would ask for it for ever. */
+static bool copy_fails(broker_t *self, uint32_t host, vat_t vat, const copy_t *copy, err_t err)
+{
+    if (err == ERR_CHECKPOINT_BROKEN) told(self, vat, copy, host ? err : ERR_STORE_DAMAGED);
+    return err != ERR_OK;
+}
+
 /* Behind the end of a copy there is nothing more to say. */
 void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
                   const msg_checkpoint_get_t *get)
@@ -107,16 +114,19 @@ void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
     must(piece);
     bool here =
         self->checkpoints && kernel_copy(self->kernel, get->vat, host, &copy) && copy.d == get->d;
-    /* Who begins with it needs all of it; who finds it damaged would ask for ever. */
-    err_t err =
-        here && get->offset == 0 ? checkpoints_verify(self->checkpoints, get->vat, &copy) : ERR_OK;
-    if (err == ERR_CHECKPOINT_BROKEN) told(self, get->vat, &copy, host ? err : ERR_STORE_DAMAGED);
-    if (err) here = false;
+    if (here && get->offset == 0 &&
+        copy_fails(self, host, get->vat, &copy,
+                   checkpoints_begin(self->checkpoints, get->vat, &copy)))
+        here = false;
     if (here && get->offset < copy.bytes) {
         part.data.at = piece;
         part.data.len = checkpoints_read(self->checkpoints, get->vat, &copy, get->offset, piece,
                                          BUNDLE_PART_BYTES_MAX);
         if (part.data.len) part.total = copy.bytes;
+        /* Who has what is before this piece would ask for it again and again. */
+        if (!part.data.len)
+            copy_fails(self, host, get->vat, &copy,
+                       checkpoints_verify(self->checkpoints, get->vat, &copy));
     }
     if (!here || get->offset < copy.bytes) broker_reply(self, arrival, TAG_checkpoint_part, &part);
     free(piece);

@@ -1,11 +1,13 @@
 /* Copies of checkpoints as files, and backups: what is asked for and when, what is kept, what is left behind. */
 #include <criterion/criterion.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker/backup.h"
@@ -388,6 +390,59 @@ Test(shipping, one_that_is_not_what_came_is_found_when_all_are_read)
     cr_expect_eq(checkpoints_read(checkpoints, (vat_t){8}, &copy, 0, &byte, 1), 0u);
     cr_expect_eq(checkpoints_read(checkpoints, (vat_t){7}, &copy, 0, &byte, 1), 1u);
     cr_expect(told_vat.n == 8 && told_err == ERR_STORE_DAMAGED);
+}
+
+/* What the disk says to a read; 0: it gives what is there. Here all reads of this program come by. */
+static int disk_says;
+static size_t reads;
+
+ssize_t read(int fd, void *buf, size_t len)
+{
+    reads++;
+    if (!disk_says) return syscall(SYS_read, fd, buf, len);
+    errno = disk_says;
+    return -1;
+}
+
+static err_t begin_with(const copy_t *copy, int says)
+{
+    reads = 0;
+    disk_says = says;
+    err_t err = checkpoints_begin(checkpoints, (vat_t){7}, copy);
+    disk_says = 0;
+    return err;
+}
+
+/* Up to 1 GiB, while nothing else is done: only when who asked asks again, and once. */
+Test(shipping, a_copy_is_read_as_a_whole_when_it_is_begun_with_for_the_second_time)
+{
+    copy_t copy = copy_of(41), newer = copy_of(42);
+    fetch(7, &copy);
+    for (int i = 0; i < 4; i++) {
+        cr_expect_eq(begin_with(&copy, 0), ERR_OK);
+        cr_expect_eq(reads > 0, i == 1);
+    }
+    fetch(7, &newer);
+    cr_expect_eq(begin_with(&newer, 0), ERR_OK);
+    cr_expect_eq(reads, 0, "another copy is another matter");
+    flip("checkpoints", "v7.1.42", BYTES - 1);
+    cr_expect_eq(begin_with(&newer, 0), ERR_CHECKPOINT_BROKEN);
+    cr_expect_eq(begin_with(&newer, 0), ERR_CHECKPOINT_BROKEN, "and stays so");
+    checkpoints_discard(checkpoints, (vat_t){7}, &newer);
+    cr_expect_eq(begin_with(&newer, 0), ERR_OK);
+    cr_expect_eq(reads, 0, "what was known of it went with it");
+}
+
+Test(shipping, what_the_disk_does_not_give_is_damaged)
+{
+    copy_t copy = copy_of(41);
+    fetch(7, &copy);
+    cr_expect_eq(begin_with(&copy, 0), ERR_OK);
+    cr_expect_eq(begin_with(&copy, ENOMEM), ERR_STORE, "it may be read later");
+    cr_expect_eq(begin_with(&copy, EIO), ERR_CHECKPOINT_BROKEN);
+    cr_expect_eq(files("checkpoints"), 1);
+    uint8_t byte;
+    cr_expect_eq(checkpoints_read(checkpoints, (vat_t){7}, &copy, 0, &byte, 1), 0u);
 }
 
 /* ---- backups ---- */
