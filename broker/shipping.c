@@ -114,6 +114,15 @@ void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
     must(piece);
     bool here =
         self->checkpoints && kernel_copy(self->kernel, get->vat, host, &copy) && copy.d == get->d;
+    if (!here && host && kernel_asked_in_vain(self->kernel, host, get)) {
+        log_error("checkpoint_gone", kv_num("vat", get->vat.n), kv_num("delivery", get->d));
+        input_t input = {.kind = INPUT_UNMIRRORED,
+                         .from = host,
+                         .vat = get->vat,
+                         .copy = {.pgen = get->pgen, .d = get->d},
+                         .err = ERR_HEAP_LOST};
+        broker_input(self, &input, NULL);
+    }
     if (here && get->offset == 0 &&
         copy_fails(self, host, get->vat, &copy,
                    checkpoints_begin(self->checkpoints, get->vat, &copy)))

@@ -150,6 +150,10 @@ void kernel_adopt(kernel_t *self);
  * there. False: there is none. */
 bool kernel_copy(const kernel_t *self, vat_t vat, uint32_t host, copy_t *ret);
 
+/* Does HOST ask for a copy that one of its vats was to begin with, and there is none? INPUT_UNMIRRORED of that one FROM
+ * this host with HEAP_LOST says so. */
+bool kernel_asked_in_vain(const kernel_t *self, uint32_t host, const msg_checkpoint_get_t *get);
+
 /* Visits all copies that rows name, by vat. */
 typedef void copy_visit_t(void *context, vat_t vat, const copy_t *copy);
 void kernel_copies(const kernel_t *self, copy_visit_t *visit, void *context);

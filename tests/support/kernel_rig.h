@@ -112,6 +112,8 @@ void rig_pulled_as(rig_t *self, hash_t chain);
 void rig_unpulled(rig_t *self, err_t err);
 /* The file of the copy that the broker has of VAT is of no use any more. */
 void rig_copy_lost(rig_t *self, uint32_t vat, err_t err);
+/* HOST asks for a copy of VAT's delivery D, of which there is none. */
+void rig_asks_in_vain(rig_t *self, uint32_t host, uint32_t vat, uint64_t pgen, uint64_t d);
 /* The shell's answer to EFFECT_BACKUP, of which rig_host_frames(rig, 0) says how many there were. */
 void rig_backed_up(rig_t *self, err_t err);
 /* Hosts do nothing about what they are told, from now on or no more. */

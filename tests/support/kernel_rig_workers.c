@@ -140,6 +140,17 @@ void rig_copy_lost(rig_t *self, uint32_t vat, err_t err)
     rig_step(self, &input);
 }
 
+void rig_asks_in_vain(rig_t *self, uint32_t host, uint32_t vat, uint64_t pgen, uint64_t d)
+{
+    input_t input = {.kind = INPUT_UNMIRRORED,
+                     .from = host,
+                     .vat = {vat},
+                     .copy = {.pgen = pgen, .d = d},
+                     .err = ERR_HEAP_LOST};
+    msg_checkpoint_get_t get = {{vat}, pgen, d, 0};
+    if (kernel_asked_in_vain(self->kernel, host, &get)) rig_step(self, &input);
+}
+
 void rig_backed_up(rig_t *self, err_t err)
 {
     input_t input = {.kind = INPUT_BACKED_UP, .err = err, .why = err ? err_text(err) : NULL};

@@ -213,17 +213,51 @@ static void unavailable(kernel_t *k, kvat_t *vat, err_t err)
     checkpoint_look(k, vat);
 }
 
+/* VAT was to go on from a copy that is of no use, and there is nothing else on its host: people are to see it. What the
+ * log still holds is kept: from delivery 1 on a MOVE brings it back. */
+static void base_lost(kernel_t *k, kvat_t *vat)
+{
+    checkpoint_is(k, vat, vat->row.safe, vat->safe_chain);
+    vat_quarantine(k, vat, ERR_HEAP_LOST, "the copy that it was to go on from is damaged");
+}
+
+/* The copy that VAT's row names is of no use. Nobody waits for that one: a move or a backup under way asked for a new
+ * one. Did the vat need it? A worker there needs none any more; one that was moved and never attached has nothing
+ * else, nor has one whose host asked for it, although it is of an older placement. */
+static void named_lost(kernel_t *k, kvat_t *vat, err_t err)
+{
+    bool arriving = vat->row.moving && vat->row.moving == vat->row.host;
+    bool asked = vat->mirror->row.pgen != vat->row.pgen && err == ERR_CHECKPOINT_BROKEN;
+    mirror_drop(k, vat);
+    k->hosts_check = true; /* a backup wants another */
+    if (vat->row.state == VAT_RUNNING && !vat->attached && (arriving || asked)) base_lost(k, vat);
+}
+
+/* Does HOST ask for what VAT was to begin with there, and there is none? */
+static bool in_vain(const kvat_t *vat, uint64_t host, uint64_t pgen)
+{
+    return vat && vat->row.state == VAT_RUNNING && !vat->attached && !vat->mirror &&
+           vat->row.host == host && vat->row.pgen == pgen;
+}
+
+bool kernel_asked_in_vain(const kernel_t *k, uint32_t host, const msg_checkpoint_get_t *get)
+{
+    return in_vain(vat_find(k, get->vat.n), host, get->pgen);
+}
+
 void on_unmirrored(kernel_t *k, const input_t *input)
 {
     kvat_t *vat = vat_find(k, input->vat.n);
     if (!vat || !vat_alive(vat)) return;
+    if (input->err == ERR_HEAP_LOST) {
+        if (in_vain(vat, input->from, input->copy.pgen)) base_lost(k, vat);
+        return;
+    }
     copy_t here = vat->mirror ? mirror_copy(vat->mirror) : (copy_t){0};
-    bool named = vat->mirror && same_copy(&here, &input->copy);
-    if (named) mirror_drop(k, vat);
-    /* Of an older placement: its new host wanted to begin with it, and has nothing else. */
-    bool needed = named && vat->row.pgen != input->copy.pgen;
-    if (needed && input->err == ERR_CHECKPOINT_BROKEN && vat->row.state == VAT_RUNNING)
-        vat_quarantine(k, vat, ERR_HEAP_LOST, "the copy that it was to go on from is damaged");
+    if (vat->mirror && same_copy(&here, &input->copy)) {
+        named_lost(k, vat, input->err);
+        return;
+    }
     if (vat->row.pgen != input->copy.pgen) return;
     file_may_go(k, vat->row.host, vat->id, &input->copy);
     unavailable(k, vat, input->err);

@@ -28,6 +28,15 @@ static bool arriving(const kvat_t *vat)
     return vat->row.moving && vat->row.moving == vat->row.host;
 }
 
+/* Placed on its host to begin with what is here, and nobody says that it did: its host may have no room for it. One
+ * that was brought back is known by its copy, which is of an older placement. */
+static bool bare(const kvat_t *vat)
+{
+    const mirror_t *copy = vat->mirror;
+    bool back = !vat->row.moving && copy && copy->row.pgen != vat->row.pgen && !copy->unsure;
+    return !vat->attached && placeable(vat) && (arriving(vat) || back);
+}
+
 /* The flip. */
 static void place(kernel_t *k, kvat_t *vat, khost_t *to)
 {
@@ -129,6 +138,9 @@ static err_t against(const kvat_t *vat, const khost_t *from, const khost_t *to, 
     if (vat->row.moving && !arriving(vat)) *why = "it is being moved";
     if (vat->row.state == VAT_STARTING) *why = "it is starting";
     if (**why) return ERR_VAT_BUSY;
+    if (arriving(vat) && !placeable(vat) && vat->row.state == VAT_RUNNING)
+        *why = "it did not begin where it was moved to, and there is no copy of it to go on from";
+    if (**why) return ERR_MOVE_FAILED;
     if (!to) *why = "no other host is ready that has the same engine";
     if (to == from && !revivable(vat)) *why = "it stands there";
     if (to && !to->connected) *why = "that host is away";
@@ -140,12 +152,12 @@ static err_t against(const kvat_t *vat, const khost_t *from, const khost_t *to, 
     return ERR_ENGINE_MISMATCH;
 }
 
-/* VAT is on its way to TO. When its host is away, or it never arrived there (BARE), the copy that is here must do.
- * False: there is none. */
-static bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to, bool bare)
+/* VAT is on its way to TO. When its host is away, or it never arrived there (ALONE: see bare()), the copy that is here
+ * must do. False: there is none. */
+static bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to, bool alone)
 {
     const khost_t *from = host_find(k, vat->row.host);
-    bool revived = revivable(vat), away = bare || !from || !from->connected;
+    bool revived = revivable(vat), away = alone || !from || !from->connected;
     if ((away || revived) && !placeable(vat)) return false;
     vat->row.moving = to->row.host;
     vat->stuck = false;
@@ -181,14 +193,14 @@ void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg)
         why = "it is in quarantine";
     }
     if (!err) {
-        bool bare = arriving(vat) && placeable(vat); /* its host may have no room for it */
+        bool alone = bare(vat); /* as long as `moving` says that it arrives */
         move_fail(k, vat, ERR_MOVE_FAILED, "it is moved on");
         /* The answer may come within this step. */
         request_pending(k, msg->request);
         vat->move_client = client;
         vat->move_request = blob_new(msg->request.b, sizeof msg->request.b);
         vat->row.move_request = blob_bin(vat->move_request);
-        if (move_begin(k, vat, to, bare)) return;
+        if (move_begin(k, vat, to, alone)) return;
         vat->row.moving = to->row.host;
         move_fail(k, vat, ERR_MOVE_FAILED, "its host is away, and there is no copy of it");
         return;
@@ -206,23 +218,28 @@ const char *vats_drain(kernel_t *k, khost_t *host)
     size_t count, moving = 0;
     const char *stuck = NULL;
     uint64_t *vats = map_sorted(&k->vats, &count);
-    for (size_t i = 0; i < count; i++)
-        moving +=
-            vat_find(k, vats[i])->row.host == host->row.host && vat_find(k, vats[i])->row.moving;
+    for (size_t i = 0; i < count; i++) {
+        const kvat_t *vat = vat_find(k, vats[i]);
+        moving += vat->row.host == host->row.host && vat->row.moving && !bare(vat);
+    }
     for (size_t i = 0; i < count && moving < DRAIN_MOVES_MAX; i++) {
         kvat_t *vat = vat_find(k, vats[i]);
-        if (vat->row.host != host->row.host || !vat_alive(vat) || vat->row.moving) continue;
+        if (vat->row.host != host->row.host || !vat_alive(vat)) continue;
+        bool alone = bare(vat);
+        if (vat->row.moving && !alone) continue;
         if (vat->row.state == VAT_STARTING) continue; /* soon */
         if (vat->row.state == VAT_QUARANTINED && !revivable(vat)) {
             stuck = "a vat in quarantine stands there";
             continue;
         }
-        if (vat->stuck) {
+        if (vat->stuck && !alone) {
             stuck = "no copy could be had of a vat that stands there";
             continue;
         }
         khost_t *to = host_roomiest(k, host);
-        if (to && move_begin(k, vat, to, false)) moving++;
+        if (!to) continue;
+        if (alone) move_fail(k, vat, ERR_MOVE_FAILED, "it is moved on");
+        if (move_begin(k, vat, to, alone)) moving++;
     }
     free(vats);
     return moving ? NULL : stuck;

@@ -3,7 +3,7 @@
 
 #include "tests/support/kernel_rig.h"
 
-enum { DRAIN = 1 };
+enum { DRAIN = 1, UNDRAIN, DISAVOW };
 
 static rig_t *rig;
 
@@ -85,9 +85,91 @@ Test(arrive, a_copy_that_is_damaged_is_told)
     cr_expect(is("quarantined"));
 }
 
-/* A client, or a start, found that: what stands on the new host by then is as good as before. */
-Test(arrive, a_copy_that_nobody_begins_with_only_goes)
+/* Whoever found that: a client that replayed, or a start without the file. */
+Test(arrive, a_copy_that_is_missing_is_told_too)
 {
+    rig_restart(rig, true);
     rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
-    cr_expect(!is("quarantined"));
+    cr_expect(is("quarantined"));
+    move_back();
+    const msg_t *second = rig_reply(rig, 2);
+    cr_assert(second && second->tag == TAG_failed);
+}
+
+/* It runs from its own disk. */
+Test(arrive, a_vat_that_is_there_does_not_need_it)
+{
+    rig_hosts_deaf(rig, false);
+    rig_restart(rig, true);
+    cr_assert_eq(rig_reply(rig, 1), NULL);
+    rig_runs(rig, 1, 2);
+    rig_copy_lost(rig, 1, ERR_CHECKPOINT_BROKEN);
+    cr_expect(is("running"));
+    rig_runs(rig, 1, 2);
+    cr_expect(is("running"));
+    cr_expect_eq(rig_rows(rig, ROW_mirror), 0);
+}
+
+/* The same after a broker's start, when nobody is there yet. */
+Test(arrive, a_vat_that_arrived_before_does_not_need_it)
+{
+    rig_hosts_deaf(rig, false);
+    rig_restart(rig, true);
+    rig_runs(rig, 1, 2);
+    rig_hosts_deaf(rig, true);
+    rig_restart(rig, true);
+    rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
+    cr_expect(is("running"));
+}
+
+/* Its copy was lost when nobody knew that it needs it: it says so itself. */
+Test(arrive, a_host_that_asks_for_what_is_gone_is_heard)
+{
+    uint64_t pgen = rig_told(rig, TAG_vat_new)->body.vat_new.pgen;
+    uint64_t d = rig_told(rig, TAG_vat_new)->body.vat_new.checkpoint;
+    rig_asks_in_vain(rig, 2, 1, pgen, d);
+    cr_expect(is("running"), "it is here");
+    msg_host_change_t gone = {rig_id(rig), {2}, DISAVOW};
+    rig_ask_from(rig, 2, TAG_host_change, &gone);
+    cr_assert_eq(rig_vat(rig, 1).host.n, 1, "brought back");
+    rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
+    cr_expect(is("running"), "perhaps it has begun");
+    rig_asks_in_vain(rig, 2, 1, pgen + 1, d);
+    rig_asks_in_vain(rig, 1, 1, pgen, d);
+    cr_expect(is("running"), "others say nothing about it");
+    rig_asks_in_vain(rig, 1, 1, pgen + 1, d);
+    cr_expect(is("quarantined"));
+}
+
+/* A host that is to be empty does not wait for a vat that never got there. */
+Test(arrive, a_drain_takes_it_along)
+{
+    rig_hosts_deaf(rig, false);
+    msg_host_change_t drain = {rig_id(rig), {2}, DRAIN};
+    rig_ask_from(rig, 2, TAG_host_change, &drain);
+    const msg_t *first = rig_reply(rig, 1), *second = rig_reply(rig, 2);
+    cr_assert(first && first->tag == TAG_failed);
+    cr_assert(second && second->tag == TAG_done);
+    cr_expect_eq(rig_vat(rig, 1).host.n, 1);
+    rig_runs(rig, 1, 2);
+    cr_expect(is("running"));
+}
+
+/* No MOVE placed it there. */
+Test(arrive, one_that_was_brought_back_goes_on_to_another_host)
+{
+    rig_host(rig, 3);
+    msg_host_change_t gone = {rig_id(rig), {2}, DISAVOW};
+    rig_ask_from(rig, 2, TAG_host_change, &gone);
+    uint32_t there = rig_vat(rig, 1).host.n;
+    cr_assert_neq(there, 2);
+    while (rig_reply(rig, 1) || rig_reply(rig, 2)) continue;
+    rig_hosts_deaf(rig, false);
+    msg_move_t on = {rig_id(rig), {1}, {there == 1 ? 3 : 1}};
+    rig_ask_from(rig, 2, TAG_move, &on);
+    cr_expect_neq(rig_vat(rig, 1).host.n, there);
+    const msg_t *reply = rig_reply(rig, 2);
+    cr_assert(reply && reply->tag == TAG_done);
+    rig_runs(rig, 1, 2);
+    cr_expect(is("running"));
 }

@@ -133,6 +133,23 @@ Test(move, what_stands_against_it)
     expect_failed(move(1, 2), ERR_VAT_TERMINATED, "");
 }
 
+/* It waits for a new one. */
+Test(move, a_copy_of_before_that_is_lost_does_not_end_it)
+{
+    rig_runs(rig, 1, 2);
+    cr_expect_null(move(1, 2));
+    ships(1);
+    expect_done(rig_reply(rig, 1));
+    rig_runs(rig, 1, 2);
+    cr_expect_null(move(1, 1));
+    rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
+    cr_expect_null(rig_reply(rig, 1));
+    ships(1);
+    expect_done(rig_reply(rig, 1));
+    cr_expect_eq(host_of(1), 1);
+    rig_runs(rig, 1, 2);
+}
+
 Test(move, a_copy_that_cannot_be_had_ends_it)
 {
     rig_runs(rig, 1, 2);
