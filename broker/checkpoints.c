@@ -51,7 +51,7 @@ struct checkpoints {
     checkpoints_port_t port;
     pull_t *pulls;
     begun_t *begun; /* one for each vat at most */
-    int fd; /* of the directory */
+    int fd;         /* of the directory */
     char dir[PATH_MAX];
 };
 

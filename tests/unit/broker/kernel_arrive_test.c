@@ -110,16 +110,17 @@ Test(arrive, a_vat_that_is_there_does_not_need_it)
     cr_expect_eq(rig_rows(rig, ROW_mirror), 0);
 }
 
-/* The same after a broker's start, when nobody is there yet. */
+/* The same when its host is away. */
 Test(arrive, a_vat_that_arrived_before_does_not_need_it)
 {
     rig_hosts_deaf(rig, false);
     rig_restart(rig, true);
     rig_runs(rig, 1, 2);
-    rig_hosts_deaf(rig, true);
-    rig_restart(rig, true);
+    rig_host_gone(rig, 2);
     rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
     cr_expect(is("running"));
+    rig_host(rig, 2);
+    rig_runs(rig, 1, 2);
 }
 
 /* Its copy was lost when nobody knew that it needs it: it says so itself. */

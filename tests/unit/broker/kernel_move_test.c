@@ -138,15 +138,21 @@ Test(move, a_copy_of_before_that_is_lost_does_not_end_it)
 {
     rig_runs(rig, 1, 2);
     cr_expect_null(move(1, 2));
-    ships(1);
-    expect_done(rig_reply(rig, 1));
+    rig_ready(rig, 1);
+    msg_move_t stay = {rig_id(rig), {1}, {1}};
+    rig_ask_from(rig, 2, TAG_move, &stay);
+    expect_done(rig_reply(rig, 2));
+    cr_assert_eq(rig_reply(rig, 1)->tag, TAG_failed);
+    rig_pulled(rig);
+    cr_assert_eq(rig_rows(rig, ROW_mirror), 1);
     rig_runs(rig, 1, 2);
-    cr_expect_null(move(1, 1));
+    cr_expect_null(move(1, 2));
     rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
     cr_expect_null(rig_reply(rig, 1));
+    cr_expect_eq(rig_rows(rig, ROW_mirror), 0);
     ships(1);
     expect_done(rig_reply(rig, 1));
-    cr_expect_eq(host_of(1), 1);
+    cr_expect_eq(host_of(1), 2);
     rig_runs(rig, 1, 2);
 }
 
