@@ -1,6 +1,7 @@
 /* A kernel of thirty lines, for tests of the shell: it knows hosts by key, answers HELLO with
  * WELCOME, a KILL with DONE and one changed row, an ATTACH with the rows 1..applied of its vat. A KILL of vat 50 makes it want an
- * agent; it tells an agent of channel 50 when it is there, and of channel 51 at a KILL of vat 51. */
+ * agent; it tells an agent of channel 50 when it is there, and of channel 51 at a KILL of vat 51.
+ * It has no copies; vat 52 was to begin with one. */
 #pragma once
 #include "broker/kernel/kernel.h"
 

@@ -399,3 +399,19 @@ Test(answer, readers_and_clients_are_told_apart)
     turn();
     cr_expect_eq(fake_inputs[INPUT_CLIENT], 1);
 }
+
+/* A host whose vat cannot begin without it would ask for ever. */
+Test(answer, the_kernel_hears_of_a_copy_that_a_host_asks_for_in_vain)
+{
+    connect_both();
+    msg_checkpoint_get_t other = {{51}, 1, 4, 0}, get = {{52}, 1, 4, 0};
+    arrive(DOOR_HOSTS, 10, 1, TAG_checkpoint_get, &other);
+    arrive(DOOR_CLIENTS, 20, 0, TAG_checkpoint_get, &get);
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_UNMIRRORED], 0);
+    arrive(DOOR_HOSTS, 10, 1, TAG_checkpoint_get, &get);
+    turn();
+    cr_expect_eq(fake_inputs[INPUT_UNMIRRORED], 1);
+    cr_expect_eq(count_sent(10, TAG_checkpoint_part), 2);
+    cr_expect_eq(count_sent(20, TAG_checkpoint_part), 1);
+}
