@@ -355,7 +355,9 @@ metrics() {
     until_true 20 scrape "$port" || { compose logs metrics >&2; return 1; }
     id=$(compose --profile metrics ps -q metrics) && until_true 60 is_healthy "$id" || return 1
     # It may look, and no more: whoever gets hold of it has no control socket, and the one it has takes no change.
-    ! docker exec "$id" ls /run/vatyard/control.sock 2>/dev/null || { echo 'it has the control socket'; return 1; }
+    ! docker exec "$id" ls /run/vatyard/control.sock 2>/dev/null || { echo 'it has the control socket' >&2; return 1; }
+    docker exec "$id" sh -c 'test -S /run/vatyard-read/read.sock && ! touch /run/vatyard-read/x 2>/dev/null' || {
+        echo "it can write the folder of the broker's socket" >&2; return 1; }
     docker exec "$id" vatctl host ls >&2 || return 1
     ! docker exec "$id" vatctl host drain h1 2>"$work/refused" && grep -q E6003 "$work/refused" || return 1
     python3 -c 'import sys, urllib.request; print(len(urllib.request.urlopen(sys.argv[1], timeout=5).read().splitlines()), "lines")' "http://127.0.0.1:$port/metrics"
