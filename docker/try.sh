@@ -17,6 +17,7 @@ top=$(dirname "$here")
 image='' cache='' own='' watchdog='' rounds=${VATYARD_TRY_ROUNDS:-60} ok=0 failed=0 skipped=0 project=vatyard-try-$$ made_base=''
 work=$(mktemp -d /tmp/vatyard-try-XXXXXX)
 log=$work/log
+exec 3>&1 4>&2 # a step's own output goes elsewhere, and so would what is said when it is interrupted
 while [ $# -gt 0 ]; do
     case $1 in
     --image) image=$2; shift 2 ;;
@@ -71,7 +72,7 @@ engine_start() {
     rules filter >"$work/filter.before"; rules nat >"$work/nat.before"
     cat /proc/sys/net/ipv4/ip_forward >"$work/forward.before"
     nice -n 10 dockerd --host "unix://$dir/docker.sock" --data-root "${cache:-$dir/root}" --exec-root "$dir/exec" \
-        --pidfile "$dir/docker.pid" --storage-driver overlay2 >"$work/dockerd.log" 2>&1 &
+        --pidfile "$dir/docker.pid" --storage-driver overlay2 >"$work/dockerd.log" 2>&1 3>&- 4>&- &
     own=$!
     export DOCKER_HOST=unix://$dir/docker.sock
     until_true 30 docker version >/dev/null 2>&1 || { tail -n 3 "$work/dockerd.log" >&2; return 1; }
@@ -139,8 +140,8 @@ finish() {
 given=$image
 image=${image:-vatyard/vatyard:try}
 trap finish EXIT
-trap 'said FAIL interrupted ""; failed=$((failed + 1)); exit 1' INT TERM
-(trap - INT EXIT; trap 'kill "$nap"; exit' TERM; sleep "${VATYARD_TRY_MAX:-3600}" & nap=$!; wait "$nap" && kill -TERM $$) >/dev/null 2>&1 &
+trap 'exec >&3 2>&4; said FAIL interrupted ""; failed=$((failed + 1)); exit 1' INT TERM
+(trap - INT EXIT; trap 'kill "$nap"; exit' TERM; sleep "${VATYARD_TRY_MAX:-3600}" & nap=$!; wait "$nap" && kill -TERM $$) >/dev/null 2>&1 3>&- 4>&- &
 watchdog=$!
 
 # ---- building ----
