@@ -121,6 +121,7 @@ void shipping_effect(broker_t *self, const effect_t *effect);
 void shipping_gone(broker_t *self, uint32_t host);
 
 /* A host asks for a piece, or (HOST 0) a client does; a piece came. */
+void shipping_heapless(broker_t *self, uint32_t host, const msg_attach_t *msg);
 void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
                   const msg_checkpoint_get_t *get);
 void shipping_part(broker_t *self, uint32_t host, const msg_checkpoint_part_t *part);

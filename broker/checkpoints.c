@@ -44,7 +44,6 @@ struct begun {
     begun_t *next;
     vat_t vat;
     copy_t copy;
-    bool good; /* all of it was read since, and was what came */
 };
 
 struct checkpoints {
@@ -259,18 +258,16 @@ err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *cop
 err_t checkpoints_begin(checkpoints_t *self, vat_t vat, const copy_t *copy)
 {
     begun_t **at = find_begun(self, vat), *begun = *at;
-    if (begun && begun->good && same_copy(&begun->copy, copy)) return ERR_OK;
-    if (!begun || !same_copy(&begun->copy, copy)) {
-        if (!begun) begun = *at = calloc(1, sizeof *begun);
-        must(begun);
-        begun->vat = vat;
-        begun->copy = *copy;
-        begun->good = false;
-        return ERR_OK;
+    if (begun && same_copy(&begun->copy, copy)) {
+        err_t err = checkpoints_verify(self, vat, copy);
+        if (!err) begun_free(at); /* the next one is a first one again: it may go bad later */
+        return err;
     }
-    err_t err = checkpoints_verify(self, vat, copy);
-    begun->good = err == ERR_OK;
-    return err;
+    if (!begun) begun = *at = calloc(1, sizeof *begun);
+    must(begun);
+    begun->vat = vat;
+    begun->copy = *copy;
+    return ERR_OK;
 }
 
 void checkpoints_verify_all(checkpoints_t *self, const kernel_t *kernel)

@@ -38,7 +38,7 @@ void checkpoints_clean(checkpoints_t *self, const kernel_t *kernel);
 CHECKED err_t checkpoints_verify(const checkpoints_t *self, vat_t vat, const copy_t *copy);
 
 /* Somebody begins to read COPY. Who does compares with its hash what came, and begins again when it was wrong: so the
- * second time it is verified, with the same errors; when it was good, never again. */
+ * second time it is verified, with the same errors; and when it was good, every second time from then on. */
 CHECKED err_t checkpoints_begin(checkpoints_t *self, vat_t vat, const copy_t *copy);
 
 /* Before a start, when it is not known what happened to the files since they came: the same of all that KERNEL

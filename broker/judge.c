@@ -149,6 +149,8 @@ static err_t host_message(broker_t *self, const arrival_t *arrival, msg_t *msg)
     bool done = false;
     err_t err = answer_host(self, arrival, peer, msg, &done);
     if (!err && msg->tag == TAG_attach) err = find_chain(self, &msg->body.attach);
+    if (!err && msg->tag == TAG_attach && msg->body.attach.heap)
+        shipping_heapless(self, peer->number, &msg->body.attach);
     if (err || done) return err;
     if (msg->tag == TAG_result) meter_result(self->meter, peer->number, &msg->body.result);
     if (from_host(msg->tag))

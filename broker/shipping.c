@@ -103,6 +103,16 @@ static bool copy_fails(broker_t *self, uint32_t host, vat_t vat, const copy_t *c
     return err != ERR_OK;
 }
 
+/* The kernel may give up what is left on the host for its copy: not for one that is damaged. */
+void shipping_heapless(broker_t *self, uint32_t host, const msg_attach_t *msg)
+{
+    copy_t copy;
+    if (!self->checkpoints || !kernel_copy(self->kernel, msg->vat, host, &copy)) return;
+    if (copy.pgen != msg->pgen) return;
+    err_t err = checkpoints_verify(self->checkpoints, msg->vat, &copy);
+    if (err == ERR_CHECKPOINT_BROKEN) told(self, msg->vat, &copy, err);
+}
+
 /* Behind the end of a copy there is nothing more to say. */
 void shipping_get(broker_t *self, const arrival_t *arrival, uint32_t host,
                   const msg_checkpoint_get_t *get)

@@ -240,6 +240,25 @@ class Checkpoint(YardTest):
         self.steps(12)
         self.assertPays()
 
+    def test_no_heap_can_be_read_and_the_copy_is_damaged_too(self):
+        self.launch(snapshotEvery=5, mirror=True)
+        self.steps(12)
+        self.yard.ok("checkpoint", "memory", "--ship")
+        path, copies = self.database(), os.path.join(self.yard.home, "broker", "checkpoints")
+        (copy,) = [name for name in os.listdir(copies) if name.startswith(f"v{self.inspect()['vat'][1:]}.")]
+        self.yard.kill(self.yard.processes())
+        self.assertNothingRuns()
+        self.assertEqual(2, self.damage(path, "1"))
+        with open(os.path.join(copies, copy), "r+b") as file:
+            file.seek(5000)
+            byte = file.read(1)
+            file.seek(5000)
+            file.write(bytes([byte[0] ^ 1]))
+        self.yard.ok("up", "--hosts", "2")
+        self.assertTrue(wait_for(lambda: self.call("visits") == 2))
+        self.assertIn("it begins again with its baggage", self.logs())
+        self.assertTrue(os.path.exists(os.path.join(copies, f"damaged-{copy}")))
+
     def test_no_heap_can_be_read_and_what_is_durable_goes_on(self):
         self.launch(snapshotEvery=5)
         self.steps(12)

@@ -413,14 +413,14 @@ static err_t begin_with(const copy_t *copy, int says)
     return err;
 }
 
-/* Up to 1 GiB, while nothing else is done: only when who asked asks again, and once. */
-Test(shipping, a_copy_is_read_as_a_whole_when_it_is_begun_with_for_the_second_time)
+/* Up to 1 GiB, while nothing else is done: only when who asked asks again. */
+Test(shipping, a_copy_is_read_as_a_whole_every_second_time_that_it_is_begun_with)
 {
     copy_t copy = copy_of(41), newer = copy_of(42);
     fetch(7, &copy);
     for (int i = 0; i < 4; i++) {
         cr_expect_eq(begin_with(&copy, 0), ERR_OK);
-        cr_expect_eq(reads > 0, i == 1);
+        cr_expect_eq(reads > 0, i % 2 == 1);
     }
     fetch(7, &newer);
     cr_expect_eq(begin_with(&newer, 0), ERR_OK);
