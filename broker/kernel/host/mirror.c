@@ -226,11 +226,10 @@ static void base_lost(kernel_t *k, kvat_t *vat)
  * else, nor has one whose host asked for it, although it is of an older placement. */
 static void named_lost(kernel_t *k, kvat_t *vat, err_t err)
 {
-    bool arriving = vat->row.moving && vat->row.moving == vat->row.host;
     bool asked = vat->mirror->row.pgen != vat->row.pgen && err == ERR_CHECKPOINT_BROKEN;
     mirror_drop(k, vat);
     k->hosts_check = true; /* a backup wants another */
-    if (vat->row.state == VAT_RUNNING && !vat->attached && (arriving || asked)) base_lost(k, vat);
+    if (vat->row.state == VAT_RUNNING && !vat->attached && asked) base_lost(k, vat);
 }
 
 /* Does HOST ask for what VAT was to begin with there, and there is none? */

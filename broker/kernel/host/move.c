@@ -29,11 +29,12 @@ static bool arriving(const kvat_t *vat)
 }
 
 /* Placed on its host to begin with what is here, and nobody says that it did: its host may have no room for it. One
- * that was brought back is known by its copy, which is of an older placement. */
+ * that was brought back is known by its copy, which is of an older placement, and the newest that it can start from. */
 static bool bare(const kvat_t *vat)
 {
     const mirror_t *copy = vat->mirror;
-    bool back = !vat->row.moving && copy && copy->row.pgen != vat->row.pgen && !copy->unsure;
+    bool back = !vat->row.moving && copy && copy->row.pgen != vat->row.pgen && !copy->unsure &&
+                vat->row.checkpoint == copy->row.d;
     return !vat->attached && placeable(vat) && (arriving(vat) || back);
 }
 

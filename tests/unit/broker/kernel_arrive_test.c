@@ -85,11 +85,15 @@ Test(arrive, a_copy_that_is_damaged_is_told)
     cr_expect(is("quarantined"));
 }
 
-/* Whoever found that: a client that replayed, or a start without the file. */
+/* Whoever found that, a client that replayed or a start without the file: its host may have it already. When it has
+ * not, it says so. */
 Test(arrive, a_copy_that_is_missing_is_told_too)
 {
+    uint64_t pgen = rig_told(rig, TAG_vat_new)->body.vat_new.pgen;
     rig_restart(rig, true);
     rig_copy_lost(rig, 1, ERR_STORE_DAMAGED);
+    cr_expect(is("running"));
+    rig_asks_in_vain(rig, 2, 1, pgen, 6);
     cr_expect(is("quarantined"));
     move_back();
     const msg_t *second = rig_reply(rig, 2);
@@ -140,6 +144,28 @@ Test(arrive, a_host_that_asks_for_what_is_gone_is_heard)
     cr_expect(is("running"), "others say nothing about it");
     rig_asks_in_vain(rig, 1, 1, pgen + 1, d);
     cr_expect(is("quarantined"));
+}
+
+/* It was brought back, began, and went on: the copy that it began with is not the newest any more. */
+Test(arrive, what_it_made_there_is_worth_more_than_the_copy)
+{
+    rig_hosts_deaf(rig, false);
+    msg_host_change_t gone = {rig_id(rig), {2}, DISAVOW};
+    rig_ask_from(rig, 2, TAG_host_change, &gone);
+    cr_assert_eq(rig_vat(rig, 1).host.n, 1, "brought back");
+    cr_assert(rig_reply(rig, 1), "that move failed");
+    cr_assert(rig_reply(rig, 2));
+    rig_runs(rig, 1, 2);
+    rig_checkpoint(rig, 1, false);
+    cr_assert_eq(rig_rows(rig, ROW_mirror), 1);
+    rig_hosts_deaf(rig, true);
+    rig_restart(rig, false); /* its worker is not there now */
+    rig_host(rig, 1);
+    rig_host(rig, 3);
+    msg_move_t move = {rig_id(rig), {1}, {3}};
+    rig_ask_from(rig, 2, TAG_move, &move);
+    cr_expect_eq(rig_vat(rig, 1).host.n, 1, "it is asked for a copy of that");
+    cr_expect_null(rig_reply(rig, 2));
 }
 
 /* A host that is to be empty does not wait for a vat that never got there. */
