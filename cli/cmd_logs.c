@@ -22,7 +22,8 @@
 
 enum {
     RECORD_BYTES_MAX = 64 * 1024 * 1024,
-    TURN_MS = 2000, /* how often the length of the record is looked at */
+    TURN_MS = 2000,      /* how often the length of the record is looked at */
+    RECORDER_LOOKS = 15, /* half a minute: nobody starts the recorder again with its broker */
     LINES_DEFAULT = 10000,
     LINES_MAX = 1000 * 1000
 };
@@ -366,6 +367,7 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     if (!err && before)
         err = remembered(cli, events, link, args_count(&cli->args, "lines", LINES_DEFAULT));
     if (err) return err;
+    if (path) link_looks(link, RECORDER_LOOKS);
     follower.last_us = now_us();
     link_on_event(link, follower_take, &follower);
     /* A broker that is silent may be busy, stopped, or on its way back: who is asked for what happens goes on
@@ -373,6 +375,7 @@ static err_t follow(cli_t *cli, events_t *events, const char *path)
     while (!signal_caught()) {
         err = link_next(link, TURN_MS, &msg, &cli->f);
         if (!err && msg->tag == TAG_done) follower.behind = true; /* WATCH, again */
+        if (err && err != ERR_TIMED_OUT) return err;
         if (follower.behind) err = catch_up(cli, &follower);
         if (err && err != ERR_TIMED_OUT) return err;
         if (path) record_turn(events, path);

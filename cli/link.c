@@ -14,7 +14,7 @@
 #include "wire/base/must.h"
 #include "wire/base/own.h"
 
-enum { SLICE_MS = 250, DOOR_MS = 2000 };
+enum { SLICE_MS = 250, DOOR_MS = 2000, LOOKS = 2 };
 
 /* A request that has no answer yet. */
 typedef struct asked {
@@ -30,8 +30,9 @@ struct link {
     buf_t frame;
     asked_t *asked, *asked_last; /* in the order sent */
     map_t by_id;
-    unsigned slices; /* of silence since something came */
-    bool greeted, greeting, missed;
+    unsigned slices;        /* of silence since something came */
+    unsigned looks, missed; /* at its door: how many are given to it, and found it closed */
+    bool greeted, greeting;
     msg_t msg;
     bool has_msg;
     link_event_t *call;
@@ -308,6 +309,7 @@ link_t *link_new(const char *endpoint, unsigned timeout_ms, fail_t *f)
     must(self);
     self->endpoint = strdup(endpoint);
     self->frame = buf_of(FRAME_BYTES_MAX);
+    self->looks = LOOKS;
     zsys_handler_set(NULL);
     self->socket = zsock_new(ZMQ_DEALER);
     must(self->socket && self->endpoint);
@@ -352,6 +354,8 @@ void link_on_silence(link_t *self, link_silence_t *call, void *context)
     self->silence = call;
     self->silence_context = context;
 }
+
+void link_looks(link_t *self, unsigned looks) { self->looks = looks; }
 
 void link_on_answer(link_t *self, link_answer_t *call, void *context)
 {
@@ -403,10 +407,9 @@ static err_t silent(link_t *self, fail_t *f)
     }
     if (++self->slices % (DOOR_MS / SLICE_MS) != 0) return ERR_OK;
     fail_t found;
-    bool missed = self->missed;
     err_t err = door_check(self->endpoint, &found);
-    self->missed = err == ERR_NO_BROKER;
-    if (self->missed && !missed) return ERR_OK;
+    self->missed = err == ERR_NO_BROKER ? self->missed + 1 : 0;
+    if (self->missed && self->missed < self->looks) return ERR_OK;
     if (err) *f = found;
     if (err == ERR_NO_BROKER) fail_why(f, "it went away, and has not come back");
     return err;
@@ -431,7 +434,7 @@ static err_t take(link_t *self, bool *ret_mine, fail_t *f)
     if (self->has_msg) msg_clear(&self->msg);
     self->has_msg = false;
     self->slices = 0;
-    self->missed = false;
+    self->missed = 0;
     err_t err = msg_decode((bin_t){self->frame.at, self->frame.len}, &self->msg);
     if (err) return fail(f, err, "the broker's answer cannot be read");
     self->has_msg = true;

@@ -22,6 +22,9 @@ void link_on_event(link_t *self, link_event_t *call, void *context);
 typedef err_t link_silence_t(void *context, fail_t *f);
 void link_on_silence(link_t *self, link_silence_t *call, void *context);
 
+/* A broker whose door is closed is given so many looks, two seconds apart, to come back: 2 unless this is called. */
+void link_looks(link_t *self, unsigned looks);
+
 /* Who gets answers to requests that nobody waits for any more; without one they are dropped. */
 typedef void link_answer_t(void *context, const msg_t *answer);
 void link_on_answer(link_t *self, link_answer_t *call, void *context);
