@@ -222,8 +222,8 @@ static void base_lost(kernel_t *k, kvat_t *vat)
 }
 
 /* The copy that VAT's row names is of no use. Nobody waits for that one: a move or a backup under way asked for a new
- * one. Did the vat need it? A worker there needs none any more; one that was moved and never attached has nothing
- * else, nor has one whose host asked for it, although it is of an older placement. */
+ * one. Did the vat need it? A worker there needs none any more, and a host may have the file already that has none yet;
+ * one that finds it BROKEN asked for it, and a copy of an older placement is what it was to begin with. */
 static void named_lost(kernel_t *k, kvat_t *vat, err_t err)
 {
     bool asked = vat->mirror->row.pgen != vat->row.pgen && err == ERR_CHECKPOINT_BROKEN;
