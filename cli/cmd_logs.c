@@ -22,8 +22,8 @@
 
 enum {
     RECORD_BYTES_MAX = 64 * 1024 * 1024,
-    TURN_MS = 2000,      /* how often the length of the record is looked at */
-    RECORDER_LOOKS = 15, /* half a minute: nobody starts the recorder again with its broker */
+    TURN_MS = 2000,     /* how often the length of the record is looked at */
+    RECORDER_LOOKS = 3, /* one more than others: nobody starts the recorder again with its broker */
     LINES_DEFAULT = 10000,
     LINES_MAX = 1000 * 1000
 };
