@@ -312,8 +312,7 @@ static const char *change(kernel_t *k, uint32_t client, khost_t *host, const msg
 void on_host_change(kernel_t *k, uint32_t client, const msg_host_change_t *msg)
 {
     khost_t *host = host_find(k, msg->host.n);
-    bool waits = host && host->request &&
-                 memcmp(blob_bin(host->request).at, msg->request.b, sizeof msg->request.b) == 0;
+    bool waits = host && request_same(host->request, msg->request);
     if (waits) host->client = client; /* the answer goes to whoever asked last */
     if (request_repeated(k, client, msg->request)) return;
     if (!host) {

@@ -174,8 +174,7 @@ static bool move_begin(kernel_t *k, kvat_t *vat, khost_t *to, bool alone)
 void on_move(kernel_t *k, uint32_t client, const msg_move_t *msg)
 {
     kvat_t *vat = vat_find(k, msg->vat.n);
-    bool waits = vat && vat->move_request &&
-                 memcmp(blob_bin(vat->move_request).at, msg->request.b, sizeof msg->request.b) == 0;
+    bool waits = vat && request_same(vat->move_request, msg->request);
     if (waits) vat->move_client = client; /* the answer goes to whoever asked last */
     if (request_repeated(k, client, msg->request)) return;
     if (!(vat = vat_asked(k, client, msg->request, msg->vat))) return;

@@ -100,6 +100,12 @@ static request_t *request_new(kernel_t *k, id128_t id)
     return self;
 }
 
+/* Does somebody ask for what he asked for before? */
+bool request_same(const blob_t *kept, id128_t id)
+{
+    return kept && memcmp(blob_bin(kept).at, id.b, sizeof id.b) == 0;
+}
+
 void request_pending(kernel_t *k, id128_t id)
 {
     must(!request_find(k, id));

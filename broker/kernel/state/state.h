@@ -67,6 +67,7 @@ void reply_failed(kernel_t *k, uint32_t client, id128_t id, bool record, err_t e
 void reply_done(kernel_t *k, uint32_t client, id128_t request);
 bool request_repeated(kernel_t *k, uint32_t client, id128_t id);
 request_t *request_find(const kernel_t *k, id128_t id);
+bool request_same(const blob_t *kept, id128_t id); /* KEPT: an id, or NULL */
 void request_pending(kernel_t *k, id128_t id);
 void request_load(kernel_t *k, request_t *request);
 

@@ -426,9 +426,7 @@ static bool launch_repeated(kernel_t *k, uint32_t client, id128_t request)
     if (!known || known->reply) return request_repeated(k, client, request);
     for (size_t i = 0; i < k->clusters.room; i++) {
         kcluster_t *cluster = map_cell(&k->clusters, i);
-        if (cluster && cluster->request &&
-            memcmp(blob_bin(cluster->request).at, request.b, sizeof request.b) == 0)
-            cluster->client = client;
+        if (cluster && request_same(cluster->request, request)) cluster->client = client;
     }
     return true;
 }
